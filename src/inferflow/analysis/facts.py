@@ -1,0 +1,155 @@
+"""What the passes tell each other: the values between lowering and the task graph.
+
+    Source --lower--> Module --frontend--> Driver --defuse--> DefUse --\
+                                       \--effects--> DriverEffects ----+--partition--> TaskGraph
+
+A *step* is a statement of one of the driver's blocks, identified by ``StepKey`` (block number, statement
+index). Compound statements are one step each. Within a step, operations are numbered in evaluation order
+by ``flatten`` (0 ...), so that the facts of ``train(load())`` can be told apart call by call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from inferflow.analysis import ir
+from inferflow.model import Block, Diagnostic, Effect, Reason, Source, Span, Variable
+
+SourceFinder: TypeAlias = Callable[[str], Source | None]
+"""Given a dotted module name, the project's source of it, or ``None`` if it is not a module of the project (a library,
+or nothing at all). It does the I/O that the analysis does not."""
+
+StepKey: TypeAlias = tuple[int, int]
+
+
+@frozen
+class Project:
+    """The driver's module and every project module reachable from it by imports, lowered. The driver's module is under
+    ``main``'s name (``__main__`` for a script)."""
+
+    main: str
+    modules: Mapping[str, ir.Module]
+    sources: Mapping[str, Source]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@frozen
+class DriverBlock:
+    """One of the driver's statement lists. ``scope`` indexes ``Module.scopes``; ``statements`` are those of the block
+    (for a guard, the body of the ``if``)."""
+
+    block: Block
+    module: str
+    scope: int
+    statements: tuple[ir.Statement, ...]
+
+
+@frozen
+class Driver:
+    """The driver's blocks in order of first execution.
+
+    ``steps`` is program order over all blocks: the module's statements, with the guard's and the called function's
+    spliced in at the place where they run. The leading imports, definitions and literals of the module
+    (``prefix`` statements of it) are not steps. ``call`` is the step whose call opens the function block, if any.
+    """
+
+    target: str
+    project: Project
+    entry: str
+    blocks: tuple[DriverBlock, ...]
+    steps: tuple[StepKey, ...]
+    prefix: int = 0
+    call: StepKey | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def statement(self, key: StepKey) -> ir.Statement:
+        """The statement of a step."""
+        return next(s for s in self.blocks[key[0]].statements if s.index == key[1])
+
+
+@frozen
+class Use:
+    """A name read in a step. ``defs`` are the steps whose binding may reach it; ``None`` among them stands for what is
+    there before the first step (parameters, the module's prefix). ``unbound`` if some path leaves it unbound.
+    ``op`` is the number of the operation (-1 inside nested scopes and compound bodies)."""
+
+    variable: Variable
+    op: int
+    defs: frozenset[StepKey | None]
+    unbound: bool
+    span: Span
+
+
+@frozen
+class Bind:
+    """A name bound (or deleted) in a step; ``definite`` is false where only some paths do."""
+
+    variable: Variable
+    op: int
+    definite: bool
+    deletes: bool
+    span: Span
+
+
+@frozen
+class StepNames:
+    uses: tuple[Use, ...]
+    binds: tuple[Bind, ...]
+
+
+@frozen
+class DefUse:
+    """Names of the driver, flow-sensitively. ``captured`` are driver locals that nested functions read or write (their
+    uses count at each call that may run such a function)."""
+
+    steps: Mapping[StepKey, StepNames]
+    captured: frozenset[Variable] = frozenset()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@frozen
+class OpFacts:
+    """What operation ``op`` of a step does beyond reading and binding names (-1: somewhere in a compound statement).
+
+    ``effects`` are on objects, globals of modules (``Variable``), hidden states, files and the world. ``callees`` are
+    the project functions that this operation itself may call, ``module:qualname``; ``task`` says that it is a call
+    which deserves a task of its own. ``obstacles`` say why what it does is not proved to be free of anything that
+    running it in another process, early, could change (unknown code, hidden state, output aliasing an input, ...).
+    """
+
+    op: int
+    span: Span
+    effects: tuple[Effect, ...] = ()
+    callees: tuple[str, ...] = ()
+    task: bool = False
+    obstacles: tuple[Reason, ...] = ()
+    cheap: bool = False
+    """Pure, and costs next to nothing (arithmetic on scalars, attribute and item reads, displays, ``len``)."""
+    label: str = ""
+    """For a library call, its name as a person would say it (``read_csv``, ``fit``)."""
+
+
+@frozen
+class StepEffects:
+    """``before`` / ``after``: for each variable named by the step, the labels of the mutable objects reachable from it
+    (alias components overlap where labels do) at that point. An empty set: an immutable value."""
+
+    ops: tuple[OpFacts, ...]
+    before: Mapping[Variable, frozenset[str]] = field(factory=dict)
+    after: Mapping[Variable, frozenset[str]] = field(factory=dict)
+    cheap: bool = False
+    """Nothing but cheap operations: glue that joins its neighbours, and may be replicated."""
+    literal: bool = False
+    """Binds names to literals, imports or definitions only."""
+
+
+@frozen
+class DriverEffects:
+    """``reached``: digests of the normalised source of each project function that the driver can reach."""
+
+    steps: Mapping[StepKey, StepEffects]
+    reached: Mapping[str, str] = field(factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,90 @@
+"""The nouns of inferflow: frozen values that every layer shares, and nothing else.
+
+A driver's text is a :class:`Source`; a stretch of it is a :class:`Span`. What a statement reads and
+writes are :class:`Place` values, told as :class:`Effect` values with their reasons. The inferred
+program is a :class:`TaskGraph` of :class:`Task` values; what happens to it is a list of
+:class:`Event` values, which fold into a :class:`Run`. Whatever is worth telling a user about their
+code is a :class:`Diagnostic`.
+"""
+
+from inferflow.model.diagnostic import Diagnostic, Severity
+from inferflow.model.effect import Effect, Reason
+from inferflow.model.graph import (
+    GRAPH_VERSION,
+    Anchor,
+    Block,
+    Edge,
+    Input,
+    InvalidGraph,
+    Output,
+    Parameter,
+    Task,
+    TaskGraph,
+    TaskKey,
+)
+from inferflow.model.place import File, Hidden, Object, Place, Variable, World
+from inferflow.model.run import (
+    Artifact,
+    Attempt,
+    Certificate,
+    CodeIdentity,
+    Environment,
+    Event,
+    FileUse,
+    Run,
+    RunFinished,
+    RunStarted,
+    StoredValue,
+    TaskDropped,
+    TaskFailed,
+    TaskFinished,
+    TaskRetired,
+    TaskStarted,
+    WorkerLost,
+    WorkerStarted,
+)
+from inferflow.model.source import Source, Span
+
+__all__ = [
+    "GRAPH_VERSION",
+    "Anchor",
+    "Artifact",
+    "Attempt",
+    "Block",
+    "Certificate",
+    "CodeIdentity",
+    "Diagnostic",
+    "Edge",
+    "Effect",
+    "Environment",
+    "Event",
+    "File",
+    "FileUse",
+    "Hidden",
+    "Input",
+    "InvalidGraph",
+    "Object",
+    "Output",
+    "Parameter",
+    "Place",
+    "Reason",
+    "Run",
+    "RunFinished",
+    "RunStarted",
+    "Severity",
+    "Source",
+    "Span",
+    "StoredValue",
+    "Task",
+    "TaskDropped",
+    "TaskFailed",
+    "TaskFinished",
+    "TaskGraph",
+    "TaskKey",
+    "TaskRetired",
+    "TaskStarted",
+    "Variable",
+    "WorkerLost",
+    "WorkerStarted",
+    "World",
+]

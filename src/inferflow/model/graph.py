@@ -1,0 +1,199 @@
+"""The inferred program: tasks in program order, and the edges between them.
+
+For ``X, Y = load_data()`` then ``m = fit(X, Y, C=1.0)`` there are two tasks, ``load_data`` with the
+outputs ``X`` and ``Y``, and ``fit`` with the inputs ``X`` and ``Y`` from task 0 and the output ``m``;
+and one flow edge 0 -> 1 for each of ``X`` and ``Y``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from inferflow.model.diagnostic import Diagnostic
+from inferflow.model.effect import Effect, Reason
+from inferflow.model.place import Place, Variable
+from inferflow.model.source import Span
+
+GRAPH_VERSION = 1
+"""Raised when the serialised form changes incompatibly."""
+
+TaskKey: TypeAlias = tuple[str, int]
+"""A task's identity: the name a person would give, and which of its like it is (from 1)."""
+
+
+class InvalidGraph(ValueError):
+    """The parts of a :class:`TaskGraph` contradict each other (a fault of ours, never of the user's)."""
+
+
+@frozen
+class Block:
+    """A statement list of the driver in which tasks stand: the module's body, the body of its ``__main__`` guard, or
+    the body of the function that the driver calls.
+
+    ``span`` is that of the owning node (the function, the ``if``; for a module the whole text): the worker finds the
+    node by it. ``scope`` is the :class:`Variable` scope of names bound there.
+    """
+
+    kind: Literal["module", "guard", "function"]
+    name: str
+    scope: str
+    span: Span
+
+
+@frozen
+class Anchor:
+    """Where a task stands: statements ``first`` to ``last`` (inclusive, counted from 0 in the block's body as ``ast``
+    has it), or, if ``expression`` is set, that one expression inside statement ``first`` (== ``last``)."""
+
+    block: int
+    first: int
+    last: int
+    expression: Span | None = None
+
+
+@frozen
+class Input:
+    """A value that a task reads. ``producer`` is the index of the task that wrote this version, or -1 for what
+    exists before any task (a driver parameter). Names bound by imports, definitions and replicated glue are no inputs.
+    ``group`` numbers alias components within the task: inputs of one group may share mutable parts."""
+
+    variable: Variable
+    producer: int
+    group: int
+    span: Span
+
+
+@frozen
+class Output:
+    """A value that a task leaves under a name. ``definite`` is false where some path does not bind it. ``change`` tells
+    ``bound`` (assigned) from ``changed`` (the object under this name was mutated in place)."""
+
+    variable: Variable
+    definite: bool = True
+    change: Literal["bound", "changed"] = "bound"
+
+
+@frozen
+class Task:
+    """One step of the driver.
+
+    ``kind``: ``call`` a project function's call with the glue around it; ``library`` statements that call libraries;
+    ``opaque`` a region kept whole, with its reason among the graph's diagnostics; ``glue`` what is neither.
+    ``value``: for a task that is an expression inside a statement (``load()`` in ``train(load())``), the variable in
+    scope ``<value>`` under which its value is known; it then stands in ``outputs`` too.
+    ``inner``: the indices of expression tasks that stand inside this task's own statement or expression.
+    ``preamble``: spans of imports, definitions and cheap pure glue statements of the driver's function to replicate
+    before the task runs away from home, in program order.
+    ``home``: why the task must run at home in program order; empty when it is proved independent, so that a helper may
+    run it as soon as the tasks in ``needs`` are done.
+    ``needs``: indices of all earlier tasks that must be done before this one may start elsewhere: a superset of the
+    flow producers (it has the writers of hidden states and unknown code that could matter too).
+    """
+
+    key: TaskKey
+    kind: Literal["call", "library", "opaque", "glue"]
+    span: Span
+    source: str
+    anchor: Anchor
+    callees: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    value: Variable | None = None
+    inner: tuple[int, ...] = ()
+    preamble: tuple[Span, ...] = ()
+    home: tuple[Reason, ...] = ()
+    needs: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``model_fit`` for the first of its name, ``model_fit.2`` for the second."""
+        base, number = self.key
+        return base if number == 1 else f"{base}.{number}"
+
+
+@frozen(order=True)
+class Edge:
+    """``source`` must come before ``target``. ``flow``: the target reads what the source wrote. ``order``: one of them
+    writes what the other touches, or nothing is known of it, so program order is kept. ``why`` says it in words."""
+
+    source: int
+    target: int
+    kind: Literal["flow", "order"]
+    place: Place
+    why: tuple[Reason, ...] = ()
+    assumed: bool = False
+
+
+@frozen
+class Parameter:
+    """An argument of the driver function. ``annotation`` and ``default`` are source text (``None``: there is none);
+    ``help`` comes from the docstring."""
+
+    name: str
+    kind: Literal["positional", "keyword", "either", "var_positional", "var_keyword"] = "either"
+    annotation: str | None = None
+    default: str | None = None
+    help: str = ""
+
+
+@frozen
+class TaskGraph:
+    """The inferred program of a driver. Tasks stand in program order; edges point forward. The same text gives the same
+    graph, and the same bytes of JSON.
+
+    ``target`` is the driver as named by the user, ``module`` the name it runs under, ``entry`` the function that is the
+    driver (``""`` for a script without one). ``returns`` are the names in the driver's ``return`` statement. ``reached``
+    maps each project function reachable from the driver (``module:qualname``) to the digest of its normalised source;
+    ``sources`` each project file read by the analysis to the digest of its text.
+    """
+
+    target: str
+    module: str
+    entry: str
+    path: str
+    blocks: tuple[Block, ...]
+    tasks: tuple[Task, ...]
+    edges: tuple[Edge, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    returns: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    reached: tuple[tuple[str, str], ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
+    version: int = field(default=GRAPH_VERSION)
+
+    def __attrs_post_init__(self) -> None:
+        """Raises InvalidGraph if indices, order or names do not fit together."""
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise InvalidGraph(f"two tasks have one name in {self.target}")
+        count = len(self.tasks)
+        for edge in self.edges:
+            if not 0 <= edge.source < edge.target < count:
+                raise InvalidGraph(f"edge {edge.source} -> {edge.target} does not point forward")
+        for index, task in enumerate(self.tasks):
+            if not 0 <= task.anchor.block < len(self.blocks):
+                raise InvalidGraph(f"task {task.name} stands in no block")
+            for item in task.inputs:
+                if not -1 <= item.producer < index:
+                    raise InvalidGraph(f"task {task.name} reads {item.variable} from a later task")
+            for other in (*task.needs, *task.inner):
+                if not 0 <= other < index:
+                    raise InvalidGraph(f"task {task.name} refers to task {other}, which does not precede it")
+
+    def index(self, name: str) -> int:
+        """The index of the task with this name; raises KeyError."""
+        for position, task in enumerate(self.tasks):
+            if task.name == name:
+                return position
+        raise KeyError(name)
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 (hexadecimal) of plain data in its one JSON form."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

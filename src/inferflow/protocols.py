@@ -1,0 +1,123 @@
+"""Every way to extend inferflow, on one page.
+
+A backend starts workers and moves bytes between them and the engine; it never decodes the user's
+values and never schedules. Stores keep artifacts and runs. Everything else (effects of libraries,
+task tables) is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from attrs import frozen
+
+from inferflow.model import Artifact, Event, Run, RunStarted, TaskGraph
+
+__all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore"]
+
+Message: TypeAlias = dict[str, object]
+"""Plain data (see ``worker.channel``): str, int, float, bool, None, bytes, list, dict."""
+
+
+@frozen
+class Launch:
+    """What a backend needs to start the home worker. ``setup`` goes to it as its first message. ``folder`` is the
+    working folder, ``scratch`` a private folder of this run, ``start`` how helpers come to be."""
+
+    setup: Message
+    folder: Path
+    scratch: Path
+    start: Literal["fork", "spawn"] = "fork"
+    stdout: int = 1
+    stderr: int = 2
+    """File descriptors of the controller to which the driver's streams are relayed."""
+
+
+@frozen
+class Notice:
+    """Something a worker did: ``message`` it sent; ``output`` bytes that reached its stream ``stream`` (already
+    relayed if live); or its end, with exit code (negative: signal number)."""
+
+    worker: str
+    kind: Literal["message", "output", "exit"]
+    message: Message | None = None
+    stream: Literal["stdout", "stderr"] = "stdout"
+    output: bytes = b""
+    exit_code: int | None = None
+
+
+class Crew(Protocol):
+    """The workers of one run: one home, any number of helpers."""
+
+    def send(self, worker: str, message: Message) -> None:
+        """Queue a message; never blocks for long. Unknown or dead workers are ignored (a Notice told of them)."""
+        ...
+
+    def poll(self, timeout: float | None) -> Sequence[Notice]:
+        """Wait for notices, at most ``timeout`` seconds (``None``: for ever); an empty sequence on timeout."""
+        ...
+
+    def helper(self, epoch: int) -> str:
+        """Ask for one more helper, forked from the state that home had at ``epoch``; its name. Its first message is
+        ``hello``, or a Notice of its exit says that there will be none."""
+        ...
+
+    def interrupt(self) -> None:
+        """Deliver Ctrl-C to home, unless the terminal did so already."""
+        ...
+
+    def kill(self, worker: str) -> None:
+        """End a worker at once."""
+        ...
+
+    def close(self) -> None:
+        """End all workers and release what they held; idempotent."""
+        ...
+
+
+class Backend(Protocol):
+    """A way to run workers: registered under the entry point group ``inferflow.backends``."""
+
+    name: str
+
+    def open(self, launch: Launch) -> Crew:
+        """Start home. Raises BrokenEnvironment."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Immutable bytes by digest."""
+
+    def put(self, data: bytes) -> Artifact:
+        """Keep bytes; the same bytes are kept once."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """The bytes, verified; raises KeyError if absent, ValueError if damaged."""
+        ...
+
+    def path(self, digest: str) -> Path | None:
+        """A file that holds exactly these bytes, or ``None`` if they are kept otherwise."""
+        ...
+
+    def has(self, digest: str) -> bool: ...
+
+
+class RunStore(Protocol):
+    """Runs as lists of events."""
+
+    def create(self, started: RunStarted, graph: TaskGraph) -> None: ...
+
+    def append(self, run: str, events: Iterable[Event]) -> None:
+        """Keep events, in order; on disk when this returns."""
+        ...
+
+    def load(self, run: str) -> Run: ...
+
+    def graph(self, run: str) -> TaskGraph: ...
+
+    def list(self, limit: int | None = None, failed: bool = False) -> Sequence[Run]:
+        """Newest first."""
+        ...
