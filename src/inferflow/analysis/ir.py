@@ -70,7 +70,8 @@ class Delete:
 
 @frozen
 class Attr:
-    """Attribute read."""
+    """Attribute read. ``name`` is mangled as Python does; it is empty where only the class knows it (a positional
+    sub-pattern of ``case Point(0, y)``)."""
 
     out: Temp
     obj: Temp
@@ -139,8 +140,10 @@ class Call:
 
 @frozen
 class Operate:
-    """An operator that may call a special method: ``op`` is ``+``, ``-``, ``@``, ``not``, ``<``, ``in``, ``is``, ``u-``,
-    ... With ``inplace``, ``x += y``: the first operand may be changed in place and is or is not the result."""
+    """An operator that may call a special method. ``op`` is spelled as in the source (``+``, ``@``, ``not``, ``<``,
+    ``in``, ``not in``, ``is``), with ``u-``, ``u+``, ``~`` for the unary ones; besides ``isinstance`` (a class pattern)
+    and ``format`` (a value put into an f-string, and its format specification if there is one). With ``inplace``,
+    ``x += y``: the first operand may be changed in place and is or is not the result."""
 
     out: Temp
     op: str
@@ -237,8 +240,9 @@ class Comprehension:
 
 @frozen
 class Choice:
-    """A conditional expression, or ``and``/``or``: one of ``arms`` is evaluated, each a run of operations and its value;
-    an arm without operations is a value that is there already. The test stands before it."""
+    """A conditional expression, ``and``/``or``, a chained comparison, or an or-pattern: one of ``arms`` is evaluated, each
+    a run of operations (``Store`` among them for a walrus or a capture) and its value; an arm without operations is a
+    value that is there already. The test stands before it."""
 
     out: Temp
     arms: tuple[tuple[tuple[Op, ...], Temp], ...]
@@ -305,12 +309,15 @@ Op: TypeAlias = (
 class Plain:
     """A simple statement, or a ``def``, ``class``, ``import``. ``kind`` is ``expression``, ``assign``, ``augmented``,
     ``annotated``, ``delete``, ``import``, ``def``, ``class``, ``pass``, ``global``, ``nonlocal``, ``assert``, ``type``.
-    ``index`` of every statement is its position in the body that ``ast`` would have."""
+    ``index`` of every statement is its position in the body that ``ast`` would have. ``paragraph``, of every statement:
+    a blank line or a comment line stands right before it. ``cell``: among those lines is a ``# %%`` marker."""
 
     kind: str
     ops: tuple[Op, ...]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -319,6 +326,8 @@ class Return:
     value: Temp | None
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -328,6 +337,8 @@ class Raise:
     cause: Temp | None
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -337,6 +348,8 @@ class Jump:
     kind: Literal["break", "continue"]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -347,6 +360,8 @@ class If:
     orelse: tuple[Statement, ...]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -362,6 +377,8 @@ class For:
     span: Span
     index: int
     is_async: bool = False
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -374,6 +391,8 @@ class While:
     orelse: tuple[Statement, ...]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -385,6 +404,8 @@ class With:
     span: Span
     index: int
     is_async: bool = False
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -407,6 +428,8 @@ class Try:
     final: tuple[Statement, ...]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 @frozen
@@ -426,6 +449,8 @@ class Match:
     cases: tuple[Case, ...]
     span: Span
     index: int
+    paragraph: bool = False
+    cell: bool = False
 
 
 Statement: TypeAlias = Plain | Return | Raise | Jump | If | For | While | With | Try | Match
