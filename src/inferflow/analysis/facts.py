@@ -53,7 +53,9 @@ class Driver:
 
     ``steps`` is program order over all blocks: the module's statements, with the guard's and the called function's
     spliced in at the place where they run. The leading imports, definitions and literals of the module
-    (``prefix`` statements of it) are not steps. ``call`` is the step whose call opens the function block, if any.
+    (``prefix`` statements of it) are not steps. ``call`` is the step whose call opens the function block, if any: it
+    stands in ``steps`` right before those of the function (its arguments are evaluated there; what its statement does
+    with the result happens after them, which no pass needs to follow: readers of that result stay at home).
     """
 
     target: str

@@ -92,6 +92,9 @@ class Task:
     run it as soon as the tasks in ``needs`` are done.
     ``needs``: indices of all earlier tasks that must be done before this one may start elsewhere: a superset of the
     flow producers (it has the writers of hidden states and unknown code that could matter too).
+    ``state``: those of ``needs`` that leave something in the process itself (module globals, hidden states, unknown
+    code): a helper must be forked from home after home has passed them. The other needs hand over their outputs only,
+    or files.
     """
 
     key: TaskKey
@@ -108,6 +111,7 @@ class Task:
     preamble: tuple[Span, ...] = ()
     home: tuple[Reason, ...] = ()
     needs: tuple[int, ...] = ()
+    state: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
