@@ -1,0 +1,163 @@
+"""The driver's lines beside the explicit tasks that they became.
+
+    iris/driver.py                         │ tasks
+    23  def main():                        │
+    25      X, Y = load_data()             │  1 load_data() → X, Y
+    26      m = model_fit(X, Y, C=1.0)     │  2 model_fit(X, Y, C=1.0) → m
+                                           │      X, Y from 1
+
+Stretches of the driver in which no task stands are drawn together. Without the driver's text, each task's own lines
+are shown. Tasks of other files follow at the end with their own text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inferflow.model import Block, TaskGraph
+from inferflow.render.outline import Outline, Row, outline, takes_text
+from inferflow.render.style import Piece, cells, clean, clip, compose, paint, wrap
+from inferflow.render.tree import AHEAD, HOME, footer, header
+from inferflow.render.units import count
+
+__all__ = ["render_diff"]
+
+NEAR = 1
+"""Lines shown before and after each task, however far the next task is."""
+
+
+def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: str = "") -> str:
+    """Two columns, ending in a newline; no line is wider than ``width``. ``text``: the driver's source."""
+    view = outline(graph)
+    shape = _Shape(width, color, view)
+    lines = [*header(view, width, color), "", shape.line("", "your driver", [("the tasks", "dim")], "dim"), shape.rule()]
+    here: dict[int, list[Row]] = {}
+    others: list[Row] = []
+    source = text.splitlines() if text else []
+    for row in view.rows:
+        line = row.task.span.line
+        if row.task.span.path == graph.path and (line <= len(source) or not source):
+            here.setdefault(line, []).append(row)
+        else:
+            others.append(row)
+    if source:
+        lines.extend(_sides(source, here, graph.blocks, shape))
+    else:
+        others = list(view.rows)
+    for row in others:
+        if source:
+            lines.append(shape.line("", f"{row.task.span}", [], "dim"))
+        own = row.task.source.splitlines() or [""]
+        right = shape.task(row)
+        for offset in range(max(len(own), len(right))):
+            left = own[offset] if offset < len(own) else ""
+            number = str(row.task.span.line + offset) if offset < len(own) else ""
+            lines.extend(shape.both(number, left, right[offset : offset + 1]))
+    lines.append(shape.rule("┴"))
+    return "\n".join([*lines, *footer(view, width, color)]) + "\n"
+
+
+def _sides(
+    source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...], shape: _Shape
+) -> Iterator[str]:
+    """The driver's lines that matter, each with the tasks that begin on it."""
+    shown = _shown(source, here, blocks)
+    number, waiting = 1, [list[Piece]() for _ in range(0)]
+    while number <= len(source):
+        if number not in shown:
+            end = number
+            while end <= len(source) and end not in shown:
+                end += 1
+            for rest in waiting:
+                yield shape.line("", "", rest)
+            waiting = []
+            if any(line.strip() for line in source[number - 1 : end - 1]):
+                yield shape.line("", f"⋮ {count(end - number, 'line')}", [], "dim")
+            number = end
+            continue
+        for row in here.get(number, ()):
+            waiting.extend(shape.task(row))
+        taken = waiting[:1]
+        del waiting[:1]
+        yield from shape.both(str(number), source[number - 1], taken)
+        # A task's text goes on beside the lines that follow it, unless another task begins there.
+        if number + 1 in here or number + 1 > len(source):
+            for rest in waiting:
+                yield shape.line("", "", rest)
+            waiting = []
+        number += 1
+
+
+def _shown(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...]) -> set[int]:
+    """The numbers of the lines to show: those of tasks, with their neighbours, and the heads of the blocks."""
+    shown = {block.span.line for block in blocks if block.kind != "module"}
+    for line, rows in here.items():
+        last = max(max(line, row.task.span.end_line) for row in rows)
+        shown.update(range(line - NEAR, min(last, line + 20) + NEAR + 1))
+    # A gap of one line says nothing that the line itself would not.
+    shown.update(n for n in range(1, len(source) + 1) if n - 1 in shown and n + 1 in shown)
+    blank = {n for n in shown if not 0 < n <= len(source)}
+    return shown - blank
+
+
+class _Shape:
+    """The two columns: the left one has a number and code, the right one tasks."""
+
+    def __init__(self, width: int, color: bool, view: Outline) -> None:
+        self.width, self.color, self.view = width, color, view
+        lines = [row.task.span.end_line or row.task.span.line for row in view.rows]
+        self.digits = max(2, len(str(max(lines, default=1))))
+        self.left = max(20, (width - 3) // 2)
+        self.right = width - self.left - 3
+
+    def line(self, number: str, code: str, right: list[Piece], role: str = "") -> str:
+        room = self.left - self.digits - 2
+        text = clip(clean(code), room)
+        fill = " " * (room - cells(text))
+        bar: Piece = (" │ " if right else " │", "dim")
+        pieces = [(f"{number:>{self.digits}}  ", "dim"), (text, role), (fill, ""), bar, *right]
+        return compose(pieces, self.width, self.color)
+
+    def both(self, number: str, code: str, right: list[list[Piece]]) -> list[str]:
+        """A line of code, in several lines where it is too long for its column."""
+        room = self.left - self.digits - 2
+        text = clean(code)
+        indent = len(text) - len(text.lstrip())
+        parts = wrap(text.strip(), max(8, room - indent), 4) or [""]
+        out = []
+        for place, part in enumerate(parts):
+            shown = " " * min(indent + (2 if place else 0), room - 8) + part
+            out.append(self.line("" if place else number, shown, right[0] if right and not place else []))
+        return out
+
+    def rule(self, joint: str = "┼") -> str:
+        return paint("─" * (self.left + 1) + joint + "─" * (self.right + 1), "dim", self.color)
+
+    def task(self, row: Row) -> list[list[Piece]]:
+        """The task's lines for the right column."""
+        mark: Piece = (HOME, "home") if row.at_home else (AHEAD, "ahead")
+        digits = len(str(len(self.view.rows)))
+        lead = digits + 3
+        room = max(12, self.right - lead)
+        name, call = row.task.name, row.call
+        head = [(name, "name")] if not call.startswith(f"{name}(") else []
+        out: list[list[Piece]] = []
+        number: Piece = (f" {row.number:>{digits}} ", "dim")
+        if head:
+            out.append([mark, number, (clip(name, room), "name")])
+        for part in wrap(call, room, 3):
+            pieces: list[Piece] = [(" " * lead, "")] if out else [mark, number]
+            if not out:
+                pieces += [(part[: len(name)], "name"), (part[len(name) :], "")]
+            else:
+                pieces.append((part, ""))
+            out.append(pieces)
+        if row.result:
+            joined = sum(cells(text) for text, _ in out[-1]) + 3 + cells(row.result)
+            if joined <= self.right:
+                out[-1] += [(" → ", "dim"), (row.result, "value")]
+            else:
+                out += [[(" " * lead, ""), (part, "value")] for part in wrap(f"→ {row.result}", room, 2)]
+        if row.takes:
+            out += [[(" " * lead, ""), (part, "dim")] for part in wrap(takes_text(row), room, 3)]
+        return out

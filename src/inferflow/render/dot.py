@@ -1,0 +1,49 @@
+"""The graph for Graphviz: ``inferflow preview driver.py --format dot | dot -Tsvg``.
+
+    digraph "driver.py" {
+        t1 [label="1 · load_data\\lload_data()\\l"]
+        t1 -> t2 [label="X, Y"]
+    }
+"""
+
+from __future__ import annotations
+
+from inferflow.model import TaskGraph
+from inferflow.render.mermaid import links
+from inferflow.render.outline import outline
+from inferflow.render.style import clean, clip, wrap
+
+__all__ = ["render_dot"]
+
+
+def render_dot(graph: TaskGraph) -> str:
+    """DOT text, ending in a newline."""
+    view = outline(graph)
+    lines = [
+        f"digraph {_quoted(graph.target)} {{",
+        '    graph [rankdir=TB, nodesep=0.35, ranksep=0.45, fontname="Helvetica"]',
+        '    node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11, margin="0.15,0.08"]',
+        '    edge [color="#667085", fontname="Helvetica", fontsize=10, fontcolor="#475467", arrowsize=0.7]',
+    ]
+    for row in view.rows:
+        call = wrap(row.call, 44, 3) if row.call != f"{row.task.name}()" else []
+        text = [f"{row.number} · {row.task.name}", *call]
+        fill, border = ("#fbf1de", "#a8741a") if row.at_home else ("#e8f3ec", "#2f7d4f")
+        tip = str(row.task.home[0]) if row.task.home else "may run ahead"
+        shown = "".join(_escaped(line) + r"\l" for line in text)
+        lines.append(
+            f'    t{row.number} [label="{shown}", tooltip={_quoted(tip)}, fillcolor="{fill}", color="{border}"]'
+        )
+    for source, target, text, flow in links(view):
+        style = "" if flow else ', style=dashed, color="#b0b7c3"'
+        lines.append(f"    t{source + 1} -> t{target + 1} [label={_quoted(clip(text, 40))}{style}]")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    # Graphviz decodes HTML entities even in quoted strings, so an ampersand has to be one.
+    return clean(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;").replace("\n", " ")
+
+
+def _quoted(text: str) -> str:
+    return f'"{_escaped(text)}"'

@@ -1,0 +1,56 @@
+"""The graph as a Mermaid flowchart, for a README, an issue or a wiki.
+
+    flowchart TD
+        t1("1 · load_data")
+        t2("2 · fit")
+        t1 -- "X, Y" --> t2
+
+One arrow for each pair of tasks: solid for what flows, dotted for order alone.
+"""
+
+from __future__ import annotations
+
+from inferflow.model import TaskGraph
+from inferflow.render.outline import Outline, label, outline
+from inferflow.render.style import clean, clip
+
+__all__ = ["links", "render_mermaid"]
+
+FLOWS = 500
+"""Mermaid refuses more edges than this unless a page configures it; order's arrows are left out first."""
+
+
+def render_mermaid(graph: TaskGraph) -> str:
+    """Mermaid text, ending in a newline."""
+    view = outline(graph)
+    lines = ["flowchart TD"]
+    for row in view.rows:
+        call = f"<br/>{_text(clip(row.call, 60))}" if row.call != f"{row.task.name}()" else ""
+        shape = '["{}"]:::home' if row.at_home else '("{}"):::ahead'
+        lines.append(f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.task.name)}</b>{call}')}")
+    for source, target, text, flow in links(view):
+        arrow = "-->" if flow else "-.->"
+        lines.append(f"    t{source + 1} {arrow}" + (f'|"{_text(clip(text, 40))}"|' if text else "") + f" t{target + 1}")
+    lines.append("    classDef ahead fill:#e8f3ec,stroke:#2f7d4f,color:#10261a")
+    lines.append("    classDef home fill:#fbf1de,stroke:#a8741a,color:#2e2006")
+    return "\n".join(lines) + "\n"
+
+
+def links(view: Outline) -> list[tuple[int, int, str, bool]]:
+    """One link for each pair of tasks: source, target, what flows (or why in order), whether anything flows. Links of
+    order alone are left out where flow already leads there in one step, or where there are more than FLOWS in all."""
+    flows = []
+    orders = []
+    for row in view.rows:
+        for take in row.takes:
+            if take.producer >= 0:
+                flows.append((take.producer, row.index, ", ".join(take.labels), True))
+        orders += [(edge.source, row.index, label(edge.place), False) for edge in row.after]
+    if len(flows) + len(orders) > FLOWS:
+        orders = [link for link in orders if link[0] == link[1] - 1]
+    return sorted(flows + orders, key=lambda link: (link[1], link[0]))
+
+
+def _text(text: str) -> str:
+    """Text for a quoted Mermaid label: everything that is markup to Mermaid, Markdown or HTML as a character code."""
+    return "".join(c if c.isalnum() or c in " .,:()=·…→'-/_+?" else f"#{ord(c)};" for c in clean(text))

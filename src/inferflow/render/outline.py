@@ -1,0 +1,239 @@
+"""What every picture of a graph shows of a task, gathered once: its call as text, what it takes from whom, what it
+gives, and on which step it can run at the earliest.
+
+For task 2 of ``X, Y = load()``, ``m = fit(X, Y, C=1.0)``: the call ``fit(X, Y, C=1.0)``, it gives ``m``, takes
+``X`` and ``Y`` from task 1, and stands on step 2. Numbers shown to users count tasks from 1; indices count from 0.
+
+A step is a matter of drawing, not a promise: 1 + the latest step among the tasks that must be done before; tasks that
+must run at home also come after one another.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable
+from inferflow.render.style import clean
+
+__all__ = ["Outline", "Row", "Take", "because", "call_text", "label", "outline", "place_of", "source_of", "takes_text"]
+
+
+@frozen
+class Take:
+    """Names (and other places) whose present version task ``producer`` made; -1: there before any task."""
+
+    labels: tuple[str, ...]
+    producer: int
+
+
+@frozen
+class Row:
+    """One task as shown. ``call`` is its text on one line, without the names assigned to; ``gives`` are names that it
+    binds, ``changes`` names of objects that it changes in place; ``after`` the tasks that it follows only for order's
+    sake."""
+
+    index: int
+    task: Task
+    call: str
+    gives: tuple[str, ...]
+    changes: tuple[str, ...]
+    takes: tuple[Take, ...]
+    after: tuple[Edge, ...]
+    step: int
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
+
+    @property
+    def at_home(self) -> bool:
+        return bool(self.task.home)
+
+    @property
+    def producers(self) -> list[int]:
+        return [take.producer for take in self.takes if take.producer >= 0]
+
+    @property
+    def result(self) -> str:
+        """``X, Y``; ``m changed``; ``""``."""
+        parts = [", ".join(self.gives)] if self.gives else []
+        if self.changes:
+            parts.append(", ".join(self.changes) + " changed")
+        return "; ".join(parts)
+
+
+@frozen
+class Outline:
+    """``widest``: the largest number of tasks on one step. ``reasons``: the edges into each task."""
+
+    graph: TaskGraph
+    rows: tuple[Row, ...]
+    into: tuple[tuple[Edge, ...], ...]
+    steps: int
+    widest: int
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks may run ahead."""
+        return sum(not row.at_home for row in self.rows)
+
+
+def outline(graph: TaskGraph) -> Outline:
+    """Gather what is shown; linear in tasks, inputs and edges."""
+    scopes = {block.scope for block in graph.blocks} | {"<driver>", "__main__"}
+    into: list[list[Edge]] = [[] for _ in graph.tasks]
+    for edge in graph.edges:
+        into[edge.target].append(edge)
+    steps: list[int] = []
+    last_home = 0
+    rows = []
+    for index, task in enumerate(graph.tasks):
+        takes = _takes(task, into[index], scopes)
+        flows = {take.producer for take in takes}
+        before = {*flows, *task.needs, *task.inner, *(edge.source for edge in into[index])} - {-1}
+        step = 1 + max((steps[other] for other in before), default=0)
+        if task.home:
+            step = last_home = max(step, last_home + 1)
+        steps.append(step)
+        rows.append(_row(index, task, takes, flows, into[index], step, scopes))
+    crowd = [0] * (max(steps, default=0) + 1)
+    for step in steps:
+        crowd[step] += 1
+    return Outline(graph, tuple(rows), tuple(map(tuple, into)), max(steps, default=0), max(crowd))
+
+
+def _row(
+    index: int, task: Task, takes: tuple[Take, ...], flows: set[int], edges: Sequence[Edge], step: int, scopes: set[str]
+) -> Row:
+    targets, call = call_text(task)
+    bound = [label(item.variable, scopes) for item in task.outputs if item.change == "bound" and not _hidden(item)]
+    if set(targets) == set(bound):
+        bound = list(targets)
+    elif targets:
+        call = _joined(task.source)
+    changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
+    after = {edge.source: edge for edge in edges if edge.kind == "order" and edge.source not in flows}
+    return Row(
+        index=index,
+        task=task,
+        call=call,
+        gives=tuple(bound),
+        changes=tuple(name for name in changed if name not in bound),
+        takes=takes,
+        after=tuple(after[source] for source in sorted(after)),
+        step=step,
+    )
+
+
+def _hidden(item: object) -> bool:
+    variable = getattr(item, "variable", None)
+    return isinstance(variable, Variable) and variable.scope == "<value>"
+
+
+def _takes(task: Task, edges: Sequence[Edge], scopes: set[str]) -> tuple[Take, ...]:
+    """Inputs by producer in order of first use, then what flows otherwise (a file, a generator's state)."""
+    found: dict[int, dict[str, None]] = {}
+    for item in task.inputs:
+        found.setdefault(item.producer, {})[label(item.variable, scopes)] = None
+    for edge in edges:
+        if edge.kind != "flow" or isinstance(edge.place, Variable) and edge.source in found:
+            continue
+        name = label(edge.place, scopes)
+        if not (isinstance(edge.place, Object) and edge.place.label in found.get(edge.source, ())):
+            found.setdefault(edge.source, {})[name] = None
+    return tuple(Take(tuple(names), producer) for producer, names in sorted(found.items()))
+
+
+def label(place: Place, scopes: set[str] | frozenset[str] = frozenset({"<driver>", "__main__"})) -> str:
+    """A place as users see it: names of the driver bare, the value of an inner call as ``result``."""
+    match place:
+        case Variable(scope="<value>"):
+            return "result"
+        case Variable():
+            return clean(place.name if place.scope in scopes else str(place))
+        case Object():
+            return f"what {clean(place.label)} holds"
+        case Hidden():
+            return clean(place.name)
+        case _:
+            return clean(str(place))
+
+
+def takes_text(row: Row) -> str:
+    """``X, Y from 1 · logreg from 2``; what is there before any task comes ``from the start``."""
+    return " · ".join(f"{', '.join(take.labels)} from {source_of(take.producer)}" for take in row.takes)
+
+
+def source_of(producer: int) -> str:
+    """The number of a task as users count, or ``the start`` for what is there before any."""
+    return str(producer + 1) if producer >= 0 else "the start"
+
+
+def because(reason: Reason, path: str) -> str:
+    """A reason with its place: ``(line 12)`` in the driver's own file ``path``, ``(plots.py:9)`` elsewhere."""
+    return clean(f"{reason.text} ({place_of(reason.span, path)})" if reason.span.path else reason.text)
+
+
+def place_of(span: Span, path: str) -> str:
+    """``line 12``, or ``plots.py:9`` if it is not in the file ``path``."""
+    return clean(f"line {span.line}" if span.path == path else str(span))
+
+
+def call_text(task: Task) -> tuple[tuple[str, ...], str]:
+    """The plain names that the task's single statement assigns to, and its text on one line without them; no names
+    and the whole text where it is anything else."""
+    text = textwrap.dedent(task.source)
+    if task.anchor.expression is None and task.anchor.first == task.anchor.last:
+        found = _assignment(text)
+        if found:
+            names, line, column = found
+            lines = text.splitlines(keepends=True)[line - 1 :]
+            lines[0] = lines[0].encode()[column:].decode(errors="replace")
+            return names, _joined("".join(lines))
+    return (), _joined(text)
+
+
+def _assignment(text: str) -> tuple[tuple[str, ...], int, int] | None:
+    """Names, line and column (bytes) of the value in ``x, y = value``; ``None`` for any other text."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(body) != 1:
+        return None
+    match body[0]:
+        case ast.Assign(targets=[target], value=value):
+            pass
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            pass
+        case _:
+            return None
+    parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+    names = tuple(part.id for part in parts if isinstance(part, ast.Name))
+    if len(names) != len(parts) or text.split("\n", value.lineno)[value.lineno - 1].lstrip().startswith(("#", ")")):
+        return None
+    # A parenthesised value starts before its node: take the text after the assignment sign instead.
+    line, column = value.lineno, value.col_offset
+    head = text.splitlines()[line - 1].encode()[:column].decode(errors="replace")
+    return (names, line, column) if head.rstrip().endswith("=") else None
+
+
+def _joined(source: str) -> str:
+    """Source text on one line: lines joined with a space, or ``;`` where one that is not indented follows a complete
+    one; whole-line comments left out."""
+    out = ""
+    depth = 0
+    for raw in textwrap.dedent(source).splitlines():
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if out:
+            glued = depth > 0 or out[-1] in "([{" or line[0] in ")]}"
+            out += ("" if out[-1] in "([{" or line[0] in ")]}" else " ") if glued else (" " if raw[0] in " \t" else "; ")
+        out += line
+        depth = max(0, depth + sum(map(line.count, "([{")) - sum(map(line.count, ")]}")))
+    return clean(out)

@@ -1,0 +1,44 @@
+"""The preview as a table: one row for each task, none left out, for reading and for ``grep``.
+
+    #  task       runs   call              takes          gives  line
+    ─  ─────────  ─────  ────────────────  ─────────────  ─────  ────
+    1  load_data  ahead  load_data()                      X, Y     12
+    2  fit        ahead  fit(X, Y, C=1.0)  X, Y from 1    m        13
+"""
+
+from __future__ import annotations
+
+from inferflow.model import TaskGraph
+from inferflow.render.outline import Row, outline, takes_text
+from inferflow.render.style import Piece, clean, table
+from inferflow.render.tree import footer, header
+
+__all__ = ["render_table"]
+
+FULL = 60
+"""Up to so many tasks, a cell may take several lines."""
+
+
+def render_table(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
+    """The table as text, ending in a newline; no line is wider than ``width``."""
+    view = outline(graph)
+    lines = [*header(view, width, color), ""]
+    if view.rows:
+        head = ["#", "task", "runs", "call", "takes", "gives", "line"]
+        rows = [_cells(row, graph.path) for row in view.rows]
+        height = 4 if len(rows) <= FULL else 1
+        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(1, 3, 4, 5), lines=height)
+    return "\n".join([*lines, *footer(view, width, color, legend=False)]) + "\n"
+
+
+def _cells(row: Row, path: str) -> list[Piece]:
+    span = row.task.span
+    return [
+        (str(row.number), "dim"),
+        (row.task.name, "name"),
+        ("home", "home") if row.at_home else ("ahead", "ahead"),
+        (row.call, ""),
+        (takes_text(row), "dim"),
+        (row.result, "value"),
+        (str(span.line) if span.path == path else clean(str(span)), "dim"),
+    ]

@@ -1,0 +1,261 @@
+"""The default preview: the driver's steps in order, with rails that show what flows between them.
+
+    driver.py › main()
+    3 tasks · 2 may run ahead · up to 2 at a time
+
+    ○      1  load_data → X, Y                                         line 12
+    │         load_data()
+    │
+    ├─○    2  fit → m                                                  line 13
+    │ │       fit(X, Y, C=1.0)
+    │ │       takes X, Y from 1
+    ...
+
+Up to :data:`ROOMY` tasks have blank lines between them, up to :data:`FULL` some lines each; above that, one line each,
+and long runs of alike tasks are drawn together (the table format lists them all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
+from inferflow.render.outline import Outline, Row, because, outline, place_of, source_of, takes_text
+from inferflow.render.rails import Rail, rails
+from inferflow.render.style import Piece, bullet, cells, clean, clip, compose, paint, wrap
+from inferflow.render.units import count, numbers
+
+__all__ = ["footer", "header", "render_tree"]
+
+ROOMY = 14
+FULL = 60
+ALIKE = 8
+"""So many tasks in a row that differ only in literals and names are drawn together, when there are more than FULL."""
+
+HOME, AHEAD = "●", "○"
+
+
+def render_tree(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
+    """The preview as text, ending in a newline; no line is wider than ``width``."""
+    view = outline(graph)
+    lines = [*header(view, width, color), ""]
+    compact = len(view.rows) > FULL
+    groups = _groups(view) if compact else {}
+    marks = [HOME if row.at_home else AHEAD for row in view.rows]
+    drawn = rails([row.producers for row in view.rows], marks, groups)
+    gutter = _Gutter(len(str(len(view.rows))), width, color)
+    draw = _compact if compact else _full
+    folded = _folded(groups)
+    for row, rail in zip(view.rows, drawn):
+        if row.index in folded:
+            if folded[row.index]:
+                lines.append(gutter.line(rail.below, "", [(f"⋮ {folded[row.index]} more like it", "dim")]))
+            continue
+        lines.extend(draw(row, rail, view, gutter))
+        if not compact and len(view.rows) <= ROOMY and row.index + 1 < len(view.rows):
+            lines.append(paint(rail.below.rstrip(), "dim", color))
+    return "\n".join([*lines, *footer(view, width, color)]) + "\n"
+
+
+@frozen
+class _Gutter:
+    """What stands left of the text: two spaces, the rail, the task's number in ``digits``."""
+
+    digits: int
+    width: int
+    color: bool
+
+    def line(self, rail: str, number: str, pieces: Sequence[Piece], right: Sequence[Piece] = ()) -> str:
+        lead: list[Piece] = [*_rail(rail), (f" {number:>{self.digits}}  ", "dim")]
+        return compose([*lead, *pieces], self.width, self.color, right)
+
+    def room(self, rail: str) -> int:
+        return self.width - len(rail) - self.digits - 3
+
+
+def _rail(rail: str) -> list[Piece]:
+    """The rail in pieces, its mark in the colour of where the task runs."""
+    for mark, role in ((HOME, "home"), (AHEAD, "ahead")):
+        left, found, right = rail.partition(mark)
+        if found:
+            return [(left, "dim"), (mark, role), (right, "dim")]
+    return [(rail, "dim")]
+
+
+def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
+    head: list[Piece] = [(row.task.name, "name")]
+    if row.result:
+        head.extend([(" → ", "dim"), (row.result, "value")])
+    where = _where(row, view)
+    lines = [gutter.line(rail.node, str(row.number), head, [(where, "dim")])]
+    room = gutter.room(rail.below)
+    lines.extend(gutter.line(rail.below, "", [(text, "")]) for text in wrap(row.call, room, 3))
+    details: list[tuple[str, str]] = []
+    if row.takes:
+        details.append((f"takes {takes_text(row)}", "dim"))
+    if row.after:
+        sources = [edge.source + 1 for edge in row.after]
+        places = list(dict.fromkeys(str(edge.place) for edge in row.after))
+        for_sake = f" ({', '.join(map(clean, places[:3]))}{', …' if len(places) > 3 else ''})"
+        details.append((f"after {numbers(sources)}{for_sake}", "dim"))
+    if row.task.home:
+        more = f" and {len(row.task.home) - 1} more" if len(row.task.home) > 1 else ""
+        details.append((f"at home: {because(row.task.home[0], view.graph.path)}{more}", "home"))
+    for text, role in details:
+        for number, part in enumerate(wrap(text, room - 2, 3)):
+            lines.append(gutter.line(rail.below, "", [("  " if number else "", ""), (part, role)]))
+    return lines
+
+
+def _compact(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
+    where = str(row.task.span.line) if row.task.span.path == view.graph.path else str(row.task.span)
+    room = gutter.room(rail.node) - len(where) - 2
+    takes = takes_text(row)
+    base, number = row.task.key
+    names = f"{row.task.name}  " if number > 1 or not row.call.startswith(base) else ""
+    result = f" → {row.result}" if row.result else ""
+    spare = room - cells(names) - cells(row.call) - cells(result) - 3
+    call = clip(row.call, max(12, room - cells(names) - min(cells(result), 24)))
+    pieces: list[Piece] = [(names, "name")] if names else [(base, "name")]
+    pieces += [(call if names else call[len(base) :], ""), (result, "value")]
+    for text in (takes, f"from {', '.join(source_of(take.producer) for take in row.takes)}" if takes else ""):
+        if text and spare >= cells(text):
+            pieces.append((f"   {text}", "dim"))
+            break
+    return [gutter.line(rail.node, str(row.number), pieces, [(where, "dim")])]
+
+
+def _where(row: Row, view: Outline) -> str:
+    return clip(place_of(row.task.span, view.graph.path), 30)
+
+
+# -- runs of alike tasks ---------------------------------------------------------------------------
+
+
+def _groups(view: Outline) -> dict[int, int]:
+    """Members of each long run of alike tasks, mapped to the run's number."""
+    found: dict[int, int] = {}
+    start = 0
+    rows = view.rows
+    for end in range(1, len(rows) + 1):
+        if end < len(rows) and _like(rows[end]) == _like(rows[start]):
+            continue
+        if end - start >= ALIKE:
+            found.update(dict.fromkeys(range(start, end), start))
+        start = end
+    return found
+
+
+def _like(row: Row) -> tuple[object, ...]:
+    return row.task.key[0], row.at_home, tuple((take.labels, take.producer) for take in row.takes), len(row.gives)
+
+
+def _folded(groups: dict[int, int]) -> dict[int, int]:
+    """Tasks that are not drawn; the first of each run maps to how many, the others to 0. Drawn are the first three of a
+    run and its last."""
+    members: dict[int, list[int]] = {}
+    for index, group in groups.items():
+        members.setdefault(group, []).append(index)
+    found: dict[int, int] = {}
+    for run in members.values():
+        hidden = run[3:-1]
+        found.update(dict.fromkeys(hidden, 0))
+        found[hidden[0]] = len(hidden)
+    return found
+
+
+# -- head and foot, shared with the other text formats ----------------------------------------------
+
+
+def header(view: Outline, width: int, color: bool) -> list[str]:
+    """The driver, its entry with parameters, and the graph's size in words."""
+    graph = view.graph
+    title = clean(graph.path or graph.target)
+    signature = f"{graph.entry}({', '.join(map(_parameter, graph.parameters))})" if graph.entry else ""
+    room = width - cells(title) - 3
+    lines = [compose([(title, "title"), *([(" › ", "dim"), (clip(signature, room), "")] if signature else [])], width, color)]
+    total = len(view.rows)
+    if not total:
+        return [*lines, paint("no tasks: nothing here calls anything", "dim", color)]
+    ahead = view.ahead
+    parts = [count(total, "task")]
+    if ahead and view.widest > 1:
+        parts += [f"{'all' if ahead == total else ahead} may run ahead", f"up to {view.widest} at a time"]
+        parts.append(f"{count(view.steps, 'step')} deep")
+    elif total > 1:
+        parts.append("one after another")
+    return [*lines, paint(clip(" · ".join(parts), width), "dim", color)]
+
+
+def _parameter(parameter: Parameter) -> str:
+    star = {"var_positional": "*", "var_keyword": "**"}.get(parameter.kind, "")
+    text = star + parameter.name
+    if parameter.annotation is not None:
+        text += f": {parameter.annotation}"
+    if parameter.default is not None:
+        text += f" = {parameter.default}" if parameter.annotation is not None else f"={parameter.default}"
+    return clean(" ".join(text.split()))
+
+
+def footer(view: Outline, width: int, color: bool, legend: bool = True) -> list[str]:
+    """What the driver returns, the marks explained, the diagnostics by code, and the next step."""
+    graph, rows = view.graph, view.rows
+    lines: list[str] = []
+    if graph.returns:
+        lines += ["", *bullet(("returns ", "dim"), _returns(view), width, color, indent=0, role="value")]
+    if legend and rows:
+        pieces: list[Piece] = []
+        if view.ahead:
+            pieces += [(AHEAD, "ahead"), (" may run ahead in a helper process   ", "dim")]
+        if view.ahead < len(rows):
+            pieces += [(HOME, "home"), (" runs at home, in program order", "dim")]
+        lines += ["", compose(pieces, width, color)]
+    lines += notes(graph.diagnostics, graph.path, width, color)
+    return [*lines, *_next(view, width, color)]
+
+
+def _returns(view: Outline) -> str:
+    maker: dict[str, int] = {}
+    for row in view.rows:
+        maker.update(dict.fromkeys((*row.gives, *row.changes), row.number))
+    names = map(clean, view.graph.returns)
+    return ", ".join(f"{name} (from {maker[name]})" if name in maker else name for name in names)
+
+
+def notes(diagnostics: Sequence[Diagnostic], path: str, width: int, color: bool) -> list[str]:
+    """One paragraph for each code: how often, the first message, where, its hint."""
+    groups: dict[str, list[Diagnostic]] = {}
+    order = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
+    for diagnostic in sorted(diagnostics, key=lambda d: (order[d.severity], d.code, d.span)):
+        groups.setdefault(diagnostic.code, []).append(diagnostic)
+    lines: list[str] = ["", paint("notes", "dim", color)] if groups else []
+    for code, found in groups.items():
+        first = found[0]
+        role = {Severity.ERROR: "fail", Severity.WARNING: "warn", Severity.NOTE: "name"}[first.severity]
+        same = len({d.message for d in found}) == 1
+        text = clean(first.message)
+        if len(found) > 1:
+            text += "" if same else f"; {len(found) - 1} more of the kind"
+        text += f" ({_lines(found, path)})"
+        lines += bullet((f"{code}  ", role), text, width, color, limit=4)
+        if first.hint:
+            lines += bullet((" " * (len(code) + 2), ""), clean(first.hint), width, color, role="dim", limit=3)
+    return lines
+
+
+def _lines(found: Sequence[Diagnostic], path: str) -> str:
+    here = [d.span.line for d in found if d.span.path == path]
+    parts = [f"{'line' if len(set(here)) == 1 else 'lines'} {numbers(here)}"] if here else []
+    others = list(dict.fromkeys(clean(str(d.span)) for d in found if d.span.path != path))
+    return ", ".join(parts + others[:3]) + (", …" if len(others) > 3 else "")
+
+
+def _next(view: Outline, width: int, color: bool) -> list[str]:
+    target = clean(view.graph.target)
+    if not view.rows:
+        return ["", compose([("next  ", "dim"), (f"inferflow run {target}", "link")], width, color)]
+    example = next((row.task.name for row in view.rows if row.task.home), view.rows[-1].task.name)
+    commands = [f"inferflow run {target}", f"inferflow preview {target} --why {example}"]
+    return ["", *(compose([("next  " if not i else "      ", "dim"), (c, "link")], width, color) for i, c in enumerate(commands))]
