@@ -1,0 +1,329 @@
+"""Helpers: run ahead what the analysis proved independent, and only count if nothing contradicts it.
+
+``template`` is what a process forked from home does: it never goes back into the driver, but waits for orders to
+fork helpers from the state that it froze. A helper loads the inputs of one task after another, runs the task's own
+source on them, and checks what it can: that no irrevocable act was tried, the inputs are what they were, no hidden
+state has changed, nothing of the result is shared with what was there before, the result survives the journey. If
+any check fails the result is dropped, with the reason, and home runs the task. A helper whose own state may have
+changed ends itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import types
+from typing import Any, Optional
+
+from inferflow.worker import describe as described
+from inferflow.worker import transform, transport
+from inferflow.worker.channel import Closed, SocketChannel, connect
+from inferflow.worker.home import Home, Memory
+from inferflow.worker.observe import Gate, HiddenState
+
+__all__ = ["serve", "template"]
+
+VALUE = "_inferflow_value_%d"
+
+
+def template(home: Home, epoch: int) -> None:
+    """In the forked child: serve ``fork`` orders until the controller hangs up."""
+    home.channel.sock.close()
+    home.hooks.memory.close()
+    _quiet_signals()
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    try:
+        channel = connect(home.setup["address"], _hello(home, "template", epoch=epoch))
+        while True:
+            order = channel.receive()
+            if order["kind"] == "fork":
+                if os.fork() == 0:
+                    channel.sock.close()
+                    serve(home, order["worker"], epoch)
+            elif order["kind"] == "reap":
+                channel.send({"kind": "reaped", "worker": order["worker"], "code": _reap(order["pid"])})
+    except (Closed, OSError):
+        os._exit(0)
+
+
+def _hello(home: Home, role: str, **more: Any) -> "dict[str, Any]":
+    return {"kind": "hello", "role": role, "pid": os.getpid(), "token": home.setup["token"], **more}
+
+
+def _quiet_signals() -> None:
+    """Ctrl-C is home's business; the user's handlers are not ours to call."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP", "SIGCHLD", "SIGALRM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    die_with_parent()
+
+
+def die_with_parent() -> None:
+    """On Linux, let the kernel kill this process when its parent ends, however it ends."""
+    if sys.platform.startswith("linux"):
+        try:
+            import ctypes
+
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        except (ImportError, OSError, AttributeError):
+            pass
+
+
+def _reap(pid: int) -> int:
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return 0
+    return os.waitstatus_to_exitcode(status)
+
+
+def serve(home: Home, name: str, epoch: int) -> None:
+    """Be a helper; never returns."""
+    try:
+        channel = connect(home.setup["address"], _hello(home, "helper", worker=name, epoch=epoch))
+        Helper(home, channel).loop()
+    except (Closed, OSError):
+        pass
+    finally:
+        os._exit(0)
+
+
+class _Descriptor:
+    """What reaches descriptor 1 or 2 past Python's streams (C code): its bytes cannot be told apart or ordered, so a
+    task that writes any is left to home."""
+
+    def __init__(self, number: int) -> None:
+        if hasattr(os, "memfd_create"):
+            self.file = os.memfd_create("inferflow")
+        else:
+            import tempfile
+
+            self.file = os.dup(tempfile.TemporaryFile().fileno())
+        os.dup2(self.file, number)
+
+    def used(self) -> bool:
+        return os.fstat(self.file).st_size > 0
+
+    def clear(self) -> None:
+        os.ftruncate(self.file, 0)
+        os.lseek(self.file, 0, os.SEEK_SET)
+
+
+class Helper:
+    """One warm helper: the forked state, its channel, the watchers."""
+
+    def __init__(self, home: Home, channel: SocketChannel) -> None:
+        self.home = home
+        self.channel = channel
+        self.task = -1
+        home.streams.capture()
+        self.descriptors = [_Descriptor(1), _Descriptor(2)]
+        self._flush_c()
+        for descriptor in self.descriptors:
+            descriptor.clear()
+        self.gate = Gate(self.refuse)
+        self.gate.recorder.ignored = home.files.ignored
+        home.files.on = False
+        self.gate.install()
+        self._watch_warnings()
+        self.codes: dict[int, types.CodeType] = {}
+        self.state = HiddenState()
+        self.memory = Memory()
+
+    def _flush_c(self) -> None:
+        try:
+            import ctypes
+
+            ctypes.CDLL(None).fflush(None)
+        except (ImportError, OSError, AttributeError):
+            pass
+
+    def _watch_warnings(self) -> None:
+        """Whether a warning is shown depends on which were shown before, in order: home decides."""
+        import warnings
+
+        def refuse(message: Any) -> None:
+            if self.gate.on:
+                self.refuse(f"it warns ({message.category.__name__}), and whether that is shown depends on earlier warnings")
+
+        warnings._showwarnmsg = refuse  # type: ignore[attr-defined]
+
+    def refuse(self, why: str) -> None:
+        """Give the task up in the middle of it, and this process with it."""
+        self.gate.on = False
+        try:
+            self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": True})
+        finally:
+            os._exit(0)
+
+    def loop(self) -> None:
+        while True:
+            order = self.channel.receive()
+            if order["kind"] == "run":
+                self.run(order)
+            elif order["kind"] == "stop":
+                os._exit(0)
+
+    # -- one task ------------------------------------------------------------------------------------
+
+    def run(self, order: "dict[str, Any]") -> None:
+        task = self.task = order["task"]
+        unit = self.home.hooks.units[task]
+        try:
+            loaded = [transport.unpack(part.get("inline") or part["path"]) for part in order["inputs"]]
+        except Exception as error:
+            self._drop(f"its inputs could not be rebuilt: {error!r}")
+            return
+        inputs = {
+            (scope, name): loaded[number][member]
+            for number, part in enumerate(order["inputs"])
+            for scope, name, member in part["take"]
+        }
+        self.home.streams.mark()
+        self.memory.reset()
+        cpu, begun = time.process_time(), time.perf_counter()
+        self.gate.on = True
+        failure: Optional[BaseException] = None
+        values: tuple[Any, ...] = ()
+        try:
+            values = self._execute(order, unit, inputs)
+        except BaseException as error:
+            failure = error
+        self.gate.on = False
+        facts = {
+            "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
+            "memory": self.memory.peak(),
+        }  # fmt: skip
+        if failure is not None:
+            self._drop(f"it raised {type(failure).__name__}, which home will see itself")
+            return
+        why = self._contradiction(loaded, inputs, values)
+        if why:
+            self.refuse(why)
+        self._publish(unit, values, facts)
+
+    def _drop(self, why: str) -> None:
+        """Give the result up; this process is as it was, unless a hidden state has changed."""
+        self.home.streams.mark()
+        if self.state.changed() or any(descriptor.used() for descriptor in self.descriptors):
+            self.refuse(why)
+        self.gate.recorder.take()
+        self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False})
+
+    def _contradiction(self, loaded: "list[Any]", inputs: "dict[Any, Any]", values: "tuple[Any, ...]") -> str:
+        """Why this result must not be used and this process must end; empty if all is well."""
+        self._flush_c()
+        if any(descriptor.used() for descriptor in self.descriptors):
+            return "code outside Python wrote to its standard streams"
+        changed = self.state.changed()
+        if changed:
+            return f"it changed {changed}"
+        if not all(part.unchanged() for part in loaded):
+            return "it changed one of its inputs in place"
+        shared = transport.shares(tuple(inputs.values()), values)
+        return f"its result shares {shared} with its inputs" if shared else ""
+
+    def _publish(self, unit: transform.Unit, values: "tuple[Any, ...]", facts: "dict[str, Any]") -> None:
+        names = [name for _, name in unit.outputs]
+        message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
+        message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
+        if values:
+            try:
+                packed = transport.pack(values, check=True)
+            except transport.Unpackable as error:
+                self._drop(f"its result cannot leave the process: {error}")
+                return
+            if not packed.exact:
+                self._drop(f"its result would not be rebuilt exactly: {packed.why}")
+                return
+            stored = transport.write(packed, self.home.setup["store"])
+            message.update(digest=stored.digest, size=stored.size, inline=stored.inline, exact=True)
+        output = self.home.streams.mark()
+        if output:
+            message["output"] = {name: noted for name, (noted, _) in output.items()}
+        read, _ = self.gate.recorder.take()
+        files = [{"path": name, "mode": "read", **fact} for name in read if (fact := transport.file_fact(name, None))]
+        if files:
+            message["files"] = files
+        self.channel.send(message)
+
+    def _execute(self, order: "dict[str, Any]", unit: transform.Unit, inputs: "dict[Any, Any]") -> "tuple[Any, ...]":
+        block = self.home.plan["blocks"][unit.block]
+        as_module = block["kind"] != "function"
+        outputs = [VALUE % unit.index] if unit.expression is not None else [name for _, name in unit.outputs]
+        inner = {tuple(span): VALUE % number for *span, number in order["inner"]}
+        local: dict[str, Any] = {}
+        scopes: list[tuple[dict[str, Any], str, Any]] = []
+        for (scope, name), value in inputs.items():
+            if scope == "<value>":
+                number = order["values"][name]
+                scope, name = block["scope"], VALUE % number
+            if scope == "<driver>":
+                local[name] = value
+            else:
+                scopes.append((_namespace(scope), name, value))
+        code = self.codes.get(unit.index)
+        if code is None:
+            code = self.codes[unit.index] = self._compile(block, unit, sorted(local), inner, outputs, as_module)
+        with _Bound(scopes):
+            if as_module:
+                return _run_in_module(code, self.home.program.module.__dict__, outputs)
+            function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
+            return function(**local)  # type: ignore[no-any-return]
+
+    def _compile(
+        self, block: "dict[str, Any]", unit: transform.Unit, parameters: "list[str]", inner: "dict[Any, str]",
+        outputs: "list[str]", as_module: bool,
+    ) -> types.CodeType:  # fmt: skip
+        program = self.home.program
+        tree = program.tree()
+        owner = transform.find_block(tree, block["kind"], block["line"], block["column"])
+        return transform.helper_code(
+            tree, program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
+        )
+
+
+def _namespace(scope: str) -> "dict[str, Any]":
+    module = sys.modules.get(scope)
+    if module is None:
+        raise LookupError(f"module {scope} is not imported here")
+    return module.__dict__
+
+
+class _Bound:
+    """Names set in namespaces for the time of one task; afterwards everything is as it was."""
+
+    def __init__(self, names: "list[tuple[dict[str, Any], str, Any]]") -> None:
+        self.names = names
+        self.before: list[Any] = []
+
+    def __enter__(self) -> None:
+        for space, name, value in self.names:
+            self.before.append(space.get(name, self))
+            space[name] = value
+
+    def __exit__(self, *_: object) -> None:
+        for (space, name, _value), old in zip(self.names, self.before):
+            if old is self:
+                space.pop(name, None)
+            else:
+                space[name] = old
+
+
+def _run_in_module(code: types.CodeType, space: "dict[str, Any]", outputs: "list[str]") -> "tuple[Any, ...]":
+    """Execute in the module's namespace and take back what was bound there."""
+    before = dict(space)
+    try:
+        exec(code, space)
+        return tuple(space[name] for name in outputs)
+    finally:
+        for name in [name for name in space if name not in before]:
+            del space[name]
+        space.update(before)

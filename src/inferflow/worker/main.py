@@ -1,0 +1,150 @@
+"""How a worker process begins.
+
+The controller starts ``python -c "..."`` with the address of its socket; everything else comes in the first message.
+The user's folder takes the first place in ``sys.path`` before anything of the user's is imported, and modules that we
+needed ourselves do not hide the user's modules of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+__all__ = ["boot_code", "main"]
+
+
+def boot_code(root: str) -> str:
+    """The text for ``python -c``: ``root`` is the folder in which the package ``inferflow`` stands."""
+    return (
+        "import sys; base = frozenset(sys.modules); sys.path[0] = {!r}; "
+        "from inferflow.worker.main import main; main(sys.argv[1], base)"
+    ).format(root)
+
+
+def main(address: str, base: "frozenset[str]") -> None:
+    """Be home (or, where processes cannot be forked, a helper of its own)."""
+    from inferflow.worker.channel import connect
+
+    token = os.environ.pop("_INFERFLOW_TOKEN", "")
+    hello = {"kind": "hello", "role": os.environ.pop("_INFERFLOW_ROLE", "home"), "pid": os.getpid(), "token": token}
+    worker = os.environ.pop("_INFERFLOW_WORKER", "")
+    if worker:
+        hello["worker"] = worker
+        hello["epoch"] = 0
+    channel = connect(address, hello)
+    setup = channel.receive()
+    setup["address"], setup["token"] = address, token
+    from inferflow.worker import helper
+    from inferflow.worker.home import Home
+
+    _die_with_controller(setup)
+    sys.argv = [setup["argv0"], *setup["arguments"]]
+    sys.path[0] = setup["path0"]
+    _uncover(setup["path0"], base)
+    forks = hasattr(os, "fork") and setup["start"] == "fork"
+    home = Home(channel, setup, helper.template if forks else None)
+    if hello["role"] == "helper":
+        spawned_helper(home, channel, worker)
+        return
+    error = home.prepare()
+    if error is None:
+        plan = home.receive_reply()
+        error = run_plan(home, plan)
+    status = home.finish(error)
+    channel.close()
+    if status:
+        sys.exit(status)
+
+
+def run_plan(home: Any, plan: "dict[str, Any]") -> "BaseException | None":
+    """Run the program; the exception that ended it, if any."""
+    try:
+        home.hooks.given = given_parameters(home, plan)
+        home.run(plan)
+    except BaseException as error:
+        return error
+    return None
+
+
+def given_parameters(home: Any, plan: "dict[str, Any]") -> "dict[str, Any]":
+    """The driver function's parameters that the user gave, as the objects that its annotations ask for. Ends the
+    process with a message to the controller if one is ill-typed: nothing has run then."""
+    if not plan["parameters"]:
+        return {}
+    from inferflow.worker.parameters import ParameterError, bind
+
+    try:
+        function = home.program.function(plan["entry"])
+        return bind(_undecorated(function), plan["parameters"])
+    except ParameterError as error:
+        home.send({"kind": "misfit", "message": str(error)})
+        os._exit(2)
+
+
+def _undecorated(function: Any) -> Any:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def spawned_helper(home: Any, channel: Any, name: str) -> None:
+    """A helper that executes the prefix itself (its output was already shown by home), then serves."""
+    from inferflow.worker.helper import Helper, _quiet_signals
+
+    _quiet_signals()
+    home.streams.install()
+    home.streams.capture()
+    helper = Helper(home, channel)
+    helper.gate.on = True
+    helper.task = -1
+    try:
+        home.program.run_prefix()
+    except BaseException as error:
+        helper.refuse(f"the driver's imports cannot be repeated: {error!r}")
+    helper.gate.on = False
+    plan = channel.receive()
+    from inferflow.worker.home import _unit
+
+    home.plan = plan
+    home.hooks.units = {unit.index: unit for unit in map(_unit, plan["units"])}
+    from inferflow.worker.observe import HiddenState
+
+    helper.state = HiddenState()
+    channel.send({"kind": "warm"})
+    try:
+        helper.loop()
+    finally:
+        os._exit(0)
+
+
+def _die_with_controller(setup: "dict[str, Any]") -> None:
+    """If the controller is killed, home must not go on unseen: a second run may begin on the same files."""
+    if not setup.get("tied", True):
+        return
+    from inferflow.worker.helper import die_with_parent
+
+    die_with_parent()
+    if hasattr(os, "getppid") and os.getppid() != setup["controller"]:
+        os._exit(143)
+
+
+def _uncover(folder: str, base: "frozenset[str]") -> None:
+    """Forget the library modules that we imported if the user's folder has a module that takes the place of one: then
+    everything is imported anew, with the user's module, as natively. (We keep using ours.)"""
+    ours = [name for name in sys.modules if name not in base and not name.startswith("inferflow")]
+    if not any(_stands_in(folder, name.partition(".")[0]) for name in ours):
+        return
+    import traceback  # noqa: F401  (what we import later must be the library's own)
+    import warnings  # noqa: F401
+
+    keep = {"threading", "_thread", "signal", "atexit"}
+    for name in ours:
+        module = sys.modules[name]
+        if name not in keep and getattr(module, "__file__", None):
+            del sys.modules[name]
+
+
+def _stands_in(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return os.path.isfile(path + ".py") or os.path.isdir(path)

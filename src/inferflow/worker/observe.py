@@ -1,0 +1,183 @@
+"""What a task does besides computing: files opened (at home, recorded), irrevocable acts (in a helper, refused),
+hidden state changed (in a helper, noticed).
+
+Audit hooks see what Python itself opens, removes, starts; they do not see ``stat``, C libraries or child processes.
+At home nothing depends on it: the hook only records. In a helper the first irrevocable act ends the helper, and home
+runs the task.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Callable, Optional
+
+__all__ = ["FileRecorder", "Gate", "HiddenState"]
+
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _writes(mode: Any, flags: Any) -> bool:
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITE_FLAGS)
+
+
+class FileRecorder:
+    """Collects the files that the task at home opens. ``ignored`` are path prefixes (the interpreter, packages)."""
+
+    def __init__(self, ignored: "tuple[str, ...]") -> None:
+        self.ignored = ignored
+        self.read: dict[str, None] = {}
+        self.written: dict[str, None] = {}
+        self.on = False
+        self._thread: Optional[int] = None
+
+    def install(self) -> None:
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: "tuple[Any, ...]") -> None:
+        if not self.on:
+            return
+        if event == "open":
+            self._opened(args)
+        elif event == "os.rename" and len(args) >= 2:
+            self._moved(args[0], args[1])
+        elif event == "sqlite3.connect" and args:
+            self._note(args[0], True)
+        elif event == "os.remove" and args:
+            name = self._name(args[0])
+            if name is not None:
+                self.written.pop(name, None)
+
+    def _opened(self, args: "tuple[Any, ...]") -> None:
+        path, mode, flags = (*args, None, None)[:3]
+        if isinstance(path, int):
+            return
+        writes = _writes(mode, flags)
+        self._note(path, writes)
+
+    def _note(self, path: Any, writes: bool) -> None:
+        name = self._name(path)
+        if name is None:
+            return
+        if writes:
+            self.written[name] = None
+        else:
+            self.read[name] = None
+
+    def _moved(self, old: Any, new: Any) -> None:
+        source, target = self._name(old), self._name(new)
+        if source is not None:
+            self.written.pop(source, None)
+        if target is not None:
+            self.written[target] = None
+
+    def _name(self, path: Any) -> Optional[str]:
+        try:
+            name = os.path.abspath(os.fsdecode(path))
+        except (TypeError, ValueError, OSError):
+            return None
+        if name.startswith(self.ignored) or name.endswith((".pyc", ".pyo")):
+            return None
+        return name
+
+    def take(self) -> "tuple[list[str], list[str]]":
+        """The files read and written since the last call (a file both read and written is among the written)."""
+        if not self.read and not self.written:
+            return [], []
+        written = list(self.written)
+        read = [name for name in self.read if name not in self.written]
+        self.read, self.written = {}, {}
+        return read, written
+
+
+# Acts that a task which may yet be thrown away must not do.
+_IRREVOCABLE = frozenset(
+    """
+    os.remove os.rename os.mkdir os.rmdir os.link os.symlink os.truncate os.utime os.chmod os.chown os.chflags
+    os.lchmod os.lockf os.setxattr os.removexattr os.system os.exec os.fork os.forkpty os.posix_spawn os.spawn
+    os.startfile os.kill os.killpg os.putenv os.unsetenv os.chdir os.fchdir subprocess.Popen
+    socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo socket.gethostbyname
+    sqlite3.connect builtins.input builtins.breakpoint signal.pthread_kill tempfile.mkdtemp tempfile.mkstemp
+    shutil.copyfile shutil.move shutil.rmtree shutil.copytree shutil.chown shutil.make_archive shutil.unpack_archive
+    sys.setprofile sys.settrace sys._setprofileallthreads sys._settraceallthreads pty.spawn syslog.syslog
+    fcntl.flock fcntl.lockf resource.setrlimit resource.prlimit ftplib.connect smtplib.connect
+    telnetlib.Telnet.open imaplib.open poplib.connect nntplib.connect urllib.Request webbrowser.open
+    """.split()
+)
+
+
+class Gate:
+    """Ends the helper at the first irrevocable act. ``refuse(why)`` must not return."""
+
+    def __init__(self, refuse: "Callable[[str], None]") -> None:
+        self.refuse = refuse
+        self.on = False
+        self.recorder = FileRecorder(())
+
+    def install(self) -> None:
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: "tuple[Any, ...]") -> None:
+        if not self.on:
+            return
+        if event == "open":
+            path, mode, flags = (*args, None, None)[:3]
+            if isinstance(path, int) or path in ("/dev/null", b"/dev/null"):
+                return
+            if _writes(mode, flags):
+                self.on = False
+                self.refuse(f"it opens {os.fsdecode(path)!r} for writing")
+            self.recorder._note(path, False)
+        elif event in _IRREVOCABLE:
+            self.on = False
+            self.refuse(f"it acts on the outside world ({event})")
+
+
+class HiddenState:
+    """Cheap fingerprints of the hidden states a task may disturb without being seen otherwise."""
+
+    def __init__(self) -> None:
+        self._before = self._take()
+
+    def _take(self) -> "dict[str, Any]":
+        modules = sys.modules
+        out: dict[str, Any] = {"os.environ": dict(os.environ), "cwd": os.getcwd(), "sys.path": list(sys.path)}
+        random = modules.get("random")
+        if random is not None and hasattr(random, "getstate"):
+            out["random"] = random.getstate()
+        numpy = modules.get("numpy.random")
+        if numpy is not None and hasattr(numpy, "get_state"):
+            state = numpy.get_state()
+            out["numpy.random"] = (state[0], bytes(state[1]), *state[2:])
+        core = modules.get("numpy")
+        if core is not None and hasattr(core, "geterr"):
+            out["numpy.errstate"] = core.geterr()
+        warnings = modules.get("warnings")
+        if warnings is not None:
+            out["warnings"] = list(getattr(warnings, "filters", ()))
+        helpers = modules.get("matplotlib._pylab_helpers")
+        if helpers is not None:
+            out["matplotlib.pyplot"] = list(helpers.Gcf.figs)
+        threading = modules.get("threading")
+        if threading is not None:
+            out["threads"] = threading.active_count()
+        decimal = modules.get("decimal")
+        if decimal is not None:
+            context = decimal.getcontext()
+            out["decimal.context"] = (context.prec, context.rounding)
+        signal = modules.get("signal")
+        if signal is not None:
+            out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return out
+
+    def changed(self) -> str:
+        """The name of a state that is not as it was when this was made; empty if all are. A state whose module was
+        first imported since counts as unchanged (and is watched from now on)."""
+        now = self._take()
+        for name, value in self._before.items():
+            if now.get(name) != value:
+                return name
+        self._before = now
+        return ""
