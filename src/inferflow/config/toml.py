@@ -34,7 +34,7 @@ def read_toml(path: Path, shown: str = "") -> tuple[dict[str, Any], str]:
 
 
 def key_line(text: str, path: tuple[str, ...]) -> int:
-    """The line (from 1) on which the key ``path`` stands in TOML ``text``, as a key or as part of a table's header; that
+    """The line (from 1) on which the key ``path`` stands in TOML ``text``, as a key or part of a header; that
     of what holds it if it is not found (it may stand in an inline table).
 
     >>> key_line('[tool.inferflow]\\nbakend = "x"', ("tool", "inferflow", "bakend"))
