@@ -186,7 +186,7 @@ class Iterate:
 @frozen
 class MakeFunction:
     """Evaluate ``def`` or ``lambda``: ``scope`` indexes ``Module.scopes``; the defaults and decorators are read now.
-    Decorators are *not* applied here: they follow as ordinary ``Call`` operations."""
+    Decorators are *not* applied here: they follow as ordinary ``Call`` operations, with the span of the ``def``."""
 
     out: Temp
     scope: int
@@ -240,9 +240,9 @@ class Comprehension:
 
 @frozen
 class Choice:
-    """A conditional expression, ``and``/``or``, a chained comparison, or an or-pattern: one of ``arms`` is evaluated, each
-    a run of operations (``Store`` among them for a walrus or a capture) and its value; an arm without operations is a
-    value that is there already. The test stands before it."""
+    """A conditional expression, ``and``/``or``, a chained comparison, an ``assert`` with a message, or an or-pattern:
+    one of ``arms`` is evaluated, each a run of operations (``Store`` among them for a walrus or a capture) and its
+    value; an arm without operations is a value that is there already. The test stands before it."""
 
     out: Temp
     arms: tuple[tuple[tuple[Op, ...], Temp], ...]
@@ -488,10 +488,14 @@ class Scope:
     decorators: tuple[str, ...] = ()
     """Source text of each decorator, outermost first."""
     docstring: str | None = None
+    """As it stands, not cleaned of its indentation."""
     is_async: bool = False
     is_generator: bool = False
+    type_params: tuple[str, ...] = ()
+    """PEP 695 type parameters; like parameters they are there when the body starts."""
     normal_form: str = ""
-    """Source without comments, layout and docstrings: what code digests are made over."""
+    """Source without comments, layout and docstrings: what code digests are made over. Left empty by ``lower``, since
+    few scopes are asked for it: see ``lower_normal.normal_form(source, scope)``."""
 
 
 @frozen

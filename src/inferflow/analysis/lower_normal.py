@@ -1,0 +1,101 @@
+"""The normal form of code: what remains of it without comments, layout and docstrings.
+
+Two texts have the same normal form exactly when they have the same tree, docstrings aside; code digests are
+made over it. It is the same under all Python versions that inferflow supports (``ast.dump`` and ``ast.unparse``
+are not), and is computed only for the scopes that somebody asks for, from their stretch of the text:
+
+    normal_form(source, scope)      of  "def f(x):  # why\\n  return x+1"  is the same as of  "def f(x): return (x + 1)"
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import Any
+
+from inferflow.analysis import ir
+from inferflow.analysis.deep import deep
+from inferflow.model import Source, Span
+
+_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+
+def normal_form(source: Source, scope: ir.Scope) -> str:
+    """The normal form of a scope of ``source``, its decorators included. It is empty for a stretch that does not stand
+    for itself as code (which only happens if ``scope`` is not of this text)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return deep(_normal_form, source, scope)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+
+
+def _normal_form(source: Source, scope: ir.Scope) -> str:
+    if scope.kind == "module":
+        return normal_form_of(ast.parse(source.text))
+    text = _stretch(source.text, scope.span)
+    if scope.kind in ("function", "class"):
+        # inside ``if 1:`` indented code may stay as it is (its strings too)
+        code: list[ast.AST] = [ast.parse(decorator, mode="eval").body for decorator in scope.decorators]
+        inner = ast.parse("if 1:\n" + " " * max(scope.span.column, 1) + text).body[0]
+        assert isinstance(inner, ast.If)
+        code += inner.body
+    elif text.startswith("type "):
+        code = list(ast.parse(text).body)
+    else:
+        code = [ast.parse(f"({text}\n)", mode="eval").body]
+    return "\n".join([normal_form_of(node) for node in code])
+
+
+def _stretch(text: str, span: Span) -> str:
+    lines = text.encode("utf-8", "surrogatepass").splitlines(keepends=True)[span.line - 1 : span.end_line]
+    lines[-1] = lines[-1][: span.end_column]
+    lines[0] = lines[0][span.column :]
+    return b"".join(lines).decode("utf-8", "surrogatepass")
+
+
+def normal_form_of(tree: ast.AST) -> str:
+    """The normal form of a tree: node types and fields in order, in brackets; absent and empty fields left out."""
+    parts: list[str] = []
+    stack: list[Any] = [tree]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            parts.append(item)
+            continue
+        parts.append(type(item).__name__)
+        parts.append("(")
+        stack.append(")")
+        for name in reversed(item._fields):
+            value = getattr(item, name, None)
+            if name in _SKIPPED or value is None or value == []:
+                if name == "value" and isinstance(item, ast.Constant):
+                    stack.append("None")
+                continue
+            if name == "body" and isinstance(item, _DOCUMENTED):
+                value = _without_docstring(value)
+            _push(stack, name, value)
+    return "".join(parts)
+
+
+def _push(stack: list[Any], name: str, value: Any) -> None:
+    if isinstance(value, list):
+        stack.append("]")
+        for element in reversed(value):
+            stack.append(",")
+            stack.append(element if isinstance(element, ast.AST) else repr(element))
+        stack.append(f"{name}=[")
+    elif isinstance(value, ast.AST):
+        stack += (",", value, f"{name}=")
+    else:
+        stack.append(f"{name}={value!r},")
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            return rest
+        case _:
+            return body
