@@ -81,7 +81,8 @@ def build(target: str, text: str, **more: object) -> TaskGraph:
         )
         for item in outputs:
             maker[item.variable.name] = index
-    block = Block("function" if entry else "module", entry, scope, Span(path, 1, 0, len(text.splitlines()), 0))
+    head = next((n for n, line in enumerate(text.splitlines(), 1) if entry and line.startswith(f"def {entry}(")), 1)
+    block = Block("function" if entry else "module", entry, scope, Span(path, head, 0, len(text.splitlines()), 0))
     graph = TaskGraph(target, "__main__", entry, path, (block,), tuple(tasks), tuple(edges))
     return evolve(graph, **more)  # type: ignore[arg-type]
 

@@ -1,0 +1,64 @@
+"""Text and pictures of what inferflow knows: from frozen values to strings, computing no fact.
+
+    render_graph(graph, "tree")            what `inferflow preview` prints
+    render_why(graph, ["model_fit"])       what `--why` prints
+
+Each format has its own module, imported when it is asked for. Text is made for a terminal of ``width`` cells and for
+UTF-8; ``style.for_encoding`` turns it into what another encoding can show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferflow.model import TaskGraph
+
+__all__ = ["FORMATS", "render_graph", "render_why"]
+
+FORMATS = ("tree", "table", "diff", "mermaid", "dot", "svg", "html")
+"""What :func:`render_graph` can make; ``json`` is the serialised graph itself (see ``inferflow.wire``)."""
+
+
+def render_graph(graph: TaskGraph, format: str, *, width: int = 80, color: bool = False, text: str = "") -> str:
+    """The graph in one of :data:`FORMATS`, ending in a newline. ``text`` is the driver's source, for ``diff`` and
+    ``html``. Raises ValueError for another format."""
+    match format:
+        case "tree":
+            from inferflow.render.tree import render_tree
+
+            return render_tree(graph, width, color)
+        case "table":
+            from inferflow.render.table import render_table
+
+            return render_table(graph, width, color)
+        case "diff":
+            from inferflow.render.diff import render_diff
+
+            return render_diff(graph, width, color, text)
+        case "mermaid":
+            from inferflow.render.mermaid import render_mermaid
+
+            return render_mermaid(graph)
+        case "dot":
+            from inferflow.render.dot import render_dot
+
+            return render_dot(graph)
+        case "svg":
+            from inferflow.render.svg import render_svg
+
+            return render_svg(graph)
+        case "html":
+            from inferflow.render.html import render_html
+
+            return render_html(graph, text)
+        case _:
+            raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+
+
+def render_why(graph: TaskGraph, task_names: Sequence[str], width: int = 80, color: bool = False) -> str:
+    """Why these tasks stand where they do; see ``inferflow.render.why``. Raises KeyError for an unknown name."""
+    from inferflow.render import why
+
+    return why.render_why(graph, task_names, width, color)

@@ -46,46 +46,41 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
         others = list(view.rows)
     for row in others:
         if source:
-            lines.append(shape.line("", f"{row.task.span}", [], "dim"))
-        own = row.task.source.splitlines() or [""]
+            lines.append(shape.line("", str(row.task.span), [], "dim"))
+        own = [part for line in row.task.source.splitlines() for part in shape.code(line)]
         right = shape.task(row)
         for offset in range(max(len(own), len(right))):
+            number = str(row.task.span.line) if not offset else ""
             left = own[offset] if offset < len(own) else ""
-            number = str(row.task.span.line + offset) if offset < len(own) else ""
-            lines.extend(shape.both(number, left, right[offset : offset + 1]))
+            lines.append(shape.line(number, left, right[offset] if offset < len(right) else []))
     lines.append(shape.rule("┴"))
     return "\n".join([*lines, *footer(view, width, color)]) + "\n"
 
 
-def _sides(
-    source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...], shape: _Shape
-) -> Iterator[str]:
-    """The driver's lines that matter, each with the tasks that begin on it."""
+def _sides(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...], shape: _Shape) -> Iterator[str]:
+    """The driver's lines that matter, each with the tasks that begin on it; a task's text goes on beside the lines that
+    follow, up to the next task."""
     shown = _shown(source, here, blocks)
-    number, waiting = 1, [list[Piece]() for _ in range(0)]
+    waiting: list[list[Piece]] = []
+    number = 1
     while number <= len(source):
-        if number not in shown:
-            end = number
-            while end <= len(source) and end not in shown:
-                end += 1
-            for rest in waiting:
-                yield shape.line("", "", rest)
+        end = number
+        while end <= len(source) and end not in shown:
+            end += 1
+        if end > number:
+            yield from (shape.line("", "", rest) for rest in waiting)
             waiting = []
             if any(line.strip() for line in source[number - 1 : end - 1]):
                 yield shape.line("", f"⋮ {count(end - number, 'line')}", [], "dim")
             number = end
             continue
-        for row in here.get(number, ()):
-            waiting.extend(shape.task(row))
-        taken = waiting[:1]
-        del waiting[:1]
-        yield from shape.both(str(number), source[number - 1], taken)
-        # A task's text goes on beside the lines that follow it, unless another task begins there.
-        if number + 1 in here or number + 1 > len(source):
-            for rest in waiting:
-                yield shape.line("", "", rest)
-            waiting = []
+        if number in here:
+            yield from (shape.line("", "", rest) for rest in waiting)
+            waiting = [line for row in here[number] for line in shape.task(row)]
+        for place, part in enumerate(shape.code(source[number - 1])):
+            yield shape.line("" if place else str(number), part, waiting.pop(0) if waiting else [])
         number += 1
+    yield from (shape.line("", "", rest) for rest in waiting)
 
 
 def _shown(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...]) -> set[int]:
@@ -118,17 +113,13 @@ class _Shape:
         pieces = [(f"{number:>{self.digits}}  ", "dim"), (text, role), (fill, ""), bar, *right]
         return compose(pieces, self.width, self.color)
 
-    def both(self, number: str, code: str, right: list[list[Piece]]) -> list[str]:
+    def code(self, text: str) -> list[str]:
         """A line of code, in several lines where it is too long for its column."""
         room = self.left - self.digits - 2
-        text = clean(code)
-        indent = len(text) - len(text.lstrip())
-        parts = wrap(text.strip(), max(8, room - indent), 4) or [""]
-        out = []
-        for place, part in enumerate(parts):
-            shown = " " * min(indent + (2 if place else 0), room - 8) + part
-            out.append(self.line("" if place else number, shown, right[0] if right and not place else []))
-        return out
+        text = clean(text)
+        indent = min(len(text) - len(text.lstrip()), room // 2)
+        parts = wrap(text.strip(), room - indent - 2, 4) or [""]
+        return [" " * (indent + (2 if place else 0)) + part for place, part in enumerate(parts)]
 
     def rule(self, joint: str = "┼") -> str:
         return paint("─" * (self.left + 1) + joint + "─" * (self.right + 1), "dim", self.color)

@@ -10,7 +10,7 @@ One arrow for each pair of tasks: solid for what flows, dotted for order alone.
 
 from __future__ import annotations
 
-from inferflow.model import TaskGraph
+from inferflow.model import Edge, TaskGraph, World
 from inferflow.render.outline import Outline, label, outline
 from inferflow.render.style import clean, clip
 
@@ -37,18 +37,22 @@ def render_mermaid(graph: TaskGraph) -> str:
 
 
 def links(view: Outline) -> list[tuple[int, int, str, bool]]:
-    """One link for each pair of tasks: source, target, what flows (or why in order), whether anything flows. Links of
-    order alone are left out where flow already leads there in one step, or where there are more than FLOWS in all."""
+    """One link for each pair of tasks: source, target, what flows (or why in order), whether anything flows. Where there
+    are more than FLOWS in all, of the links of order alone only those between neighbours stay."""
     flows = []
     orders = []
     for row in view.rows:
         for take in row.takes:
             if take.producer >= 0:
                 flows.append((take.producer, row.index, ", ".join(take.labels), True))
-        orders += [(edge.source, row.index, label(edge.place), False) for edge in row.after]
+        orders += [(edge.source, row.index, _order(edge), False) for edge in row.after]
     if len(flows) + len(orders) > FLOWS:
         orders = [link for link in orders if link[0] == link[1] - 1]
     return sorted(flows + orders, key=lambda link: (link[1], link[0]))
+
+
+def _order(edge: Edge) -> str:
+    return "unknown code" if edge.place == World("anything") else label(edge.place)
 
 
 def _text(text: str) -> str:

@@ -19,7 +19,7 @@ from attrs import frozen
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable
 from inferflow.render.style import clean
 
-__all__ = ["Outline", "Row", "Take", "because", "call_text", "label", "outline", "place_of", "source_of", "takes_text"]
+__all__ = ["Outline", "Row", "Take", "because", "call_text", "label", "outline", "place_of", "takes_text"]
 
 
 @frozen
@@ -34,7 +34,7 @@ class Take:
 class Row:
     """One task as shown. ``call`` is its text on one line, without the names assigned to; ``gives`` are names that it
     binds, ``changes`` names of objects that it changes in place; ``after`` the tasks that it follows only for order's
-    sake."""
+    sake, unless others that it follows come after them already."""
 
     index: int
     task: Task
@@ -89,6 +89,7 @@ def outline(graph: TaskGraph) -> Outline:
     for edge in graph.edges:
         into[edge.target].append(edge)
     steps: list[int] = []
+    ancestors: list[int] = []
     last_home = 0
     rows = []
     for index, task in enumerate(graph.tasks):
@@ -99,15 +100,36 @@ def outline(graph: TaskGraph) -> Outline:
         if task.home:
             step = last_home = max(step, last_home + 1)
         steps.append(step)
-        rows.append(_row(index, task, takes, flows, into[index], step, scopes))
+        after = _after(into[index], flows, before, ancestors)
+        ancestors.append(_union(ancestors, before))
+        rows.append(_row(index, task, takes, after, step, scopes))
     crowd = [0] * (max(steps, default=0) + 1)
     for step in steps:
         crowd[step] += 1
     return Outline(graph, tuple(rows), tuple(map(tuple, into)), max(steps, default=0), max(crowd))
 
 
+def _after(edges: Sequence[Edge], flows: set[int], before: set[int], ancestors: Sequence[int]) -> tuple[Edge, ...]:
+    """The edges of order that say something new: not from tasks that come before anyway, through others."""
+    order = {edge.source: edge for edge in edges if edge.kind == "order" and edge.source not in flows}
+    if not order:
+        return ()
+    implied = 0
+    for other in before:
+        implied |= ancestors[other]
+    return tuple(order[source] for source in sorted(order) if not implied >> source & 1)
+
+
+def _union(ancestors: Sequence[int], before: set[int]) -> int:
+    """The tasks that come before, and those before them, as bits."""
+    found = 0
+    for other in before:
+        found |= ancestors[other] | 1 << other
+    return found
+
+
 def _row(
-    index: int, task: Task, takes: tuple[Take, ...], flows: set[int], edges: Sequence[Edge], step: int, scopes: set[str]
+    index: int, task: Task, takes: tuple[Take, ...], after: tuple[Edge, ...], step: int, scopes: set[str]
 ) -> Row:
     targets, call = call_text(task)
     bound = [label(item.variable, scopes) for item in task.outputs if item.change == "bound" and not _hidden(item)]
@@ -116,7 +138,6 @@ def _row(
     elif targets:
         call = _joined(task.source)
     changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
-    after = {edge.source: edge for edge in edges if edge.kind == "order" and edge.source not in flows}
     return Row(
         index=index,
         task=task,
@@ -124,7 +145,7 @@ def _row(
         gives=tuple(bound),
         changes=tuple(name for name in changed if name not in bound),
         takes=takes,
-        after=tuple(after[source] for source in sorted(after)),
+        after=after,
         step=step,
     )
 
@@ -164,13 +185,12 @@ def label(place: Place, scopes: set[str] | frozenset[str] = frozenset({"<driver>
 
 
 def takes_text(row: Row) -> str:
-    """``X, Y from 1 · logreg from 2``; what is there before any task comes ``from the start``."""
-    return " · ".join(f"{', '.join(take.labels)} from {source_of(take.producer)}" for take in row.takes)
-
-
-def source_of(producer: int) -> str:
-    """The number of a task as users count, or ``the start`` for what is there before any."""
-    return str(producer + 1) if producer >= 0 else "the start"
+    """``path (given) · X, Y from 1 · logreg from 2``; given is what is there before any task, like a parameter."""
+    parts = []
+    for take in row.takes:
+        what = ", ".join(take.labels)
+        parts.append(f"{what} from {take.producer + 1}" if take.producer >= 0 else f"{what} (given)")
+    return " · ".join(parts)
 
 
 def because(reason: Reason, path: str) -> str:

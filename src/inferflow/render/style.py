@@ -114,9 +114,7 @@ def wrap(text: str, width: int, limit: int = 0) -> list[str]:
             lines.append(line)
         line = word
         while cells(line) > width > 0:
-            head = line
-            while cells(head) > width:
-                head = head[: max(1, len(head) - max(1, (cells(head) - width) // 2))]
+            head = _head(line, width)
             lines.append(head)
             line = line[len(head) :]
     if line:
@@ -142,6 +140,15 @@ def compose(pieces: Iterable[Piece], width: int, color: bool, right: Sequence[Pi
         out.append(" " * (width - used - tail))
         out.extend(paint(text, role, color) for text, role in right)
     return "".join(out).rstrip() if not color else "".join(out)
+
+
+def _head(word: str, width: int) -> str:
+    """The first part of a word that is too long for a line: up to a bracket or the like in its last third, if any."""
+    head = word
+    while cells(head) > width:
+        head = head[: max(1, len(head) - max(1, (cells(head) - width) // 2))]
+    cut = max(head.rfind(sign) for sign in "([{,./_=") + 1
+    return head[:cut] if cut * 3 > len(head) * 2 else head
 
 
 def bullet(

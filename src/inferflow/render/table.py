@@ -3,13 +3,13 @@
     #  task       runs   call              takes          gives  line
     ─  ─────────  ─────  ────────────────  ─────────────  ─────  ────
     1  load_data  ahead  load_data()                      X, Y     12
-    2  fit        ahead  fit(X, Y, C=1.0)  X, Y from 1    m        13
+    2  fit        ahead  fit(X, Y, C=1.0)  X, Y ← 1       m        13
 """
 
 from __future__ import annotations
 
 from inferflow.model import TaskGraph
-from inferflow.render.outline import Row, outline, takes_text
+from inferflow.render.outline import Row, Take, outline
 from inferflow.render.style import Piece, clean, table
 from inferflow.render.tree import footer, header
 
@@ -38,7 +38,12 @@ def _cells(row: Row, path: str) -> list[Piece]:
         (row.task.name, "name"),
         ("home", "home") if row.at_home else ("ahead", "ahead"),
         (row.call, ""),
-        (takes_text(row), "dim"),
+        ("; ".join(map(_take, row.takes)), "dim"),
         (row.result, "value"),
         (str(span.line) if span.path == path else clean(str(span)), "dim"),
     ]
+
+
+def _take(take: Take) -> str:
+    what = ", ".join(take.labels)
+    return f"{what} ← {take.producer + 1}" if take.producer >= 0 else f"{what} given"

@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
-from inferflow.render.outline import Outline, Row, because, outline, place_of, source_of, takes_text
+from inferflow.render.outline import Outline, Row, because, outline, place_of, takes_text
 from inferflow.render.rails import Rail, rails
 from inferflow.render.style import Piece, bullet, cells, clean, clip, compose, paint, wrap
 from inferflow.render.units import count, numbers
 
-__all__ = ["footer", "header", "render_tree"]
+__all__ = ["footer", "header", "render_tree", "summary", "title"]
 
 ROOMY = 14
 FULL = 60
@@ -120,7 +120,7 @@ def _compact(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
     call = clip(row.call, max(12, room - cells(names) - min(cells(result), 24)))
     pieces: list[Piece] = [(names, "name")] if names else [(base, "name")]
     pieces += [(call if names else call[len(base) :], ""), (result, "value")]
-    for text in (takes, f"from {', '.join(source_of(take.producer) for take in row.takes)}" if takes else ""):
+    for text in (takes, f"from {numbers([other + 1 for other in row.producers])}" if row.producers else ""):
         if text and spare >= cells(text):
             pieces.append((f"   {text}", "dim"))
             break
@@ -171,22 +171,29 @@ def _folded(groups: dict[int, int]) -> dict[int, int]:
 
 def header(view: Outline, width: int, color: bool) -> list[str]:
     """The driver, its entry with parameters, and the graph's size in words."""
-    graph = view.graph
-    title = clean(graph.path or graph.target)
-    signature = f"{graph.entry}({', '.join(map(_parameter, graph.parameters))})" if graph.entry else ""
-    room = width - cells(title) - 3
-    lines = [compose([(title, "title"), *([(" › ", "dim"), (clip(signature, room), "")] if signature else [])], width, color)]
-    total = len(view.rows)
+    path, _, signature = title(view.graph).partition(" › ")
+    lines = [compose([(path, "title"), *([(" › ", "dim"), (signature, "")] if signature else [])], width, color)]
+    return [*lines, paint(clip(summary(view), width), "dim", color)]
+
+
+def title(graph: TaskGraph) -> str:
+    """``driver.py › main(C: float = 1.0)``."""
+    signature = f" › {graph.entry}({', '.join(map(_parameter, graph.parameters))})" if graph.entry else ""
+    return clean(graph.path or graph.target) + clean(signature)
+
+
+def summary(view: Outline) -> str:
+    """``5 tasks · 3 may run ahead · up to 2 at a time · 4 steps deep``."""
+    total, ahead = len(view.rows), view.ahead
     if not total:
-        return [*lines, paint("no tasks: nothing here calls anything", "dim", color)]
-    ahead = view.ahead
+        return "no tasks: nothing here calls anything"
     parts = [count(total, "task")]
     if ahead and view.widest > 1:
         parts += [f"{'all' if ahead == total else ahead} may run ahead", f"up to {view.widest} at a time"]
         parts.append(f"{count(view.steps, 'step')} deep")
     elif total > 1:
         parts.append("one after another")
-    return [*lines, paint(clip(" · ".join(parts), width), "dim", color)]
+    return " · ".join(parts)
 
 
 def _parameter(parameter: Parameter) -> str:
