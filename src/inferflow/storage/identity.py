@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -179,6 +180,9 @@ def _user() -> str:
 # -- processes -------------------------------------------------------------------------------------
 
 
+_WEEK = 7 * 86400.0
+
+
 def process_identity(pid: int | None = None) -> tuple[int, str]:
     """This process (or another) as no other will ever be: its id, and ``boot:start``, the boot of the host and when
     the process started. The second is empty if there is no such process."""
@@ -188,9 +192,10 @@ def process_identity(pid: int | None = None) -> tuple[int, str]:
 
 
 def is_alive(started: RunStarted) -> bool:
-    """Whether the controller of a run lives. A run of another host, which cannot be asked, is taken to."""
+    """Whether the controller of a run lives. A run of another host (a container, a shared folder) cannot be asked:
+    it is taken to live for a week."""
     if started.environment.host and started.environment.host != socket.gethostname():
-        return True
+        return time.time() - started.time < _WEEK
     return bool(started.boot) and process_identity(started.pid)[1] == started.boot
 
 

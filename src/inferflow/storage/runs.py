@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from attrs import evolve
 
 from inferflow.errors import UserError, WrongUse
-from inferflow.model import Event, Run, RunFinished, RunStarted, TaskGraph
+from inferflow.model import Event, Run, RunFinished, RunStarted, Source, TaskGraph
 from inferflow.storage.artifacts import Artifacts
 from inferflow.storage.database import Database
 from inferflow.storage.fold import fold
@@ -59,16 +59,22 @@ class Runs:
                 return name
             attempt += 1
 
-    def create(self, started: RunStarted, graph: TaskGraph, text: str | None = None) -> None:
-        """Begin a run. ``text`` is the graph's JSON if it is at hand; ``started.graph`` becomes its digest.
-        Raises ValueError if the run exists."""
+    def create(
+        self, started: RunStarted, graph: TaskGraph, text: str | None = None, sources: Iterable[Source] = ()
+    ) -> None:
+        """Begin a run: before this, nothing that belongs to it may be put among the artifacts. ``text`` is the graph's
+        JSON if it is at hand; ``started.graph`` becomes its digest. ``sources`` are kept under their own digests, as
+        the graph names them; the driver's is needed to read back instances of its classes. Raises ValueError if the
+        run exists."""
         text = graph_to_json(graph) if text is None else text
         digest = graph_digest(text)
         head = event_to_json(started if started.graph == digest else evolve(started, graph=digest))
         database = self.folder.database()
         with database.batch():
-            self.artifacts.put(text.encode())
             database.write("INSERT OR IGNORE INTO ids VALUES (?)", (started.run,))
+            self.artifacts.put(text.encode())
+            for source in sources:
+                self.artifacts.put(source.text.encode("utf-8", "surrogatepass"))
             try:
                 database.write(
                     "INSERT INTO runs (id, started, graph, head) VALUES (?, ?, ?, ?)",
@@ -147,6 +153,11 @@ class Runs:
         near = difflib.get_close_matches(text, words, n=1)
         hint = f"did you mean {words[near[0]]}?" if near else f"the latest is {names[0]}; inferflow runs lists them"
         raise WrongUse(f"there is no run {text!r}", hint=hint)
+
+    def is_alive(self, head: str) -> bool:
+        """Whether the controller of the run with this head (its RunStarted as JSON) lives."""
+        started = event_from_json(head)
+        return isinstance(started, RunStarted) and self._alive(started)
 
     # -- parts
 
