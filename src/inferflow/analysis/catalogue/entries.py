@@ -51,7 +51,7 @@ class Link:
     ``same``: it is that object. ``view``: another object over the same memory. ``contains``: it holds a reference to
     that object. ``elements``: it is a new container of the elements of that object (or hands them out one by one).
     ``element``: it is one of the elements of that object (for a mapping: one of its values).
-    ``unknown``: it may be any of these. A ``*args`` or ``**kwargs`` parameter stands for each argument that it collects.
+    ``unknown``: it may be any of these. A ``*args`` or ``**kwargs`` parameter stands for each argument it collects.
     """
 
     relation: Relation
