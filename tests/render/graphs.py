@@ -87,7 +87,9 @@ def build(target: str, text: str, **more: object) -> TaskGraph:
     return evolve(graph, **more)  # type: ignore[arg-type]
 
 
-def note(code: str, line: int, message: str, hint: str = "", severity: Severity = Severity.NOTE, path: str = "") -> Diagnostic:
+def note(
+    code: str, line: int, message: str, hint: str = "", severity: Severity = Severity.NOTE, path: str = ""
+) -> Diagnostic:
     return Diagnostic(Span(path, line), code, message, severity, hint)
 
 
@@ -151,7 +153,7 @@ def iris() -> tuple[TaskGraph, str]:
     return evolve(graph, tasks=(graph.tasks[0], fit, plot)), _plain(IRIS_TEXT)
 
 
-COMPARISON_TEXT = '''\
+COMPARISON_TEXT = """\
 from models import fit_forest, fit_logistic, fit_svm, score
 from data import load, split
 
@@ -159,7 +161,7 @@ def main(path: str, seed: int = 0, folds=5):
     df = load(path, na_values=["", "?"])  # load path -> df
     train, test = split(df, test_size=0.25, seed=seed)  # split df seed -> train test
     logistic = fit_logistic(train, C=1.0)  # fit_logistic train -> logistic
-    forest = fit_forest(train, n_estimators=300, max_depth=8, min_samples_leaf=4, n_jobs=1)  # fit_forest train -> forest
+    forest = fit_forest(train, n_estimators=300, max_depth=8, min_samples_leaf=4)  # fit_forest train -> forest
     svm = fit_svm(train, kernel="rbf", gamma="scale")  # fit_svm train -> svm
     scores = {}
     scores["logistic"] = score(logistic, test)  # score logistic test -> ~scores
@@ -168,7 +170,7 @@ def main(path: str, seed: int = 0, folds=5):
     table = report(scores, title="Which model is best?")  # report scores -> table
     print(table)  # print table -> !print writes to stdout
     return table, forest
-'''
+"""
 
 
 def comparison() -> tuple[TaskGraph, str]:
@@ -185,7 +187,7 @@ def comparison() -> tuple[TaskGraph, str]:
     return graph, _plain(COMPARISON_TEXT)
 
 
-OPAQUE_TEXT = '''\
+OPAQUE_TEXT = """\
 import random
 random.seed(7)  # seed -> !seeds random
 cfg = settings.read("app.toml")  # read -> cfg !unknown call settings.read may do anything
@@ -196,7 +198,7 @@ weights = draw(len(rows))  # draw rows -> weights !draws from random
 best = evaluate(train(rows, weights, C=1.0))  # train rows weights -> model
 save(best, "out/best.json")  # save best -> !writes a file
 exec(cfg.hook)  # exec cfg -> best !exec may bind any name
-'''
+"""
 
 
 def opaque() -> tuple[TaskGraph, str]:
@@ -236,17 +238,30 @@ def opaque() -> tuple[TaskGraph, str]:
     edges.append(Edge(1, 7, "flow", Variable("__main__", "cfg"), (Reason("exec reads 'cfg'", hook.span),)))
     edges.append(Edge(0, 3, "order", Hidden("random"), (Reason("draw calls random.random", Span("lib.py", 30)),)))
     edges.append(Edge(1, 2, "order", World("anything"), (Reason("settings.read is not known", tasks[1].span),), True))
-    edges += [Edge(i, 7, "order", World("anything"), (Reason("exec may do anything", hook.span),), True) for i in range(7)]
+    edges += [
+        Edge(i, 7, "order", World("anything"), (Reason("exec may do anything", hook.span),), True) for i in range(7)
+    ]
     edges.append(Edge(2, 3, "flow", Object("rows"), (Reason("draw may change rows", Span("lib.py", 31)),), True))
     diagnostics = (
         note("IF203", 5, "the loop runs as one task: its body appends to 'rows'", path=path),
-        note("IF301", 3, "settings.read is not known: it may do anything, so it stays in order", "say what it does in [tool.inferflow.effects]", path=path),
+        note(
+            "IF301",
+            3,
+            "settings.read is not known: it may do anything, so it stays in order",
+            "say what it does in [tool.inferflow.effects]",
+            path=path,
+        ),
         note("IF301", 10, "exec is not known: it may do anything, so it stays in order", path=path),
         note("IF310", 7, "random is drawn from", path=path),
         note("IF310", 30, "random is drawn from", path="lib.py"),
         note("IF190", 10, "exec rebinds names", severity=Severity.WARNING, path=path),
     )
-    return evolve(graph, tasks=tuple(tasks), edges=tuple(sorted(edges, key=lambda e: (e.source, e.target, e.kind, str(e.place)))), diagnostics=diagnostics), _plain(OPAQUE_TEXT)
+    return evolve(
+        graph,
+        tasks=tuple(tasks),
+        edges=tuple(sorted(edges, key=lambda e: (e.source, e.target, e.kind, str(e.place)))),
+        diagnostics=diagnostics,
+    ), _plain(OPAQUE_TEXT)
 
 
 def odd() -> tuple[TaskGraph, str]:
@@ -287,7 +302,9 @@ def long(count: int = 200) -> tuple[TaskGraph, str]:
             case 3:
                 lines.append(f"t{i} = model_fit(t{i - 1}, C={i / 10})  # model_fit t{i - 1} -> t{i}")
             case 4:
-                lines.append(f"t{i} = report(t{i - 1}, 'r{i}.html')  # report t{i - 1} -> t{i} !report writes r{i}.html")
+                lines.append(
+                    f"t{i} = report(t{i - 1}, 'r{i}.html')  # report t{i - 1} -> t{i} !report writes r{i}.html"
+                )
             case _:
                 lines.append(f"t{i} = aggregate({source}, by='day')  # aggregate {source} -> t{i}")
     text = "\n".join(lines) + "\n"

@@ -30,7 +30,12 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
     """Two columns, ending in a newline; no line is wider than ``width``. ``text``: the driver's source."""
     view = outline(graph)
     shape = _Shape(width, color, view)
-    lines = [*header(view, width, color), "", shape.line("", "your driver", [("the tasks", "dim")], "dim"), shape.rule()]
+    lines = [
+        *header(view, width, color),
+        "",
+        shape.line("", "your driver", [("the tasks", "dim")], "dim"),
+        shape.rule(),
+    ]
     here: dict[int, list[Row]] = {}
     others: list[Row] = []
     source = text.splitlines() if text else []

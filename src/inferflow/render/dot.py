@@ -1,9 +1,9 @@
 """The graph for Graphviz: ``inferflow preview driver.py --format dot | dot -Tsvg``.
 
-    digraph "driver.py" {
-        t1 [label="1 · load_data\\lload_data()\\l"]
-        t1 -> t2 [label="X, Y"]
-    }
+digraph "driver.py" {
+    t1 [label="1 · load_data\\lload_data()\\l"]
+    t1 -> t2 [label="X, Y"]
+}
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def render_dot(graph: TaskGraph) -> str:
         lines.append(
             f'    t{row.number} [label="{shown}", tooltip={_quoted(tip)}, fillcolor="{fill}", color="{border}"]'
         )
-    for source, target, text, flow in links(view):
+    for source, target, what, flow in links(view):
         style = "" if flow else ', style=dashed, color="#b0b7c3"'
-        lines.append(f"    t{source + 1} -> t{target + 1} [label={_quoted(clip(text, 40))}{style}]")
+        lines.append(f"    t{source + 1} -> t{target + 1} [label={_quoted(clip(what, 40))}{style}]")
     return "\n".join([*lines, "}"]) + "\n"
 
 

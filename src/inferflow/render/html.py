@@ -21,7 +21,7 @@ __all__ = ["render_html"]
 
 
 def render_html(graph: TaskGraph, text: str = "") -> str:
-    """A complete HTML document, ending in a newline. ``text``: the driver's source; without it the graph stands alone."""
+    """A complete HTML document, ending in a newline. ``text``: the driver's source; without it the graph is alone."""
     view = outline(graph)
     heading = title(graph)
     parts = [
@@ -45,7 +45,7 @@ def render_html(graph: TaskGraph, text: str = "") -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("inferflow.render").joinpath("assets", name).read_text("utf-8")
+    return resources.files("inferflow.render").joinpath("assets").joinpath(name).read_text("utf-8")
 
 
 def _head(heading: str) -> str:
@@ -129,12 +129,12 @@ def _tasks(view: Outline) -> str:
 
 
 def _task(row: Row, view: Outline) -> str:
-    why = render_why(view.graph, [row.task.name], 88, view=view)
+    why = render_why(view.graph, [row.task.name], 74, view=view)
     return (
         f'<tr data-tasks="{row.number}"><td>{_badge(row)}</td><th scope="row">{escaped(row.task.name)}</th>'
-        f"<td><code>{escaped(row.call)}</code>"
+        f'<td class="wraps"><code>{escaped(row.call)}</code>'
         f'<details id="why-{row.number}"><summary>why</summary><pre>{escaped(why.rstrip())}</pre></details></td>'
-        f"<td>{escaped(takes_text(row))}</td><td><code>{escaped(row.result)}</code></td>"
+        f'<td class="wraps">{escaped(takes_text(row))}</td><td class="wraps"><code>{escaped(row.result)}</code></td>'
         f"<td>{escaped(place_of(row.task.span, view.graph.path))}</td></tr>"
     )
 

@@ -15,6 +15,7 @@ Time is about linear: 1,000 boxes with 2,000 links take some 50 ms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from attrs import frozen
@@ -77,7 +78,7 @@ def layout(
     widths = [size[0] for size in sizes] + [WAYPOINT] * (nodes - count)
     up: list[list[int]] = [[] for _ in range(nodes)]
     down: list[list[int]] = [[] for _ in range(nodes)]
-    for a, b in dict.fromkeys(pair for way in ways for pair in zip(way, way[1:])):
+    for a, b in dict.fromkeys(pair for way in ways for pair in pairwise(way)):
         down[a].append(b)
         up[b].append(a)
     _order(rows, up, down)
@@ -107,14 +108,12 @@ def _ranks(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
     return [nearest[i] - 1 if not fed[i] and nearest[i] < count else ranks[i] for i in range(count)]
 
 
-def _rows(
-    ranks: Sequence[int], sizes: Sequence[tuple[float, float]], widest: float, gap: float
-) -> list[list[int]]:
+def _rows(ranks: Sequence[int], sizes: Sequence[tuple[float, float]], widest: float, gap: float) -> list[list[int]]:
     """Boxes by rank, ranks that are too wide broken evenly into several rows."""
     by_rank: list[list[int]] = [[] for _ in range(max(ranks, default=-1) + 1)]
     for box, rank in enumerate(ranks):
         by_rank[rank].append(box)
-    rows = []
+    rows: list[list[int]] = []
     for members in by_rank:
         total = sum(sizes[box][0] + gap for box in members)
         parts = max(1, -int(-total // (widest + gap)))
@@ -133,7 +132,7 @@ def _waypoints(
         ins[target] += 1
     reach: dict[tuple[str, int, bool], int] = {}
     keys = []
-    for (source, target), kind in zip(links, kinds):
+    for (source, target), kind in zip(links, kinds, strict=True):
         key = ("out", source, kind) if outs[source] >= ins[target] else ("in", target, kind)
         keys.append(key)
         reach[key] = max(reach.get(key, 0), row_of[target] - row_of[source] - 1)
@@ -141,15 +140,14 @@ def _waypoints(
         return count, [[source, target] for source, target in links], row_of
     made: dict[tuple[tuple[str, int, bool], int], int] = {}
     ways = []
-    for (source, target), shared in zip(links, keys):
+    for (source, target), shared in zip(links, keys, strict=True):
         way = [source]
         for row in range(row_of[source] + 1, row_of[target]):
-            key = (shared, row)
-            if key not in made:
-                made[key] = count + len(made)
-                rows[row].append(made[key])
-                row_of[made[key]] = row
-            way.append(made[key])
+            if (shared, row) not in made:
+                node = made[shared, row] = count + len(made)
+                rows[row].append(node)
+                row_of[node] = row
+            way.append(made[shared, row])
         ways.append([*way, target])
     return count + len(made), ways, row_of
 
@@ -184,14 +182,14 @@ def _coordinates(
     offsets = []
     for row in rows:
         offset, own = 0.0, []
-        for before, node in zip([None, *row], row):
+        for before, node in zip([None, *row], row, strict=True):
             if before is not None:
                 offset += (widths[before] + widths[node]) / 2 + gap
             own.append(offset)
         offsets.append(own)
-        for node, x in zip(row, own):
+        for node, x in zip(row, own, strict=True):
             xs[node] = x - offset / 2
-    extents = [own[-1] + (widths[row[0]] + widths[row[-1]]) / 2 for row, own in zip(rows, offsets)]
+    extents = [own[-1] + (widths[row[0]] + widths[row[-1]]) / 2 for row, own in zip(rows, offsets, strict=True)]
     room = max([BREADTH, *extents])
     for sweep in range(8):
         for number in range(len(rows)) if sweep % 2 == 0 else range(len(rows) - 1, -1, -1):
@@ -199,11 +197,11 @@ def _coordinates(
             near = (up, down) if sweep >= 6 else ((up,) if sweep % 2 == 0 else (down,))
             wanted = [
                 _mean((xs[other] for side in near for other in side[node]), xs[node]) - offset
-                for node, offset in zip(row, own)
+                for node, offset in zip(row, own, strict=True)
             ]
             low = (widths[row[0]] - room) / 2
             high = low + room - extents[number]
-            for node, x, offset in zip(row, _isotonic(wanted), own):
+            for node, x, offset in zip(row, _isotonic(wanted), own, strict=True):
                 xs[node] = min(max(x, low), high) + offset
     return xs
 
@@ -236,7 +234,7 @@ def _segments(
     last: dict[tuple[int, int], int] = {}
     kind: dict[tuple[int, int], bool] = {}
     for number, way in enumerate(ways):
-        for pair in zip(way, way[1:]):
+        for pair in pairwise(way):
             owners.setdefault(pair, set()).update(links[number])
             kind[pair] = kinds[number]
         last[way[-2], way[-1]] = number
@@ -262,7 +260,10 @@ def _shared(a: int, b: int, count: int) -> tuple[int, ...]:
 
 
 def _ports(
-    centers: Sequence[Point], sizes: Sequence[tuple[float, float]], xs: Sequence[float], pairs: Sequence[tuple[int, int]]
+    centers: Sequence[Point],
+    sizes: Sequence[tuple[float, float]],
+    xs: Sequence[float],
+    pairs: Sequence[tuple[int, int]],
 ) -> dict[tuple[int, int], float]:
     """Where on its target's upper side each link arrives: spread in the order in which they come."""
     coming: dict[int, list[int]] = {}

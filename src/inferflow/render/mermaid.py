@@ -30,21 +30,22 @@ def render_mermaid(graph: TaskGraph) -> str:
         lines.append(f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.task.name)}</b>{call}')}")
     for source, target, text, flow in links(view):
         arrow = "-->" if flow else "-.->"
-        lines.append(f"    t{source + 1} {arrow}" + (f'|"{_text(clip(text, 40))}"|' if text else "") + f" t{target + 1}")
+        lines.append(
+            f"    t{source + 1} {arrow}" + (f'|"{_text(clip(text, 40))}"|' if text else "") + f" t{target + 1}"
+        )
     lines.append("    classDef ahead fill:#e8f3ec,stroke:#2f7d4f,color:#10261a")
     lines.append("    classDef home fill:#fbf1de,stroke:#a8741a,color:#2e2006")
     return "\n".join(lines) + "\n"
 
 
 def links(view: Outline) -> list[tuple[int, int, str, bool]]:
-    """One link for each pair of tasks: source, target, what flows (or why in order), whether anything flows. Where there
-    are more than FLOWS in all, of the links of order alone only those between neighbours stay."""
-    flows = []
+    """One link for each pair of tasks: source, target, what flows (or why in order), whether anything flows. Where
+    there are more than FLOWS in all, of the links of order alone only those between neighbours stay."""
+    flows: list[tuple[int, int, str, bool]] = []
     orders = []
     for row in view.rows:
-        for take in row.takes:
-            if take.producer >= 0:
-                flows.append((take.producer, row.index, ", ".join(take.labels), True))
+        real = (take for take in row.takes if take.producer >= 0)
+        flows.extend((take.producer, row.index, ", ".join(take.labels), True) for take in real)
         orders += [(edge.source, row.index, _order(edge), False) for edge in row.after]
     if len(flows) + len(orders) > FLOWS:
         orders = [link for link in orders if link[0] == link[1] - 1]

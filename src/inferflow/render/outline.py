@@ -18,8 +18,12 @@ from attrs import frozen
 
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable
 from inferflow.render.style import clean
+from inferflow.render.units import numbers
 
 __all__ = ["Outline", "Row", "Take", "because", "call_text", "label", "outline", "place_of", "takes_text"]
+
+MANY = 8
+"""Of more takes than this, only half as many are named."""
 
 
 @frozen
@@ -128,9 +132,7 @@ def _union(ancestors: Sequence[int], before: set[int]) -> int:
     return found
 
 
-def _row(
-    index: int, task: Task, takes: tuple[Take, ...], after: tuple[Edge, ...], step: int, scopes: set[str]
-) -> Row:
+def _row(index: int, task: Task, takes: tuple[Take, ...], after: tuple[Edge, ...], step: int, scopes: set[str]) -> Row:
     targets, call = call_text(task)
     bound = [label(item.variable, scopes) for item in task.outputs if item.change == "bound" and not _hidden(item)]
     if set(targets) == set(bound):
@@ -161,7 +163,7 @@ def _takes(task: Task, edges: Sequence[Edge], scopes: set[str]) -> tuple[Take, .
     for item in task.inputs:
         found.setdefault(item.producer, {})[label(item.variable, scopes)] = None
     for edge in edges:
-        if edge.kind != "flow" or isinstance(edge.place, Variable) and edge.source in found:
+        if edge.kind != "flow" or (isinstance(edge.place, Variable) and edge.source in found):
             continue
         name = label(edge.place, scopes)
         if not (isinstance(edge.place, Object) and edge.place.label in found.get(edge.source, ())):
@@ -187,9 +189,13 @@ def label(place: Place, scopes: set[str] | frozenset[str] = frozenset({"<driver>
 def takes_text(row: Row) -> str:
     """``path (given) · X, Y from 1 · logreg from 2``; given is what is there before any task, like a parameter."""
     parts = []
-    for take in row.takes:
+    shown = row.takes if len(row.takes) <= MANY else row.takes[: MANY // 2]
+    for take in shown:
         what = ", ".join(take.labels)
         parts.append(f"{what} from {take.producer + 1}" if take.producer >= 0 else f"{what} (given)")
+    if len(shown) < len(row.takes):
+        rest = [take.producer + 1 for take in row.takes[len(shown) :]]
+        parts.append(f"and what {len(rest)} more give ({numbers(rest)})")
     return " · ".join(parts)
 
 
@@ -253,7 +259,9 @@ def _joined(source: str) -> str:
             continue
         if out:
             glued = depth > 0 or out[-1] in "([{" or line[0] in ")]}"
-            out += ("" if out[-1] in "([{" or line[0] in ")]}" else " ") if glued else (" " if raw[0] in " \t" else "; ")
+            out += (
+                ("" if out[-1] in "([{" or line[0] in ")]}" else " ") if glued else (" " if raw[0] in " \t" else "; ")
+            )
         out += line
         depth = max(0, depth + sum(map(line.count, "([{")) - sum(map(line.count, ")]}")))
     return clean(out)

@@ -183,11 +183,11 @@ def table(
     for row in rows:
         wrapped = [
             [clip(text, w)] if lines == 1 or cells(text) <= w else wrap(text, w, lines)
-            for (text, _), w in zip(row, widths)
+            for (text, _), w in zip(row, widths, strict=True)
         ]
         for number in range(max(1, *(len(cell) for cell in wrapped))):
             parts = [
-                (cell[number] if number < len(cell) else "", role) for cell, (_, role) in zip(wrapped, row)
+                (cell[number] if number < len(cell) else "", role) for cell, (_, role) in zip(wrapped, row, strict=True)
             ]
             out.append(_row(parts, widths, width, color, right))
     return out
@@ -207,7 +207,7 @@ def _shrink(widths: list[int], room: int, order: Iterable[int], least: Sequence[
 
 def _row(parts: Sequence[Piece], widths: Sequence[int], width: int, color: bool, right: frozenset[int]) -> str:
     pieces: list[Piece] = []
-    for column, ((text, role), room) in enumerate(zip(parts, widths)):
+    for column, ((text, role), room) in enumerate(zip(parts, widths, strict=True)):
         if column:
             pieces.append(("  ", ""))
         fill = " " * (room - cells(text))

@@ -33,20 +33,22 @@ DARK = (
     "--paper:#12161d;--ink:#e6eaf2;--soft:#9aa5b8;--line:#67728a;--order:#465064;--halo:#12161d;"
     "--ahead:#16281f;--ahead-edge:#5fb98a;--home:#2d2413;--home-edge:#d6a451;--give:#7fb4ee"
 )
-STYLE = """\
-.graph text{font-family:ui-sans-serif,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,"DejaVu Sans",sans-serif;fill:var(--ink)}
-.graph .name{font-size:13px;font-weight:600}
-.graph .number{fill:var(--soft);font-weight:400}
-.graph .code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:11px}
-.graph .give{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:11px;fill:var(--give)}
-.graph .box{stroke-width:1.25}
-.graph .ahead .box{fill:var(--ahead);stroke:var(--ahead-edge)}
-.graph .home .box{fill:var(--home);stroke:var(--home-edge)}
-.graph .link{fill:none;stroke:var(--line);stroke-width:1.4}
-.graph .order{stroke:var(--order);stroke-dasharray:4 4}
-.graph .tip{fill:var(--line);stroke:none}
-.graph .order-tip{fill:var(--order)}
-.graph .flow{font-size:11px;fill:var(--soft);paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
+SANS = 'ui-sans-serif,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,"DejaVu Sans",sans-serif'
+MONO = 'ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace'
+STYLE = f"""\
+.graph text{{font-family:{SANS};fill:var(--ink)}}
+.graph .name{{font-size:13px;font-weight:600}}
+.graph .number{{fill:var(--soft);font-weight:400}}
+.graph .code{{font-family:{MONO};font-size:11px}}
+.graph .give{{font-family:{MONO};font-size:11px;fill:var(--give)}}
+.graph .box{{stroke-width:1.25}}
+.graph .ahead .box{{fill:var(--ahead);stroke:var(--ahead-edge)}}
+.graph .home .box{{fill:var(--home);stroke:var(--home-edge)}}
+.graph .link{{fill:none;stroke:var(--line);stroke-width:1.4}}
+.graph .order{{stroke:var(--order);stroke-dasharray:4 4}}
+.graph .tip{{fill:var(--line);stroke:none}}
+.graph .order-tip{{fill:var(--order)}}
+.graph .flow{{font-size:11px;fill:var(--soft);paint-order:stroke;stroke:var(--halo);stroke-width:4px}}
 """
 
 
@@ -86,7 +88,7 @@ def picture(view: Outline) -> Picture:
     parts.append('</g><g class="names" aria-hidden="true">')
     parts += [_name(segment, texts[segment.link]) for segment in placed.segments if texts and segment.link >= 0]
     parts.append('</g><g class="tasks">')
-    parts += [_drawn(row, box, placed, view.graph.path) for row, box in zip(view.rows, boxes)]
+    parts += [_drawn(row, box, placed, view.graph.path) for row, box in zip(view.rows, boxes, strict=True)]
     parts.append("</g>")
     body = "\n".join(part for part in parts if part)
     shift = f'<g transform="translate({MARGIN:g} {MARGIN:g})">\n{body}\n</g>'
@@ -116,9 +118,7 @@ def _drawn(row: Row, box: _Box, placed: Layout, path: str) -> str:
     kind = "home" if row.at_home else "ahead"
     runs = f"at home: {because(row.task.home[0], path)}" if row.at_home else "may run ahead"
     tip = f"{row.number} {row.task.name}\n{row.call}\n{runs}"
-    lines = [
-        f'<text class="name" x="13" y="21"><tspan class="number">{row.number}</tspan> {escaped(box.name)}</text>'
-    ]
+    lines = [f'<text class="name" x="13" y="21"><tspan class="number">{row.number}</tspan> {escaped(box.name)}</text>']
     below = 38
     for kind_of, text in (("code", box.code), ("give", box.give)):
         if text:

@@ -1,9 +1,9 @@
 """The preview as a table: one row for each task, none left out, for reading and for ``grep``.
 
-    #  task       runs   call              takes          gives  line
-    ─  ─────────  ─────  ────────────────  ─────────────  ─────  ────
-    1  load_data  ahead  load_data()                      X, Y     12
-    2  fit        ahead  fit(X, Y, C=1.0)  X, Y ← 1       m        13
+#  task       runs   call              takes          gives  line
+─  ─────────  ─────  ────────────────  ─────────────  ─────  ────
+1  load_data  ahead  load_data()                      X, Y     12
+2  fit        ahead  fit(X, Y, C=1.0)  X, Y ← 1       m        13
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def render_tree(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     gutter = _Gutter(len(str(len(view.rows))), width, color)
     draw = _compact if compact else _full
     folded = _folded(groups)
-    for row, rail in zip(view.rows, drawn):
+    for row, rail in zip(view.rows, drawn, strict=True):
         if row.index in folded:
             if folded[row.index]:
                 lines.append(gutter.line(rail.below, "", [(f"⋮ {folded[row.index]} more like it", "dim")]))
@@ -265,4 +265,10 @@ def _next(view: Outline, width: int, color: bool) -> list[str]:
         return ["", compose([("next  ", "dim"), (f"inferflow run {target}", "link")], width, color)]
     example = next((row.task.name for row in view.rows if row.task.home), view.rows[-1].task.name)
     commands = [f"inferflow run {target}", f"inferflow preview {target} --why {example}"]
-    return ["", *(compose([("next  " if not i else "      ", "dim"), (c, "link")], width, color) for i, c in enumerate(commands))]
+    return [
+        "",
+        *(
+            compose([("next  " if not i else "      ", "dim"), (c, "link")], width, color)
+            for i, c in enumerate(commands)
+        ),
+    ]

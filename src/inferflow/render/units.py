@@ -1,6 +1,6 @@
 """Durations, sizes, times and counts as a person says them.
 
-    duration(0.0042) == "4.2 ms"     size(1536) == "1.5 KiB"     count(1, "task") == "1 task"
+duration(0.0042) == "4.2 ms"     size(1536) == "1.5 KiB"     count(1, "task") == "1 task"
 """
 
 from __future__ import annotations

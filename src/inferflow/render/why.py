@@ -1,14 +1,14 @@
 """One task explained: what it takes from whom and why, where it may run, what keeps it in order.
 
-    2  model_fit                                                iris/driver.py:26
+2  model_fit                                                iris/driver.py:26
 
-       logreg = model_fit(X, Y, C=1.0)
+   logreg = model_fit(X, Y, C=1.0)
 
-    takes    X, Y        from 1 load_data
-                         model_fit reads 'X', which load_data bound (line 26)
-    gives    logreg      taken by 3 generate_plots
-    runs     ahead, in a helper process, as soon as 1 load_data is done
-    beside   nothing: ...
+takes    X, Y        from 1 load_data
+                     model_fit reads 'X', which load_data bound (line 26)
+gives    logreg      taken by 3 generate_plots
+runs     ahead, in a helper process, as soon as 1 load_data is done
+beside   nothing: ...
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from inferflow.model import Diagnostic, Edge, Effect, TaskGraph
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of
-from inferflow.render.style import Piece, bullet, clean, compose, paint, wrap
+from inferflow.render.style import Piece, bullet, clean, compose, wrap
 from inferflow.render.units import numbers
 
 __all__ = ["render_why"]
@@ -95,7 +95,7 @@ class _Page:
             if edge.kind == "flow":
                 edges.setdefault(edge.source, []).append(edge)
         parameters = {parameter.name for parameter in self.view.graph.parameters}
-        for number, take in enumerate(row.takes):
+        for number, take in enumerate(row.takes[:MANY]):
             what = ", ".join(take.labels)
             if take.producer >= 0:
                 source = f"from {self.name(take.producer)}"
@@ -105,6 +105,9 @@ class _Page:
                 source = "there before any task"
             self.item("" if number else "takes", [(what, "value"), ("  ", ""), (source, "dim")])
             self.reasons(edges.get(take.producer, ()))
+        if len(row.takes) > MANY:
+            rest = [take.producer + 1 for take in row.takes[MANY:]]
+            self.say("", f"and what {len(rest)} more give ({numbers(rest)})", "dim")
 
     def reasons(self, edges: Iterable[Edge]) -> None:
         told = dict.fromkeys(
@@ -148,7 +151,9 @@ class _Page:
                 self.reason(f"and {len(row.task.home) - MANY} more reasons")
             return
         needs = sorted({*row.task.needs, *row.producers})
-        when = f"as soon as {self.names(needs)} {'is' if len(needs) == 1 else 'are'} done" if needs else "from the start"
+        when = (
+            f"as soon as {self.names(needs)} {'is' if len(needs) == 1 else 'are'} done" if needs else "from the start"
+        )
         self.say("runs", f"may run ahead in a helper process {when}; at home when its turn comes before that", "ahead")
 
     def order(self, row: Row) -> None:
@@ -163,11 +168,7 @@ class _Page:
 
     def beside(self, row: Row) -> None:
         """Tasks that neither lead to this one nor follow from it, unless both must run at home."""
-        others = [
-            index
-            for index in self._unordered(row.index)
-            if not (row.at_home and self.view.rows[index].at_home)
-        ]
+        others = [index for index in self._unordered(row.index) if not (row.at_home and self.view.rows[index].at_home)]
         if others:
             self.say("beside", f"may run at the same time as {self.names(others)}")
         else:

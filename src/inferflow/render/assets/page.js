@@ -6,6 +6,7 @@
   const body = document.getElementById("detail-body");
   const width = +svg.dataset.width, height = +svg.dataset.height;
   const all = (selector) => document.querySelectorAll(selector);
+  const LEGIBLE = 0.85;
   let chosen = "";
 
   // Which elements belong to a task: looked up once.
@@ -57,11 +58,23 @@
     show();
   };
   svg.removeAttribute("viewBox");
+  // A wheel moves the graph as far as there is more of it to see, then the page.
+  const within = (now, next, room, extent) => {
+    const [low, high] = [Math.min(0, room - extent - 20), Math.max(20, room - extent)];
+    return next < now ? Math.min(now, Math.max(next, low)) : Math.max(now, Math.min(next, high));
+  };
   svg.addEventListener("wheel", (event) => {
+    const { left, top, width: w, height: h } = box();
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY * 0.01), event.clientX - left, event.clientY - top);
+      return;
+    }
+    const x = within(view.x, view.x - event.deltaX, w, width * view.k);
+    const y = within(view.y, view.y - event.deltaY, h, height * view.k);
+    if (x === view.x && y === view.y) return;
     event.preventDefault();
-    const { left, top } = box();
-    if (event.ctrlKey || event.metaKey) zoom(Math.exp(-event.deltaY * 0.01), event.clientX - left, event.clientY - top);
-    else { view.x -= event.deltaX; view.y -= event.deltaY; show(); }
+    view.x = x; view.y = y; show();
   }, { passive: false });
   let drag = null, moved = false;
   svg.addEventListener("pointerdown", (event) => { drag = { x: event.clientX - view.x, y: event.clientY - view.y, x0: event.clientX, y0: event.clientY }; moved = false; });
@@ -76,7 +89,7 @@
     if (button.dataset.zoom === "fit") fit(0);
     else zoom(button.dataset.zoom === "in" ? 1.3 : 1 / 1.3, w / 2, h / 2);
   }));
-  window.addEventListener("resize", () => fit(0.55));
+  window.addEventListener("resize", () => fit(LEGIBLE));
 
   // Choosing a task opens its explanation and brings it into view everywhere.
   const reveal = (task) => {
@@ -108,7 +121,7 @@
     document.getElementById("t" + task).classList.add("chosen");
     body.replaceChildren(document.querySelector(`#why-${task} pre`).cloneNode(true));
     reveal(task);
-    history.replaceState(null, "", "#t" + task);
+    history.replaceState(null, "", "#task-" + task);
   };
   document.addEventListener("click", (event) => {
     if (moved) { moved = false; return; }
@@ -127,8 +140,8 @@
       choose(taskOf(event.target));
     }
   });
-  fit(0.55);
-  const asked = /^#t(\d+)$/.exec(location.hash);
+  fit(LEGIBLE);
+  const asked = /^#task-(\d+)$/.exec(location.hash);
   if (asked && parts.has(asked[1])) choose(asked[1]);
   const first = document.querySelector(".lines .badge");
   if (first && !asked) {
