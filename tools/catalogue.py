@@ -18,8 +18,13 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferflow.analysis.catalogue import Parameter
 
 DATA = Path(__file__).parent.parent / "src" / "inferflow" / "analysis" / "catalogue" / "data"
 
@@ -155,12 +160,25 @@ def check(library: str) -> Iterator[str]:
         if owner.rpartition(".")[2] in STANDS_FOR_NOTHING.get(library, ()) or entry.kind in ("attr", "class"):
             continue
         try:
-            actual = found_parameters(entry.kind, owner if entry.kind == "new" else name) if entry.kind != "const" else resolve(name) and None
+            if entry.kind == "const":
+                resolve(name)
+                continue
+            actual = found_parameters(entry.kind, owner if entry.kind == "new" else name)
         except (ImportError, AttributeError) as error:
             yield f"{name}: {error!r}"
             continue
-        if actual is not None and read_params(actual)[0] != read_params(entry.rest)[0]:
+        if actual is not None and not _agree(read_params(entry.rest)[0], read_params(actual)[0]):
             yield f"{name}: the catalogue has {entry.rest.partition(')')[0]}), the library {actual}"
+
+
+def _agree(ours: tuple[Parameter, ...], theirs: tuple[Parameter, ...]) -> bool:
+    """Whether parameter lists bind the same arguments to the same names. Ours may spell out what a ``**kwargs`` takes."""
+    for mine, actual in zip_longest(ours, theirs):
+        if actual is not None and actual.kind in ("var_keyword", "var_positional"):
+            return True
+        if mine != actual:
+            return False
+    return True
 
 
 def main(arguments: list[str]) -> int:

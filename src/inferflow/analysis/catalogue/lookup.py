@@ -75,8 +75,11 @@ class Catalogue:
 
     def module(self, name: str) -> bool:
         """Whether ``name`` is a library module of which something is known."""
-        library = self._library(name)
-        return library is not None and (name in library.index.modules or self.canonical(name) in library.index.modules)
+        for candidate in (name, self.canonical(name)):
+            library = self._library(candidate)
+            if library is not None and candidate in library.index.modules:
+                return True
+        return False
 
     def canonical(self, qualname: str) -> str:
         """The name under which the catalogue has it: ``np.random.mtrand.seed`` and the like resolved."""
