@@ -1,0 +1,165 @@
+"""What an object consists of, without running the methods that its class defines, where that can be had.
+
+:func:`anatomy` sorts types once: atoms (nothing inside, identity does not matter), references (modules, classes:
+shared by all processes), builtin containers and their subclasses, arrays, instances whose attributes are
+all there is, and opaque ones, whose insides only ``__reduce_ex__`` tells.
+
+>>> anatomy(int), anatomy(list), anatomy(type)
+('atom', 'list', 'reference')
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import copyreg
+import enum
+import pickle
+import sys
+import types
+from typing import Any
+
+__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "reduced", "slots"]
+
+ATOMS: frozenset[type] = frozenset(
+    {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice}
+)
+"""Immutable, and with nothing in them that has an identity. (A slice of something else than numbers is an odd thing.)"""
+
+UNSET = type("Unset", (), {"__slots__": ()})()
+"""The value of a slot that was never assigned."""
+
+_CONTAINERS: tuple[tuple[type, str], ...] = (
+    (collections.OrderedDict, "ordered"),
+    (collections.defaultdict, "defaultdict"),
+    (dict, "dict"),
+    (list, "list"),
+    (tuple, "tuple"),
+    (set, "set"),
+    (frozenset, "set"),
+    (collections.deque, "deque"),
+    (bytearray, "bytearray"),
+    (array.array, "buffer"),
+    (BaseException, "exception"),
+    (str, "text"),
+    (bytes, "text"),
+    (int, "text"),
+    (float, "number"),
+    (complex, "number"),
+)
+
+_REFERENCES = (type, types.ModuleType, types.GetSetDescriptorType, types.MemberDescriptorType)
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement (or by a modern extension)
+_kinds: dict[type, str] = {kind: "atom" for kind in ATOMS}
+
+
+def anatomy(cls: type) -> str:
+    """One of: atom, reference, function, cell, method, builtin, ndarray, scalar, dtype, pickle_buffer, list, tuple,
+    dict, ordered, defaultdict, set, deque, bytearray, buffer, exception, text, number, instance, opaque."""
+    kind = _kinds.get(cls)
+    if kind is None:
+        kind = _kinds[cls] = _anatomy(cls)
+    return kind
+
+
+def _anatomy(cls: type) -> str:
+    if cls is types.FunctionType:
+        return "function"
+    if cls is types.CellType:
+        return "cell"
+    if cls is types.MethodType:
+        return "method"
+    if cls is types.BuiltinFunctionType or cls is types.MethodWrapperType:
+        return "builtin"
+    if cls is pickle.PickleBuffer:
+        return "pickle_buffer"
+    if issubclass(cls, (*_REFERENCES, enum.Enum)):
+        return "reference"
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "ndarray"):
+        if issubclass(cls, numpy.ndarray):
+            return "ndarray"
+        if issubclass(cls, numpy.generic):
+            return "opaque" if issubclass(cls, (numpy.void, numpy.object_)) else "scalar"
+        if issubclass(cls, numpy.dtype):
+            return "dtype"
+        if cls is numpy.ufunc:
+            return "reference"
+    # pandas keeps caches in its attributes; what its objects are, they tell pickle
+    if cls.__module__.split(".", 1)[0] in ("pandas", "pathlib", "logging"):
+        return "opaque"
+    for base, kind in _CONTAINERS:
+        if issubclass(cls, base):
+            return kind
+    return "instance" if _only_attributes(cls) else "opaque"
+
+
+def _only_attributes(cls: type) -> bool:
+    """Whether ``__dict__`` and slots are all that an instance has: no class in its line is an extension's."""
+    words = 0
+    for base in cls.__mro__:
+        if base is object:
+            continue
+        if not base.__flags__ & _HEAP:
+            return False
+        words += sum(1 for name in slots_of(base))
+    if cls.__dictoffset__ > 0:
+        words += 1
+    if cls.__weakrefoffset__ > 0:
+        words += 1
+    return cls.__basicsize__ <= object.__basicsize__ + 8 * words
+
+
+def slots_of(cls: type) -> list[str]:
+    """The names of the slots that ``cls`` itself adds, as in its namespace."""
+    names = vars(cls).get("__slots__", ())
+    if isinstance(names, str):
+        names = (names,)
+    found = []
+    for name in names:
+        if name in ("__dict__", "__weakref__"):
+            continue
+        if name.startswith("__") and not name.endswith("__"):
+            name = f"_{cls.__name__.lstrip('_')}{name}"
+        if isinstance(vars(cls).get(name), types.MemberDescriptorType):
+            found.append(name)
+    return found
+
+
+def slots(value: object) -> list[tuple[str, Any]]:
+    """The slots of an instance in order of definition; :data:`UNSET` where nothing was assigned."""
+    found = []
+    for cls in type(value).__mro__:
+        if "__slots__" in vars(cls):
+            for name in slots_of(cls):
+                try:
+                    found.append((name, vars(cls)[name].__get__(value)))
+                except AttributeError:
+                    found.append((name, UNSET))
+    return found
+
+
+def attributes(value: object) -> dict[str, Any] | None:
+    """The instance's own ``__dict__``, past any ``__getattribute__``; ``None`` if it has none."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return found if type(found) is dict else None
+
+
+def reduced(value: Any) -> Any:
+    """What pickle would write: a name, or (function, arguments, state, list items, dict items, setter)."""
+    special = copyreg.dispatch_table.get(type(value))
+    parts = special(value) if special is not None else value.__reduce_ex__(5)
+    if isinstance(parts, str):
+        return parts
+    function, args, state, listed, paired, setter = (*parts, None, None, None, None)[:6]
+    return (
+        function,
+        args,
+        state,
+        None if listed is None else list(listed),
+        None if paired is None else [item for pair in paired for item in pair],
+        setter,
+    )

@@ -1,0 +1,416 @@
+"""Values between processes: what is pickled together, what it weighs, and whether the copy can be told from it.
+
+A *pack* is a tuple of values pickled jointly, so that what they share stays shared. On disk or in a message
+it is a *container*:
+
+    header   magic, format, flags, Python version, number of buffers, length of the pickle stream, total length
+    index    offset and length of each buffer
+    stream   pickle, protocol 5
+    buffers  each of 64 KiB or more, aligned to 64 bytes: they are mapped, not read
+
+>>> packed = pack(([1, 2], "x"), check=True)
+>>> packed.exact, unpack(packed.data())
+(True, ([1, 2], 'x'))
+
+``pack`` raises :class:`Unpackable` for what cannot travel, and tells with ``exact`` and ``why`` whether a program could
+tell the rebuilt values from the originals. ``load`` gives a :class:`Loaded`, which can tell later whether a task changed
+the values (``unchanged``). A file is mapped privately: arrays alias the map, can be written, and the file stays as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import pickle
+import re
+import struct
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, Callable, Optional, Union
+
+from inferflow.worker import exact as exactness
+from inferflow.worker import transport_pickle as pickling
+
+__all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "unpack"]
+
+Find = Callable[[str, str], Any]
+"""Finds (module, qualified name), or raises LookupError to have it imported as usual."""
+
+_HEADER = struct.Struct("<6sBBBBHIQQ")
+_MAGIC = b"IFPACK"
+_FORMAT = 1
+_HAS_CODE = 1
+_ENTRY = struct.Struct("<QQ")
+_ALIGN = 64
+_ZEROS = bytes(_ALIGN)
+
+
+class Unpackable(Exception):
+    """These values cannot be sent to another process. ``why`` is a clause like ``it holds a generator (at .rows)``;
+    ``member`` is the index of the value in the tuple, if known."""
+
+    def __init__(self, why: str, member: Optional[int] = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.member = member
+
+
+class Damaged(ValueError):
+    """This is no container, or not the whole of one, or one that this Python cannot read."""
+
+
+class Packed:
+    """Values in the form in which they travel. It holds on to the memory of large arrays, without a copy.
+
+    ``exact``: whether the rebuilt values are known to be indistinguishable; ``None`` if that was not checked; ``why``
+    says what is lost. ``user_code`` names a class of the project whose own methods ran, or will run when this is
+    rebuilt (they may print). ``code``: holds functions or classes by value, which only the same Python version reads."""
+
+    __slots__ = ("_encoder", "buffers", "code", "exact", "head", "size", "user_code", "why")
+
+    def __init__(self, head: bytes, buffers: list[memoryview], size: int) -> None:
+        self.head = head
+        self.buffers = buffers
+        self.size = size
+        self.exact: Optional[bool] = None
+        self.why = ""
+        self.code = False
+        self.user_code = ""
+        self._encoder: Any = None
+
+    def pieces(self) -> Iterator[Union[bytes, memoryview]]:
+        """The container's bytes, in order, without copying the buffers."""
+        yield self.head
+        at = len(self.head)
+        for buffer in self.buffers:
+            if at % _ALIGN:
+                yield _ZEROS[at % _ALIGN :]
+                at += _ALIGN - at % _ALIGN
+            yield buffer
+            at += buffer.nbytes
+
+    def data(self) -> bytes:
+        """The whole container (a copy)."""
+        return b"".join(self.pieces()) if self.buffers else self.head
+
+    def objects(self) -> dict[int, Any]:
+        """Every object that the stream names more than by value, by its number there (see ``Loaded.objects``)."""
+        if self._encoder is None:
+            return {}
+        return {number: value for number, value in self._encoder.memo.copy().values()}
+
+    def release(self) -> None:
+        """Let go of the originals: ``objects`` is empty afterwards."""
+        self._encoder = None
+
+
+def pack(
+    values: tuple[Any, ...],
+    *,
+    check: bool = False,
+    main: Optional[types.ModuleType] = None,
+    project: frozenset[str] = frozenset(),
+) -> Packed:
+    """Pickle ``values`` jointly. With ``check``, also find out whether a round trip is exact; ``main`` is the driver's
+    module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's.
+
+    Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
+    its memory is not copied, and must not change before the pack is written."""
+    known = exactness.known_exact(values) if check else None
+    if known and sys.modules.get("numpy") is None:
+        return _plain(values)
+    if known and not _has_arrays(values):
+        return _plain(values)
+    swapped = None
+    if main is not None and sys.modules.get("__main__") is not main:
+        swapped, sys.modules["__main__"] = sys.modules.get("__main__"), main
+    try:
+        if known is None and check:
+            packed = _encode(values, project, pickling.Encoder)
+            _check(packed, values)
+            if packed.exact or not _may_help(packed.why):
+                return packed
+            careful = _encode(values, project, pickling.CarefulEncoder)
+            _check(careful, values)
+            return careful if careful.exact else packed
+        packed = _encode(values, project, pickling.CarefulEncoder if known is False else pickling.Encoder)
+        if check:
+            doubts = packed._encoder.doubts
+            packed.exact = not doubts
+            packed.why = doubts[0] if doubts else ""
+        return packed
+    finally:
+        if swapped is not None:
+            sys.modules["__main__"] = swapped
+
+
+def _plain(values: tuple[Any, ...]) -> Packed:
+    """The short way, for values that consist of atoms and builtin containers."""
+    try:
+        packed = _container(pickle.dumps(values, 5), [], False)
+    except RecursionError:
+        raise Unpackable("it is nested too deeply to be pickled") from None
+    packed.exact = True
+    return packed
+
+
+def _has_arrays(values: tuple[Any, ...]) -> bool:
+    """Whether a known-exact value needs our own pickler. Atoms at the top, and lists of them, do not."""
+    kinds = _PLAIN_TYPES
+    for value in values:
+        cls = type(value)
+        if cls in kinds:
+            continue
+        if (cls is list or cls is tuple) and len(value) < 1000 and set(map(type, value)) <= kinds:
+            continue
+        return True
+    return False
+
+
+_PLAIN_TYPES = frozenset({type(None), bool, int, float, complex, str, bytes})
+_CHANGED_BY_PLAIN_PICKLE = ("NaN", "set that comes", "set whose")
+
+
+def _may_help(why: str) -> bool:
+    return any(text in why for text in _CHANGED_BY_PLAIN_PICKLE)
+
+
+def _encode(values: tuple[Any, ...], project: frozenset[str], kind: type[pickling.Encoder]) -> Packed:
+    """One or, if arrays share memory, two goes of the pickler."""
+    clusters: tuple[tuple[int, int], ...] = ()
+    for final in (False, True):
+        stream = io.BytesIO()
+        found: list[pickle.PickleBuffer] = []
+        encoder = kind(stream, found, project, clusters)
+        try:
+            encoder.dump(values)
+        except pickling.Refused as refused:
+            raise _unpackable(values, refused.what, refused.culprit) from None
+        except RecursionError:
+            raise Unpackable("it is nested too deeply to be pickled") from None
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _explained(values, error) from None
+        shared = pickling.overlaps(encoder.extents)
+        if not shared:
+            break
+        if final:
+            encoder.doubts.append("arrays share memory in a way that cannot be rebuilt")
+        clusters = shared
+    packed = _container(stream.getvalue(), [buffer.raw() for buffer in found], encoder.code)
+    packed.user_code = encoder.user_code
+    packed._encoder = encoder
+    return packed
+
+
+def _container(stream: bytes, buffers: list[memoryview], code: bool) -> Packed:
+    at = _HEADER.size + _ENTRY.size * len(buffers) + len(stream)
+    index = []
+    for buffer in buffers:
+        at += -at % _ALIGN
+        index.append(_ENTRY.pack(at, buffer.nbytes))
+        at += buffer.nbytes
+    major, minor = sys.version_info[:2]
+    header = _HEADER.pack(_MAGIC, _FORMAT, _HAS_CODE if code else 0, major, minor, 0, len(buffers), len(stream), at)
+    packed = Packed(b"".join((header, *index, stream)), buffers, at)
+    packed.code = code
+    return packed
+
+
+def _check(packed: Packed, values: tuple[Any, ...]) -> None:
+    """Rebuild the pack in this process, and compare. The rebuilt arrays look at the originals' own memory, read-only."""
+    encoder = packed._encoder
+    if encoder.nameless:  # rebuilding such a class would write to the original
+        packed.exact, packed.why = False, encoder.doubts[0]
+        return
+    try:
+        rebuilt = _decode(packed.head, [buffer.toreadonly() for buffer in packed.buffers], None)[0]
+    except Exception as error:
+        packed.exact, packed.why = False, f"it cannot be rebuilt: {type(error).__name__}: {error}"[:300]
+        return
+    difference = exactness.same(values, rebuilt)
+    if difference is not None:
+        packed.exact, packed.why = False, str(difference)
+    else:
+        packed.exact = not encoder.doubts
+        packed.why = encoder.doubts[0] if encoder.doubts else ""
+
+
+# --- the way back --------------------------------------------------------------------------------------
+
+
+class Loaded:
+    """``values`` as they came out of a container, which is kept to compare them with."""
+
+    __slots__ = ("_decoder", "_source", "values")
+
+    def __init__(self, values: tuple[Any, ...], decoder: Any, source: Any) -> None:
+        self.values = values
+        self._decoder = decoder
+        self._source = source
+
+    def unchanged(self) -> bool:
+        """Whether the values are still as they were loaded, to the last bit and reference. Loads the container once
+        more and compares; large arrays at the speed of memory."""
+        return self.change() is None
+
+    def change(self) -> Optional[exactness.Difference]:
+        """What changed first, if anything did."""
+        return exactness.same(load(self._source).values, self.values)
+
+    def objects(self) -> dict[int, Any]:
+        """The loaded objects by their number in the stream: the same numbers as in ``Packed.objects``."""
+        return dict(self._decoder.memo.copy())
+
+
+def unpack(data: Union[bytes, str, os.PathLike[str]], *, find: Optional[Find] = None) -> tuple[Any, ...]:
+    """The values of a container, given as bytes or as the path of a file (which is mapped)."""
+    return load(data, find=find).values
+
+
+def load(data: Union[bytes, str, os.PathLike[str]], *, find: Optional[Find] = None) -> Loaded:
+    """As :func:`unpack`, with what is needed to tell later whether the values changed. Raises Damaged, OSError, and
+    whatever rebuilding the values raises."""
+    memory = memoryview(data) if isinstance(data, (bytes, bytearray, memoryview)) else _mapped(data)
+    length, count = _validate(memory)
+    at = _HEADER.size + _ENTRY.size * count
+    buffers = []
+    if count:
+        if memory.readonly:
+            memory = memoryview(bytearray(memory))
+        for number in range(count):
+            offset, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
+            buffers.append(memory[offset : offset + size])
+    values, decoder = _decode(memory[at : at + length], buffers, find, whole=False)
+    return Loaded(values, decoder, data)
+
+
+def _mapped(path: Union[str, os.PathLike[str]]) -> memoryview:
+    with open(path, "rb") as file:
+        try:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        except ValueError:
+            raise Damaged(f"{os.fspath(path)} is empty") from None
+
+
+def _validate(memory: memoryview) -> tuple[int, int]:
+    """Length of the stream, number of buffers."""
+    if memory.nbytes < _HEADER.size:
+        raise Damaged(f"a container of only {memory.nbytes} bytes")
+    magic, form, flags, major, minor, _, count, length, total = _HEADER.unpack_from(memory)
+    if magic != _MAGIC or form != _FORMAT:
+        raise Damaged("not a container of values, or one of a newer version")
+    if total != memory.nbytes:
+        raise Damaged(f"a container of {total} bytes is {memory.nbytes} bytes long")
+    if flags & _HAS_CODE and (major, minor) != sys.version_info[:2]:
+        here = "{}.{}".format(*sys.version_info[:2])
+        raise Damaged(f"it holds functions of Python {major}.{minor}, which Python {here} cannot run")
+    return length, count
+
+
+def _decode(stream: Any, buffers: list[memoryview], find: Optional[Find], whole: bool = True) -> tuple[Any, Any]:
+    if whole:
+        stream = memoryview(stream)
+        length, count = _HEADER.unpack_from(stream)[7], len(buffers)
+        stream = stream[_HEADER.size + _ENTRY.size * count :][:length]
+    file = io.BytesIO(stream)
+    decoder: Any
+    if find is None:
+        decoder = pickling.Decoder(file, buffers)
+    else:
+        decoder = pickling.FindingDecoder(file, buffers)
+        decoder.find = find
+    return decoder.load(), decoder
+
+
+# --- in words ----------------------------------------------------------------------------------------------
+
+_NAMES = {
+    "generator": "a generator",
+    "coroutine": "a coroutine",
+    "async_generator": "an asynchronous generator",
+    "TextIOWrapper": "an open file",
+    "BufferedReader": "an open file",
+    "BufferedWriter": "an open file",
+    "BufferedRandom": "an open file",
+    "FileIO": "an open file",
+    "memoryview": "a memoryview",
+    "lock": "a lock",
+    "RLock": "a lock",
+    "_thread.lock": "a lock",
+    "_thread.RLock": "a lock",
+    "socket": "an open socket",
+    "weakref": "a weak reference",
+    "ReferenceType": "a weak reference",
+    "_local": "a thread-local object",
+    "Connection": "an open connection",
+    "Cursor": "an open cursor",
+    "dict_keys": "a live view of a dictionary",
+    "dict_values": "a live view of a dictionary",
+    "dict_items": "a live view of a dictionary",
+    "frame": "a stack frame",
+    "traceback": "a traceback",
+    "mmap": "a memory map",
+}
+_CANNOT = re.compile(r"[Cc](?:annot|an't) pickle (?:'([\w.]+)' object|([\w.]+) objects?)")
+
+
+def _explained(values: tuple[Any, ...], error: Exception) -> Unpackable:
+    """Pickle's own words name a type only: find the object, and say where it is."""
+    text = str(error)
+    found = _CANNOT.search(text)
+    if found is None:
+        return Unpackable(f"pickling it failed: {type(error).__name__}: {text}"[:300])
+    name = found.group(1) or found.group(2)
+    short = name.rsplit(".", 1)[-1]
+    what = _NAMES.get(name) or _NAMES.get(short) or f"an object of type {name}"
+    return _unpackable(values, what, None, short)
+
+
+def _unpackable(values: tuple[Any, ...], what: str, culprit: object, type_name: str = "") -> Unpackable:
+    found = _locate(values, culprit, type_name)
+    if found is None:
+        return Unpackable(f"it holds {what}")
+    member, path = found
+    return Unpackable(f"it holds {what} (at {path})" if path else f"it is {what}", member)
+
+
+def _locate(values: tuple[Any, ...], culprit: object, type_name: str) -> Optional[tuple[int, str]]:
+    """The member, and the path within it, of ``culprit`` or of the first object of a type of this name."""
+    from inferflow.worker.exact_graph import attributes
+
+    queue: list[tuple[Any, int, str]] = [(value, member, "") for member, value in enumerate(values)]
+    seen: set[int] = set()
+    for value, member, path in queue:  # grows while it is walked: breadth first
+        if value is culprit if culprit is not None else type(value).__name__ == type_name:
+            return member, path
+        if id(value) in seen or len(seen) > 50_000 or len(path) > 120:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            for key, part in dict.items(value):
+                spelled = repr(key) if type(key) in (str, int) else f"<{type(key).__name__}>"
+                queue += [(part, member, f"{path}[{spelled}]"), (key, member, f"{path}{{key}}")]
+        elif isinstance(value, (list, tuple)):
+            queue += [(part, member, f"{path}[{at}]") for at, part in enumerate(value)]
+        elif isinstance(value, (set, frozenset)):
+            queue += [(part, member, f"{path}{{element}}") for part in value]
+        elif isinstance(value, types.FunctionType):
+            cells = zip(value.__code__.co_freevars, value.__closure__ or ())  # noqa: B905 (Python 3.9)
+            queue += [(cell.cell_contents, member, f"{path}.<{name}>") for name, cell in cells if _filled(cell)]
+        elif isinstance(value, types.MethodType):
+            queue.append((value.__self__, member, f"{path}.__self__"))
+        elif not isinstance(value, type):
+            queue += [(part, member, f"{path}.{name}") for name, part in (attributes(value) or {}).items()]
+    return None
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents
+    except ValueError:
+        return False
+    return True
