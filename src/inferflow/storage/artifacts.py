@@ -75,7 +75,8 @@ class Artifacts:
         the next ``put`` of the same bytes mends the store."""
         path = self._file(digest)
         try:
-            data = path.read_bytes()
+            with told(self.folder.root, unless=FileNotFoundError):
+                data = path.read_bytes()
         except FileNotFoundError:
             reader = self.folder.reader()
             row = reader.row("SELECT data FROM blobs WHERE digest = ?", (digest,)) if reader else None

@@ -143,10 +143,12 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def told(root: Path) -> Iterator[None]:
+def told(root: Path, unless: type[OSError] | tuple[()] = ()) -> Iterator[None]:
     """Tell what the operating system refuses as a BrokenEnvironment with the next step."""
     try:
         yield
+    except unless:
+        raise
     except OSError as error:
         where = error.filename or str(root)
         if error.errno in _FULL:

@@ -26,7 +26,7 @@ from typing import Any
 from attrs import frozen
 
 from inferflow.errors import UserError, WrongUse
-from inferflow.model import FileUse, Run, StoredValue, TaskGraph
+from inferflow.model import FileUse, Run, RunStarted, StoredValue, TaskGraph
 from inferflow.storage.runs import Runs
 from inferflow.worker.transform import is_guard
 
@@ -93,7 +93,7 @@ def load_value(runs: Runs, run: str, name: str) -> Any:
 
 def rebuild(runs: Runs, graph: TaskGraph, run: Run, kept: KeptValue) -> Any:
     """The object itself. Raises UserError."""
-    from inferflow.worker.transport import unpack_bytes, unpack_file
+    from inferflow.worker.transport import unpack
 
     value = kept.value
     if value.artifact is None:
@@ -104,14 +104,14 @@ def rebuild(runs: Runs, graph: TaskGraph, run: Run, kept: KeptValue) -> Any:
     again = f"run the driver again: inferflow run {run.started.target}"
     try:
         path = runs.artifacts.verify(value.artifact)
-        data = runs.artifacts.get(value.artifact.digest) if path is None else b""
+        content = runs.artifacts.get(value.artifact.digest) if path is None else path
     except KeyError:
         raise UserError(f"the content of {kept.path} is gone from {runs.folder.root}", hint=again) from None
     except ValueError as error:
         raise UserError(f"{kept.path} cannot be read: {error}", hint=again) from None
-    with _driver_modules(runs, graph):
+    with _driver_modules(runs, graph, run.started):
         try:
-            members = unpack_bytes(data) if path is None else unpack_file(str(path))
+            members = unpack(content)
         except Exception as error:
             raise UserError(
                 f"{kept.path} ({value.type}) cannot be rebuilt in this Python: {type(error).__name__}: {error}",
@@ -127,13 +127,14 @@ _lock = threading.RLock()
 
 
 @contextlib.contextmanager
-def _driver_modules(runs: Runs, graph: TaskGraph) -> Iterator[None]:
+def _driver_modules(runs: Runs, graph: TaskGraph, started: RunStarted) -> Iterator[None]:
     """While a value is rebuilt, ``__main__`` is the driver of the run, and imports find the project's modules."""
-    driver = Path(runs.folder.root.parent, graph.path)
+    driver = _driver_file(runs, graph, started)
     depth = graph.module.count(".") + (driver.name == "__init__.py")
-    folder = str(driver.parents[depth]) if depth < len(driver.parents) else str(driver.parent)
+    folder = driver.parents[depth] if depth < len(driver.parents) else driver.parent
     with _lock:
-        added = [place for place in (folder, str(runs.folder.root.parent)) if place not in sys.path]
+        places = (str(folder), started.folder, str(runs.folder.root.parent))
+        added = [place for place in dict.fromkeys(places) if place not in sys.path]
         sys.path[:0] = added
         before = sys.modules["__main__"]
         is_script = graph.module == "__main__"
@@ -147,6 +148,13 @@ def _driver_modules(runs: Runs, graph: TaskGraph) -> Iterator[None]:
             for place in added:
                 if place in sys.path:
                     sys.path.remove(place)
+
+
+def _driver_file(runs: Runs, graph: TaskGraph, started: RunStarted) -> Path:
+    """Where the driver stands: as its user named it then, or as the graph does, now that the project may have moved."""
+    named = Path(started.folder, started.target.rpartition(":")[0] or started.target)
+    places = (named, Path(runs.folder.root.parent, graph.path), Path(started.folder, graph.path))
+    return next((place for place in places if place.is_file()), places[1])
 
 
 _mains: dict[str, ModuleType] = {}
@@ -165,6 +173,8 @@ def _driver_text(runs: Runs, graph: TaskGraph, driver: Path) -> tuple[str, str]:
     sources = dict(graph.sources)
     digest = sources.get(graph.path) or sources.get(graph.module) or ""
     with contextlib.suppress(KeyError, ValueError):
+        if not digest:
+            raise KeyError(graph.path)
         return runs.artifacts.get(digest).decode("utf-8", "surrogatepass"), digest
     try:
         return driver.read_text(encoding="utf-8"), f"{digest}:{driver}"
