@@ -235,6 +235,9 @@ class Attempt:
     message: str = ""
     traceback: str = ""
     why: str = ""
+    path: str = ""
+    line: int = 0
+    """Where in the user's code it failed."""
 
 
 @frozen

@@ -116,6 +116,8 @@ def _close(attempt: Attempt, event: TaskFinished | TaskFailed | TaskRetired | Ta
                 exception=event.exception,
                 message=event.message,
                 traceback=event.traceback,
+                path=event.path,
+                line=event.line,
             )
         case _:
             assert_never(event)
