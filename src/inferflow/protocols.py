@@ -7,7 +7,7 @@ task tables) is data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -32,20 +32,27 @@ class Launch:
     start: Literal["fork", "spawn"] = "fork"
     stdout: int = 1
     stderr: int = 2
-    """File descriptors of the controller to which the driver's streams are relayed."""
+    """File descriptors of the controller to which the driver's streams are relayed (-1: nowhere)."""
+    before_output: Callable[[], None] = lambda: None
+    """Called before anything is relayed to a terminal (a progress display takes itself away)."""
+    deliver: Callable[[Notice], None] | None = None
+    """Where home runs in this very process, notices go here at once (``poll`` would come too late)."""
 
 
 @frozen
 class Notice:
     """Something a worker did: ``message`` it sent; ``output`` bytes that reached its stream ``stream`` (already
-    relayed if live); or its end, with exit code (negative: signal number)."""
+    relayed); ``cut``, its mark that a task's output on that stream ends here; or its end, with exit code (negative:
+    signal number; ``None``: not known)."""
 
     worker: str
-    kind: Literal["message", "output", "exit"]
+    kind: Literal["message", "output", "cut", "exit"]
     message: Message | None = None
     stream: Literal["stdout", "stderr"] = "stdout"
     output: bytes = b""
     exit_code: int | None = None
+    peak_memory: int = 0
+    """Bytes, with ``exit`` of home."""
 
 
 class Crew(Protocol):
@@ -66,6 +73,10 @@ class Crew(Protocol):
 
     def interrupt(self) -> None:
         """Deliver Ctrl-C to home, unless the terminal did so already."""
+        ...
+
+    def processor_time(self, worker: str) -> float | None:
+        """Seconds of processor time that a worker has used so far; ``None`` where that cannot be told."""
         ...
 
     def kill(self, worker: str) -> None:

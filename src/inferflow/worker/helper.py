@@ -18,8 +18,10 @@ import types
 from typing import Any, Optional
 
 from inferflow.worker import describe as described
-from inferflow.worker import transform, transport
+from inferflow.worker import transform, transport, transport_files
+from inferflow.worker.exact_reach import shares
 from inferflow.worker.channel import Closed, SocketChannel, connect
+from inferflow.worker.files import file_fact
 from inferflow.worker.home import Home, Memory
 from inferflow.worker.observe import Gate, HiddenState
 
@@ -36,17 +38,24 @@ def template(home: Home, epoch: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
+    children: list[int] = []
     try:
         channel = connect(home.setup["address"], _hello(home, "template", epoch=epoch))
         while True:
             order = channel.receive()
             if order["kind"] == "fork":
-                if os.fork() == 0:
+                pid = os.fork()
+                if pid == 0:
                     channel.sock.close()
                     serve(home, order["worker"], epoch)
+                children.append(pid)
             elif order["kind"] == "reap":
-                channel.send({"kind": "reaped", "worker": order["worker"], "code": _reap(order["pid"])})
+                code = _reap(order["pid"])
+                children.remove(order["pid"])
+                channel.send({"kind": "reaped", "worker": order["worker"], "code": code})
     except (Closed, OSError):
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
         os._exit(0)
 
 
@@ -62,18 +71,6 @@ def _quiet_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    die_with_parent()
-
-
-def die_with_parent() -> None:
-    """On Linux, let the kernel kill this process when its parent ends, however it ends."""
-    if sys.platform.startswith("linux"):
-        try:
-            import ctypes
-
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        except (ImportError, OSError, AttributeError):
-            pass
 
 
 def _reap(pid: int) -> int:
@@ -151,7 +148,9 @@ class Helper:
 
         def refuse(message: Any) -> None:
             if self.gate.on:
-                self.refuse(f"it warns ({message.category.__name__}), and whether that is shown depends on earlier warnings")
+                self.refuse(
+                    f"it warns ({message.category.__name__}), and whether that is shown depends on earlier warnings"
+                )
 
         warnings._showwarnmsg = refuse  # type: ignore[attr-defined]
 
@@ -177,12 +176,12 @@ class Helper:
         task = self.task = order["task"]
         unit = self.home.hooks.units[task]
         try:
-            loaded = [transport.unpack(part.get("inline") or part["path"]) for part in order["inputs"]]
+            loaded = [transport.load(part.get("inline") or part["path"]) for part in order["inputs"]]
         except Exception as error:
             self._drop(f"its inputs could not be rebuilt: {error!r}")
             return
         inputs = {
-            (scope, name): loaded[number][member]
+            (scope, name): loaded[number].values[member]
             for number, part in enumerate(order["inputs"])
             for scope, name, member in part["take"]
         }
@@ -227,7 +226,7 @@ class Helper:
             return f"it changed {changed}"
         if not all(part.unchanged() for part in loaded):
             return "it changed one of its inputs in place"
-        shared = transport.shares(tuple(inputs.values()), values)
+        shared = shares(tuple(inputs.values()), values)
         return f"its result shares {shared} with its inputs" if shared else ""
 
     def _publish(self, unit: transform.Unit, values: "tuple[Any, ...]", facts: "dict[str, Any]") -> None:
@@ -243,13 +242,13 @@ class Helper:
             if not packed.exact:
                 self._drop(f"its result would not be rebuilt exactly: {packed.why}")
                 return
-            stored = transport.write(packed, self.home.setup["store"])
+            stored = transport_files.write(packed, self.home.setup["store"], self.home.setup["scratch"])
             message.update(digest=stored.digest, size=stored.size, inline=stored.inline, exact=True)
         output = self.home.streams.mark()
         if output:
             message["output"] = {name: noted for name, (noted, _) in output.items()}
         read, _ = self.gate.recorder.take()
-        files = [{"path": name, "mode": "read", **fact} for name in read if (fact := transport.file_fact(name, None))]
+        files = [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
         if files:
             message["files"] = files
         self.channel.send(message)

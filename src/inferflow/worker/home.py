@@ -28,9 +28,11 @@ import types
 from typing import Any, Callable, Optional
 
 from inferflow.worker import describe as described
-from inferflow.worker import transform, transport
+from inferflow.worker import transform, transport, transport_files
 from inferflow.worker.channel import Closed
+from inferflow.worker.layout import SMALL
 from inferflow.worker.observe import FileRecorder
+from inferflow.worker.files import file_fact
 from inferflow.worker.streams import Streams
 
 __all__ = ["Home", "Hooks", "Program"]
@@ -44,7 +46,7 @@ class Program:
     def __init__(self, setup: "dict[str, Any]") -> None:
         self.setup = setup
         self.filename: str = setup["filename"]
-        self.kind: str = setup["kind"]
+        self.kind: str = setup["driver"]
         self.module: Any = None
         self.data = b""
         self.flags = 0
@@ -209,8 +211,9 @@ class Memory:
 class Keeper:
     """Keeps values: packs them at once, writes small ones into the message and large ones behind."""
 
-    def __init__(self, root: str, send: "Callable[[dict[str, Any]], None]") -> None:
+    def __init__(self, root: str, scratch: str, send: "Callable[[dict[str, Any]], None]") -> None:
         self.root = root
+        self.scratch = scratch
         self.send = send
         self.writer: Any = None
         self.pending: list[tuple[int, Any]] = []
@@ -227,12 +230,12 @@ class Keeper:
 
     def _write(self, packed: Any) -> "dict[str, Any]":
         part: dict[str, Any] = {"exact": packed.exact, "why": packed.why}
-        if packed.size <= transport.SMALL:
-            stored = transport.write(packed, self.root)
+        if packed.size <= SMALL:
+            stored = transport_files.write(packed, self.root, self.scratch)
             part.update(digest=stored.digest, size=stored.size, inline=stored.inline)
             return part
         if self.writer is None:
-            self.writer = transport.Writer(self.root)
+            self.writer = transport_files.Writer(self.root, self.scratch)
         self.number += 1
         self.pending.append((self.number, self.writer.submit(packed)))
         part["pending"] = self.number
@@ -260,7 +263,7 @@ class Keeper:
                     stored = handle.result()
                     self.send({"kind": "stored", "id": number, "digest": stored.digest, "size": stored.size})
                 except OSError as error:
-                    self.send({"kind": "stored", "id": number, "error": f"{error.strerror}: {error.filename}"})
+                    self.send({"kind": "stored", "id": number, "error": f"it could not be written: {error.strerror}"})
             else:
                 still.append((number, handle))
         self.pending = still
@@ -375,12 +378,13 @@ class Hooks:
         for stdout, stderr in reply["output"]:
             home.streams.replay("stdout", stdout)
             home.streams.replay("stderr", stderr)
-        home.streams.mark_replayed()
+        written = home.streams.mark()
+        home.streams.cut()
         self.closed.update(inner)
         self.closed.add(task)
         order = reply["order"]
         self.adopted[task] = tuple(values[position] for position in order)
-        home.send({"kind": "adopted", "task": task, "inner": inner, "time": time.time()})
+        home.send({"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written})
         return True
 
     def a(self, task: int) -> Any:
@@ -421,6 +425,7 @@ class Hooks:
         if frame is not None:
             names, values = _bound_in(frame, names)
         output = home.streams.mark()
+        home.streams.cut()
         if output:
             message["output"] = output
         files = home.keep_files()
@@ -477,9 +482,9 @@ class Home:
         self.setup = setup
         self.fork_template = fork_template
         self.program = Program(setup)
-        self.streams = Streams()
+        self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]))
-        self.keeper = Keeper(setup["store"], self.send)
+        self.keeper = Keeper(setup["store"], setup["scratch"], self.send)
         self.hooks = Hooks(self)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -519,7 +524,13 @@ class Home:
         output = self.streams.mark()
         files = self.keep_files()
         self.send(
-            {"kind": "ready", "prefix": self.program.prefix, "output": output, "files": files, "failed": failure is not None}
+            {
+                "kind": "ready",
+                "prefix": self.program.prefix,
+                "output": output,
+                "files": files,
+                "failed": failure is not None,
+            }
         )
         return failure
 
@@ -562,7 +573,8 @@ class Home:
             if program.kind != "script":
                 target = program.function(self.setup["function"])
                 given, hooks.given = hooks.given, {}
-                return lambda: hooks_returned(hooks, target(**given))
+                positional, named = call_arguments(target, given)
+                return lambda: hooks_returned(hooks, target(*positional, **named))
             tree = program.tree()
             owner = transform.find_block(tree, "guard", *guard) if guard else None
             code = transform.hooked_module(
@@ -589,11 +601,11 @@ class Home:
         read, written = self.files.take()
         out = []
         for name in read:
-            fact = transport.file_fact(name, None)
+            fact = file_fact(name, None)
             if fact is not None:
                 out.append({"path": name, "mode": "read", **fact})
         for name in written:
-            fact = transport.file_fact(name, self.setup["store"])
+            fact = file_fact(name, self.setup["store"])
             if fact is not None:
                 out.append({"path": name, "mode": "write", **fact})
         return out
@@ -607,6 +619,7 @@ class Home:
         begun = time.perf_counter()
         pid = os.fork()
         if pid == 0:
+            self.streams.release()
             try:
                 self.fork_template(self, epoch)
             finally:
@@ -654,6 +667,15 @@ class Home:
         if isinstance(error, SystemExit):
             raise error
         return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def call_arguments(function: Any, given: "dict[str, Any]") -> "tuple[list[Any], dict[str, Any]]":
+    """Parameters by name as the arguments of a call."""
+    if not given:
+        return [], {}
+    from inferflow.worker.parameters import arguments
+
+    return arguments(function, given)
 
 
 def hooks_returned(hooks: Hooks, value: Any) -> Any:
@@ -727,7 +749,9 @@ def _exception_facts(error: BaseException) -> "dict[str, Any]":
     import traceback
 
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
     try:
         message = str(error)
     except Exception:

@@ -32,6 +32,7 @@ def main(address: str, base: "frozenset[str]") -> None:
     if worker:
         hello["worker"] = worker
         hello["epoch"] = 0
+        hello["spawned"] = True
     channel = connect(address, hello)
     setup = channel.receive()
     setup["address"], setup["token"] = address, token
@@ -119,12 +120,19 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
 
 
 def _die_with_controller(setup: "dict[str, Any]") -> None:
-    """If the controller is killed, home must not go on unseen: a second run may begin on the same files."""
-    if not setup.get("tied", True):
+    """If the controller is killed, home must not go on unseen: a second run may begin on the same files. The kernel
+    sends SIGKILL when the other end of the lifeline, a pipe that only the controller holds, is closed."""
+    lifeline = setup.get("lifeline", -1)
+    if lifeline < 0:
         return
-    from inferflow.worker.helper import die_with_parent
+    import fcntl
+    import signal
 
-    die_with_parent()
+    os.set_inheritable(lifeline, False)
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
     if hasattr(os, "getppid") and os.getppid() != setup["controller"]:
         os._exit(143)
 

@@ -70,9 +70,26 @@ class _Unbuffered(_Raw):
 class Streams:
     """Both streams of one process. ``install`` puts them in place of the interpreter's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: bytes = b"", one_stream: bool = False) -> None:
         self.tees: dict[str, Any] = {}
         self.raws: dict[str, _Raw] = {}
+        self._mark = mark
+        # Descriptors of our own: the user's code may point 1 and 2 elsewhere, where a mark must not go.
+        self._ends = [os.dup(number) for number in ((1,) if one_stream else (1, 2)) if _is_open(number)] if mark else []
+
+    def cut(self) -> None:
+        """Mark, on the descriptors, that a task's output ends here (the controller takes the mark out)."""
+        for end in self._ends:
+            try:
+                os.write(end, self._mark)
+            except OSError:
+                self._ends = [other for other in self._ends if other != end]
+
+    def release(self) -> None:
+        """In a forked child: let go of the descriptors that lead to the controller."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = []
 
     def install(self) -> None:
         for name, number in (("stdout", 1), ("stderr", 2)):
@@ -141,3 +158,11 @@ class Streams:
             stream: Optional[Any] = getattr(sys, name, None)
             if stream is not None:
                 stream.flush()
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True

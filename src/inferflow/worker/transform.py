@@ -397,9 +397,7 @@ def helper_code(
         statements.extend(replace.visit(node) for node in body[unit.first : unit.last + 1])
     else:
         found = next(
-            node
-            for node in ast.walk(body[unit.first])
-            if isinstance(node, ast.Call) and _span(node) == unit.expression
+            node for node in ast.walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
         value = replace.generic_visit(found)
         target = ast.Name(id=outputs[0], ctx=ast.Store())

@@ -1,0 +1,508 @@
+"""The one place that acts: takes notices from the crew, keeps the record, carries out what ``schedule`` decides.
+
+Everything that happened is on disk before anything that depends on it is done: the events of one turn of the loop are
+written in one transaction, then the orders go out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from attrs import define, field, frozen
+
+from inferflow.engine import schedule
+from inferflow.engine.outcome import Outcome, failure_of_end, failure_of_loss, outcome_of
+from inferflow.engine.plan import Plan
+from inferflow.engine.streams import StreamLog
+from inferflow.engine.values import Kept, Values, file_uses
+from inferflow.model import (
+    Certificate,
+    Event,
+    FileUse,
+    StoredValue,
+    TaskDropped,
+    TaskFailed,
+    TaskFinished,
+    TaskRetired,
+    TaskStarted,
+    WorkerLost,
+    WorkerStarted,
+)
+from inferflow.protocols import ArtifactStore, Crew, Message, Notice
+
+__all__ = ["Engine", "Record"]
+
+STALLED = 10.0
+"""Seconds without processor time after which a helper that home waits for is given up."""
+
+
+@frozen
+class Record:
+    """Where the engine writes: ``append`` puts events on disk; ``observe`` shows them."""
+
+    append: Callable[[Iterable[Event]], None]
+    observe: Callable[[Event], None]
+
+
+@define
+class _Attempt:
+    """An attempt under way."""
+
+    number: int
+    where: str
+    worker: str
+
+
+@define
+class Engine:
+    """One run. ``step`` handles what has come since; ``outcome`` is there when home has ended."""
+
+    plan: Plan
+    crew: Crew
+    artifacts: ArtifactStore
+    record: Record
+    folder: Path
+    plan_message: Message
+    jobs: int = 2
+    state: schedule.State = field(init=False)
+    outcome: Outcome | None = None
+    misfit: str = ""
+    interrupted: bool = False
+    timed_out: bool = False
+    values: Values = field(factory=Values)
+    events: list[Event] = field(factory=list)
+    attempts: dict[int, _Attempt] = field(factory=dict)
+    numbers: dict[int, int] = field(factory=dict)
+    logs: dict[str, StreamLog] = field(init=False)
+    outside: dict[str, bytearray] = field(init=False)
+    end: Message | None = None
+    ended_helpers: set[str] = field(factory=set)
+    waiting_since: float = 0.0
+    waiting_cpu: float | None = None
+    counts: dict[str, int] = field(factory=dict)
+    reasons: dict[str, None] = field(factory=dict)
+    results: dict[int, Message] = field(factory=dict)
+    pending_reply: tuple[int, tuple[int, ...]] | None = None
+    unfinished: dict[int, tuple[TaskFinished, Kept]] = field(factory=dict)
+    driver_values: tuple[StoredValue, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        self.state = schedule.State(jobs=self.jobs)
+        self.logs = {"stdout": StreamLog(), "stderr": StreamLog()}
+        self.outside = {"stdout": bytearray(), "stderr": bytearray()}
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def run(self, tick: Callable[[], float | None] = lambda: None) -> Outcome:
+        """Poll until home has ended. ``tick`` is called each turn; it may return how long to wait at most (seconds)."""
+        while self.outcome is None:
+            self.step(self.crew.poll(self._patience(tick())))
+        return self.outcome
+
+    def step(self, notices: Iterable[Notice]) -> None:
+        """Handle notices: record first, act then."""
+        replies: list[tuple[str, Message]] = []
+        for notice in notices:
+            replies.extend(self._handle(notice))
+        self._flush()
+        for worker, message in replies:
+            self.crew.send(worker, message)
+        self._act()
+        self._watch()
+        self._flush()
+
+    def _patience(self, wanted: float | None) -> float:
+        limit = 0.25
+        return limit if wanted is None else min(limit, wanted)
+
+    def _flush(self) -> None:
+        if self.events:
+            events, self.events = self.events, []
+            self.record.append(events)
+            for event in events:
+                self.record.observe(event)
+
+    def _act(self) -> None:
+        if self.outcome is not None or self.end is not None:
+            return
+        for action in schedule.decide(self.plan, self.state):
+            match action:
+                case schedule.Dispatch(task, helper):
+                    self._dispatch(task, helper)
+                case schedule.Hire(epoch):
+                    name = self.crew.helper(epoch)
+                    self.state = schedule.hired(self.state, name, epoch)
+
+    # -- notices -----------------------------------------------------------------------------------
+
+    def _handle(self, notice: Notice) -> list[tuple[str, Message]]:
+        match notice.kind:
+            case "output":
+                self.logs[notice.stream].arrived(notice.output)
+                return []
+            case "cut":
+                self.logs[notice.stream].cut()
+                return []
+            case "exit":
+                self._ended(notice)
+                return []
+            case "message":
+                message = cast(Message, notice.message)
+                if notice.worker == "home":
+                    return self._home(message)
+                if notice.worker == "template":
+                    self.state = schedule.template_ready(self.state, int(cast(int, message["epoch"])))
+                    return []
+                return self._helper(notice.worker, message)
+
+    def _home(self, message: dict[str, Any]) -> list[tuple[str, Message]]:
+        kind = message["kind"]
+        if kind == "hello":
+            self.events.append(WorkerStarted(time.time(), "home", "home", message["pid"]))
+        elif kind == "ready":
+            self._note_outside(message.get("output"))
+            if not message["failed"]:
+                return [("home", self.plan_message)]
+        elif kind == "start":
+            self._start_home(message)
+        elif kind == "done":
+            self._done(message)
+        elif kind == "stored":
+            self._stored(message)
+        elif kind == "inputs":
+            self.values.add(-1, self.values.kept(message, self.artifacts))
+        elif kind == "at":
+            return self._at(message)
+        elif kind == "adopted":
+            self._adopted(message)
+        elif kind == "refused":
+            self._drop(message["task"], message["why"])
+        elif kind == "misfit":
+            self.misfit = message["message"]
+        elif kind == "note":
+            self.reasons[message["text"]] = None
+        elif kind == "end":
+            self.end = message
+        return []
+
+    def _helper(self, worker: str, message: dict[str, Any]) -> list[tuple[str, Message]]:
+        kind = message["kind"]
+        if kind == "hello":
+            self.events.append(WorkerStarted(time.time(), worker, "helper", message["pid"]))
+            if message.get("spawned"):
+                return [(worker, self.plan_message)]
+            self.state = schedule.helper_joined(self.state, worker, message["epoch"])
+        elif kind == "warm":
+            self.state = schedule.helper_joined(self.state, worker, 0)
+        elif kind == "result":
+            return self._result(worker, message)
+        elif kind == "dropped":
+            if message["ends"]:
+                self.ended_helpers.add(worker)
+            task = message["task"]
+            if task >= 0:
+                self._drop(task, message["why"], worker)
+            if message["ends"]:
+                self.state = schedule.helper_gone(self.state, worker)
+            return self._answer_waiting()
+        return []
+
+    # -- tasks at home -------------------------------------------------------------------------------
+
+    def _attempt(self, task: int, where: str, worker: str) -> _Attempt:
+        number = self.numbers.get(task, 0) + 1
+        self.numbers[task] = number
+        attempt = _Attempt(number, where, worker)
+        self.attempts[task] = attempt
+        return attempt
+
+    def _start_home(self, message: dict[str, Any]) -> None:
+        task = message["task"]
+        self._note_outside(message.get("before"))
+        if task in self.state.flights:
+            self._drop(task, "home came to it first")
+        self.state = schedule.home_at(self.state, task, waits=False)
+        attempt = self._attempt(task, "home", "home")
+        self.events.append(TaskStarted(message["time"], task, attempt.number, "home", "home"))
+
+    def _done(self, message: dict[str, Any]) -> None:
+        task = message["task"]
+        attempt = self.attempts.get(task)
+        if attempt is None:
+            return
+        kept = self.values.kept(message, self.artifacts)
+        if task in self.plan.publish:
+            self.values.add(task, kept)
+        stdout, stderr = self._output(message)
+        event = TaskFinished(
+            message["time"],
+            task,
+            attempt.number,
+            message["duration"],
+            message["cpu"],
+            message["memory"],
+            kept.stored,
+            self._files(message),
+            stdout,
+            stderr,
+        )
+        self._count("home", task)
+        if any(value.why_not for value in kept.stored):
+            self.counts["pinned"] = self.counts.get("pinned", 0) + 1
+        self._finish(event, kept)
+        self.state = schedule.retired(self.state, task)
+        self.values.forget_before(self.state.retired, self.plan)
+
+    def _finish(self, event: TaskFinished, kept: Kept) -> None:
+        """The record says that a task is finished when its values are on disk."""
+        if kept.pending:
+            self.unfinished[event.task] = (event, kept)
+            return
+        self.events.append(event)
+        self.events.append(TaskRetired(event.time, event.task, event.attempt))
+
+    def _stored(self, message: dict[str, Any]) -> None:
+        self.values.stored(message)
+        for task, (event, kept) in list(self.unfinished.items()):
+            if not kept.pending:
+                del self.unfinished[task]
+                self._finish(_with_values(event, kept.stored), kept)
+
+    def _count(self, where: str, task: int) -> None:
+        self.counts[where] = self.counts.get(where, 0) + 1
+
+    # -- tasks away from home --------------------------------------------------------------------------
+
+    def _dispatch(self, task: int, helper: str) -> None:
+        order = self.values.order(self.plan, task)
+        if isinstance(order, str):
+            self.state = schedule.dropped(self.state, task)
+            self.reasons[f"{self.plan.graph.tasks[task].name} ran at home: {order}"] = None
+            return
+        if order is None:  # a value is still being written
+            return
+        self.state = schedule.sent(self.state, task, helper, schedule.built_on(self.state, self.plan, task))
+        attempt = self._attempt(task, "ahead", helper)
+        self.events.append(TaskStarted(time.time(), task, attempt.number, "ahead", helper))
+        self._flush()
+        self.crew.send(helper, order)
+
+    def _result(self, worker: str, message: dict[str, Any]) -> list[tuple[str, Message]]:
+        task = message["task"]
+        attempt = self.attempts.get(task)
+        self.state = schedule.finished(self.state, task, worker)
+        if attempt is None or attempt.worker != worker or task not in self.state.flights:
+            return []
+        kept = self.values.kept(message, self.artifacts)
+        self.values.add(task, kept)
+        self.results[task] = message
+        output = message.get("output", {})
+        self.events.append(
+            TaskFinished(
+                message["time"],
+                task,
+                attempt.number,
+                message["duration"],
+                message["cpu"],
+                message["memory"],
+                kept.stored,
+                self._files(message),
+                _text(output.get("stdout", b"")),
+                _text(output.get("stderr", b"")),
+            )
+        )
+        return self._answer_waiting()
+
+    def _drop(self, task: int, why: str, worker: str = "") -> None:
+        before = set(self.state.flights)
+        self.state = schedule.dropped(self.state, task, worker)
+        for gone in sorted(before - set(self.state.flights)):
+            attempt = self.attempts.get(gone)
+            self.results.pop(gone, None)
+            self.values.remove(gone)
+            if attempt is not None and attempt.where == "ahead":
+                because = why if gone == task else f"it built on {self.plan.graph.tasks[task].name}, which was dropped"
+                self.events.append(TaskDropped(time.time(), gone, attempt.number, because))
+                self.counts["dropped"] = self.counts.get("dropped", 0) + 1
+                self.reasons[f"{self.plan.graph.tasks[gone].name} was dropped: {because}"] = None
+
+    def _at(self, message: dict[str, Any]) -> list[tuple[str, Message]]:
+        self._note_outside(message.get("before"))
+        self.pending_reply = (message["task"], tuple(message["inner"]))
+        self.waiting_since, self.waiting_cpu = time.monotonic(), None
+        return self._answer_waiting()
+
+    def _answer_waiting(self) -> list[tuple[str, Message]]:
+        if self.pending_reply is None:
+            return []
+        task, inner = self.pending_reply
+        match schedule.answer(self.state, task, inner):
+            case "wait":
+                self.state = schedule.home_at(self.state, task, waits=True)
+                return []
+            case "run":
+                self.pending_reply = None
+                self.state = schedule.home_at(self.state, task if not inner else -1, waits=False)
+                return [("home", {"kind": "run"})]
+            case "adopt":
+                self.pending_reply = None
+                return [("home", self._adoption(task, inner))]
+
+    def _adoption(self, task: int, inner: tuple[int, ...]) -> Message:
+        outputs = []
+        for index in (*inner, task):
+            output: Any = self.results[index].get("output", {})
+            outputs.append([output.get("stdout", b""), output.get("stderr", b"")])
+        result: Any = self.results[task]
+        reply: Message = {"kind": "adopt", "output": outputs, "values": bool(result["facts"])}
+        reply["order"] = list(range(len(result["facts"])))
+        if result.get("inline") is not None:
+            reply["inline"] = result["inline"]
+        elif result["facts"]:
+            reply["path"] = str(self.artifacts.path(result["digest"]))
+        return reply
+
+    def _adopted(self, message: dict[str, Any]) -> None:
+        self._output(message)
+        for task in (*message["inner"], message["task"]):
+            attempt = self.attempts[task]
+            self.events.append(TaskRetired(message["time"], task, attempt.number))
+            self._count("ahead", task)
+            self.results.pop(task, None)
+        self.state = schedule.retired(self.state, message["task"])
+        self.values.forget_before(self.state.retired, self.plan)
+
+    def _watch(self) -> None:
+        """Home waits for a helper: if that one has stopped getting anywhere, home runs the task itself."""
+        if self.pending_reply is None or self.outcome is not None:
+            return
+        now = time.monotonic()
+        if now - self.waiting_since < STALLED:
+            return
+        task, inner = self.pending_reply
+        running = [i for i in (*inner, task) if (f := self.state.flights.get(i)) is not None and not f.finished]
+        used = sum(self.crew.processor_time(self.state.flights[i].helper) or 0.0 for i in running)
+        if self.waiting_cpu is not None and used <= self.waiting_cpu + 0.02:
+            for index in running:
+                helper = self.state.flights[index].helper
+                self._drop(index, f"its helper made no progress for {STALLED:.0f} s", helper)
+                self.crew.kill(helper)
+            for worker, reply in self._answer_waiting():
+                self.crew.send(worker, reply)
+        self.waiting_since, self.waiting_cpu = now, used
+
+    # -- ends ----------------------------------------------------------------------------------------
+
+    def _ended(self, notice: Notice) -> None:
+        if notice.worker != "home":
+            self._helper_ended(notice)
+            return
+        if self.end is None:
+            self._home_lost(notice)
+        else:
+            self._home_finished(self.end, notice)
+        self._flush()
+
+    def _helper_ended(self, notice: Notice) -> None:
+        code = notice.exit_code
+        helper = self.state.helpers.get(notice.worker)
+        if helper is not None and helper.task >= 0 and notice.worker not in self.ended_helpers:
+            from inferflow.engine.outcome import cause_of
+
+            signal, cause = cause_of(code, 0)
+            self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
+            self._drop(helper.task, f"its helper ended: {cause}", notice.worker)
+        self.state = schedule.helper_gone(self.state, notice.worker)
+        for worker, reply in self._answer_waiting():
+            self.crew.send(worker, reply)
+
+    def _home_finished(self, end: dict[str, Any], notice: Notice) -> None:
+        self._note_outside(end.get("output"))
+        failure: TaskFailed | None = None
+        if end["status"] == "error":
+            task = end["task"]
+            attempt = self.attempts.get(task)
+            failure = failure_of_end(end, task, attempt.number if attempt else 0, self.folder, self._files(end))
+            out, err = (self.outside.pop("stdout"), self.outside.pop("stderr")) if task >= 0 else (b"", b"")
+            if task >= 0:
+                from attrs import evolve
+
+                failure = evolve(failure, stdout=_text(bytes(out)), stderr=_text(bytes(err)))
+                self.outside = {"stdout": bytearray(), "stderr": bytearray()}
+            self.events.append(failure)
+        elif end["task"] >= 0 and (attempt := self.attempts.get(end["task"])) is not None:
+            stdout, stderr = _text(bytes(self.outside["stdout"])), _text(bytes(self.outside["stderr"]))
+            event = TaskFinished(
+                end["time"], end["task"], attempt.number, end["duration"], end["cpu"], end["memory"], (),
+                self._files(end), stdout, stderr,
+            )  # fmt: skip
+            self.events += [event, TaskRetired(end["time"], end["task"], attempt.number)]
+        if "returned" in end:
+            self.driver_values = self.values.kept(end["returned"], self.artifacts).stored
+        self._close(notice, failure)
+
+    def _home_lost(self, notice: Notice) -> None:
+        """Home ended without a word: a signal, or ``os._exit``."""
+        task = self.pending_reply[0] if self.pending_reply else self._running_at_home()
+        attempt = self.attempts.get(task)
+        failure = failure_of_loss(notice, task, attempt.number if attempt else 0, self.plan, self.timed_out)
+        lost = WorkerLost(time.time(), "home", notice.exit_code, failure.exception, failure.message)
+        self.events += [lost, failure]
+        self._close(notice, failure)
+
+    def _running_at_home(self) -> int:
+        running = [t for t, a in self.attempts.items() if a.where == "home" and t >= self.state.retired]
+        return max(running, default=-1)
+
+    def _close(self, notice: Notice, failure: TaskFailed | None) -> None:
+        for stream, log in self.logs.items():
+            self.outside[stream] += log.rest()
+        certificate = Certificate(
+            self.counts.get("home", 0),
+            self.counts.get("ahead", 0),
+            self.counts.get("dropped", 0),
+            self.counts.get("pinned", 0),
+            tuple(self.reasons),
+        )
+        self.outcome = outcome_of(
+            notice.exit_code,
+            failure,
+            certificate,
+            self.driver_values,
+            _text(bytes(self.outside["stdout"])),
+            _text(bytes(self.outside["stderr"])),
+            interrupted=self.interrupted,
+            timed_out=self.timed_out,
+        )
+        self.events.append(self.outcome.event)
+
+    # -- output and files ------------------------------------------------------------------------------
+
+    def _output(self, message: dict[str, Any]) -> tuple[str, str]:
+        noted = message.get("output") or {}
+        texts = []
+        for stream, log in self.logs.items():
+            data, sizes = noted.get(stream, (b"", []))
+            texts.append(_text(log.task_output(data, sizes)))
+        return texts[0], texts[1]
+
+    def _note_outside(self, noted: dict[str, Any] | None) -> None:
+        for stream, (data, sizes) in (noted or {}).items():
+            self.logs[stream].noted(data, sizes)
+            self.outside[stream] += data
+
+    def _files(self, message: dict[str, Any]) -> tuple[FileUse, ...]:
+        return file_uses(message.get("files") or [], self.folder)
+
+
+def _with_values(event: TaskFinished, stored: tuple[StoredValue, ...]) -> TaskFinished:
+    from attrs import evolve
+
+    return evolve(event, values=stored)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape") if data else ""

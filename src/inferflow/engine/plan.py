@@ -1,0 +1,121 @@
+"""From the task graph to what the engine needs to know: which tasks may run ahead, from which state, on which values.
+
+A task may run ahead if the analysis proved it independent (``Task.home`` is empty), no rule keeps it at home, and there
+is something it could overlap with: an earlier task, after the state it needs has settled, that it does not need itself.
+
+    a = load("x"); b = load("y"); c = join(a, b)      b may run ahead (beside a); c may not: it needs all before it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import field, frozen
+
+from inferflow.model import Output, Task, TaskGraph, Variable, World
+
+__all__ = ["Plan", "make_plan"]
+
+
+@frozen
+class Plan:
+    """``ahead``: the tasks that may run ahead, ascending. ``needs``: what must be done first. ``epoch``: how far home
+    must have come before a helper for the task is forked from it. ``forks``: the tasks before which home lets helpers
+    be forked. ``keeps``: for each task the outputs that are kept. ``publish``: the tasks whose outputs a helper may
+    read; ``last_reader`` the last task that may run ahead and reads of a producer. ``settle``: the tasks before which all
+    values must be on disk, as they may change one."""
+
+    graph: TaskGraph
+    ahead: tuple[int, ...]
+    needs: tuple[tuple[int, ...], ...]
+    epoch: tuple[int, ...]
+    forks: frozenset[int]
+    keeps: tuple[tuple[Output, ...], ...]
+    publish: frozenset[int]
+    settle: frozenset[int]
+    entry_inputs: tuple[str, ...]
+    last_reader: Mapping[int, int] = field(factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.graph.tasks)
+
+
+def make_plan(graph: TaskGraph, stays_home: Callable[[str], bool] = lambda _: False, jobs: int = 2) -> Plan:
+    """The plan for a graph. With ``jobs`` of 1 nothing runs ahead."""
+    tasks = graph.tasks
+    epochs = tuple(1 + max(task.state, default=-1) for task in tasks)
+    free = [not task.home and not stays_home(task.name) and _carries(task) for task in tasks]
+    ahead: tuple[int, ...] = ()
+    if jobs > 1:
+        ahead = tuple(index for index in _overlapping(tasks, epochs) if free[index])
+    chosen = frozenset(ahead)
+    readers = _read_by(tasks, chosen)
+    return Plan(
+        graph=graph,
+        ahead=ahead,
+        needs=tuple(tuple(sorted(task.needs, reverse=True)) for task in tasks),
+        epoch=epochs,
+        forks=frozenset(epochs[index] for index in ahead),
+        keeps=tuple(_kept(tasks, readers)),
+        publish=frozenset(producer for producer, _ in readers),
+        settle=frozenset(index for index, task in enumerate(tasks) if _may_change(task)),
+        entry_inputs=tuple(sorted({variable.name for producer, variable in readers if producer < 0})),
+        last_reader={item.producer: index for index in ahead for item in tasks[index].inputs},
+    )
+
+
+def _overlapping(tasks: tuple[Task, ...], epochs: tuple[int, ...]) -> list[int]:
+    """The tasks with an earlier one that they do not (transitively) need, at or after their epoch. Sets of tasks are
+    the bits of integers: 2,000 tasks with a few needs each take a few milliseconds."""
+    ancestors: list[int] = []
+    found = []
+    for index, task in enumerate(tasks):
+        bits = 0
+        for need in task.needs:
+            bits |= ancestors[need] | (1 << need)
+        for inner in task.inner:
+            bits |= ancestors[inner] | (1 << inner)
+        ancestors.append(bits)
+        window = ((1 << index) - 1) >> epochs[index] << epochs[index]
+        if window & ~bits:
+            found.append(index)
+    return found
+
+
+def _carries(task: Task) -> bool:
+    """Whether everything that the task reads can be told apart for a helper: one producer for each alias group."""
+    producers: dict[int, set[int]] = {}
+    for item in task.inputs:
+        producers.setdefault(item.group, set()).add(item.producer)
+    return all(len(found) == 1 for found in producers.values()) and all(out.definite for out in task.outputs)
+
+
+def _read_by(tasks: tuple[Task, ...], ahead: frozenset[int]) -> frozenset[tuple[int, Variable]]:
+    return frozenset((item.producer, item.variable) for index in ahead for item in tasks[index].inputs)
+
+
+def _kept(tasks: tuple[Task, ...], readers: frozenset[tuple[int, Variable]]) -> list[tuple[Output, ...]]:
+    """Outputs to keep: whatever is assigned; of objects changed in place the versions that a helper reads, and the
+    last one."""
+    last: dict[Variable, int] = {}
+    for index, task in enumerate(tasks):
+        for output in task.outputs:
+            last[output.variable] = index
+    kept: list[tuple[Output, ...]] = []
+    for index, task in enumerate(tasks):
+        kept.append(
+            tuple(
+                output
+                for output in task.outputs
+                if output.change == "bound" or (index, output.variable) in readers or last[output.variable] == index
+            )
+        )
+    return kept
+
+
+def _may_change(task: Task) -> bool:
+    return any(
+        effect.mode == "write" and not (isinstance(effect.place, World) and effect.place.kind in ("stdout", "stderr"))
+        for effect in task.effects
+    )

@@ -1,0 +1,229 @@
+"""Decisions, as pure functions on frozen state.
+
+Home walks through the tasks in program order; ``retired`` is how many have retired. Tasks beyond it that were sent to
+helpers are *in flight*: running, or finished and waiting to be adopted. Functions named after what happened give the
+next state; ``decide`` gives the orders that follow from a state, ``answer`` the reply to home at a task's turn.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from inferflow.engine.plan import Plan
+
+__all__ = [
+    "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "decide", "dropped", "finished", "helper_gone",
+    "helper_joined", "hired", "home_at", "retired", "sent", "template_ready",
+]  # fmt: skip
+
+LOOKAHEAD = 256
+"""How many candidates are looked at for each decision."""
+
+
+@frozen
+class Flight:
+    """A task away from home: on which helper, whether it is finished, and on which other results in flight it built."""
+
+    helper: str
+    finished: bool = False
+    built_on: tuple[int, ...] = ()
+
+
+@frozen
+class Helper:
+    """A helper: from which state of home it was forked, and what it runs (-1: nothing)."""
+
+    epoch: int
+    task: int = -1
+
+
+@frozen
+class State:
+    """``home_busy``: home computes (rather than waits for a helper). ``barred``: tasks that home will run, whatever
+    happens. ``hiring``: helpers asked for and not yet there, with the epoch they will have. ``epochs``: states of home
+    from which helpers can be had."""
+
+    retired: int = 0
+    home_busy: bool = True
+    waiting_for: int = -1
+    flights: Mapping[int, Flight] = field(factory=dict)
+    barred: frozenset[int] = frozenset()
+    helpers: Mapping[str, Helper] = field(factory=dict)
+    hiring: Mapping[str, int] = field(factory=dict)
+    epochs: tuple[int, ...] = ()
+    jobs: int = 2
+
+
+@frozen
+class Dispatch:
+    """Send this task to this helper."""
+
+    task: int
+    helper: str
+
+
+@frozen
+class Hire:
+    """Get one more helper from this state of home."""
+
+    epoch: int
+
+
+Action: TypeAlias = Dispatch | Hire
+
+
+# -- what happened ---------------------------------------------------------------------------------
+
+
+def home_at(state: State, task: int, waits: bool) -> State:
+    """Home has come to ``task`` and runs it, or waits for the helper that does."""
+    if waits:
+        return evolve(state, home_busy=False, waiting_for=task)
+    flights = {k: v for k, v in state.flights.items() if k != task}
+    return evolve(state, home_busy=True, waiting_for=-1, flights=flights)
+
+
+def retired(state: State, task: int) -> State:
+    """``task`` and all before it have retired."""
+    flights = {k: v for k, v in state.flights.items() if k > task}
+    return evolve(state, retired=max(state.retired, task + 1), home_busy=True, waiting_for=-1, flights=flights)
+
+
+def sent(state: State, task: int, helper: str, built_on: tuple[int, ...]) -> State:
+    """``task`` was sent to ``helper``."""
+    return evolve(
+        state,
+        flights={**state.flights, task: Flight(helper, False, built_on)},
+        helpers={**state.helpers, helper: evolve(state.helpers[helper], task=task)},
+    )
+
+
+def finished(state: State, task: int, helper: str) -> State:
+    """The helper has a result for ``task``."""
+    state = _idle(state, helper)
+    flight = state.flights.get(task)
+    if flight is None:
+        return state
+    return evolve(state, flights={**state.flights, task: evolve(flight, finished=True)})
+
+
+def dropped(state: State, task: int, helper: str = "") -> State:
+    """The result of ``task`` is not to be had, nor what was built on it; home will run it."""
+    state = _idle(state, helper)
+    gone = {task}
+    for index in sorted(state.flights):
+        if gone.intersection(state.flights[index].built_on):
+            gone.add(index)
+    flights = {k: v for k, v in state.flights.items() if k not in gone}
+    return evolve(state, flights=flights, barred=state.barred | {task})
+
+
+def hired(state: State, helper: str, epoch: int) -> State:
+    return evolve(state, hiring={**state.hiring, helper: epoch})
+
+
+def helper_joined(state: State, helper: str, epoch: int) -> State:
+    hiring = {k: v for k, v in state.hiring.items() if k != helper}
+    return evolve(state, hiring=hiring, helpers={**state.helpers, helper: Helper(epoch)})
+
+
+def helper_gone(state: State, helper: str) -> State:
+    """A helper ended; what it was running is left to home."""
+    task = state.helpers[helper].task if helper in state.helpers else -1
+    state = evolve(
+        state,
+        helpers={k: v for k, v in state.helpers.items() if k != helper},
+        hiring={k: v for k, v in state.hiring.items() if k != helper},
+    )
+    return dropped(state, task) if task >= 0 else state
+
+
+def template_ready(state: State, epoch: int) -> State:
+    """Helpers can be forked from home as it was before task ``epoch``."""
+    return evolve(state, epochs=tuple(sorted({*state.epochs, epoch})))
+
+
+def _idle(state: State, helper: str) -> State:
+    if helper not in state.helpers:
+        return state
+    return evolve(state, helpers={**state.helpers, helper: evolve(state.helpers[helper], task=-1)})
+
+
+# -- what follows ------------------------------------------------------------------------------------
+
+
+def answer(state: State, task: int, inner: tuple[int, ...]) -> Literal["run", "adopt", "wait"]:
+    """What home is told at the turn of ``task`` (with the expression tasks ``inner`` inside it)."""
+    flights = [state.flights.get(index) for index in (*inner, task)]
+    if any(flight is None for flight in flights):
+        return "run"
+    return "adopt" if all(flight is not None and flight.finished for flight in flights) else "wait"
+
+
+def decide(plan: Plan, state: State) -> tuple[Action, ...]:
+    """What to do now: send the earliest ready tasks to idle helpers, and hire while there is more that is ready."""
+    busy = sum(helper.task >= 0 for helper in state.helpers.values())
+    room = state.jobs - busy - (1 if state.home_busy else 0)
+    if room <= 0 or not plan.ahead:
+        return ()
+    idle = sorted((helper.epoch, name) for name, helper in state.helpers.items() if helper.task < 0)
+    coming = list(state.hiring.values())
+    actions: list[Action] = []
+    total = len(state.helpers) + len(state.hiring)
+    for task in _candidates(plan, state):
+        if room <= 0:
+            break
+        need = plan.epoch[task]
+        able = next((item for item in idle if item[0] >= need), None)
+        if able is not None:
+            idle.remove(able)
+            actions.append(Dispatch(task, able[1]))
+            room -= 1
+            continue
+        promised = next((epoch for epoch in coming if epoch >= need), None)
+        if promised is not None:
+            coming.remove(promised)
+            room -= 1
+            continue
+        epoch = next((epoch for epoch in state.epochs if epoch >= need), None)
+        if epoch is not None and total < 2 * state.jobs + 2:
+            actions.append(Hire(epoch))
+            total += 1
+            room -= 1
+    return tuple(actions)
+
+
+def _candidates(plan: Plan, state: State) -> list[int]:
+    """Ready tasks, earliest first. The task at which home stands is not one: home has it."""
+    first = state.retired + (1 if state.home_busy else 0)
+    found: list[int] = []
+    start = bisect_left(plan.ahead, first)
+    for task in plan.ahead[start : start + LOOKAHEAD]:
+        if task in state.flights or task in state.barred or not is_ready(plan, state, task):
+            continue
+        found.append(task)
+        if len(found) > state.jobs:
+            break
+    return found
+
+
+def is_ready(plan: Plan, state: State, task: int) -> bool:
+    """Whether everything that the task needs has retired, or is finished in flight (its state must have settled)."""
+    if plan.epoch[task] > state.retired:
+        return False
+    for need in plan.needs[task]:  # latest first
+        if need < state.retired:
+            return True
+        flight = state.flights.get(need)
+        if flight is None or not flight.finished:
+            return False
+    return True
+
+
+def built_on(state: State, plan: Plan, task: int) -> tuple[int, ...]:
+    """The results in flight on which the task would build."""
+    return tuple(need for need in plan.needs[task] if need in state.flights)

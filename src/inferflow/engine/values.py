@@ -1,0 +1,163 @@
+"""Where the values of tasks are kept: what a worker's message says, and the order that hands them to a helper."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from inferflow.engine.plan import Plan
+from inferflow.model import Artifact, FileUse, StoredValue
+from inferflow.protocols import ArtifactStore, Message
+
+__all__ = ["Kept", "Values", "file_uses"]
+
+
+@define
+class Kept:
+    """One packed group of values: ``names`` in the order of its members. ``pending`` are numbers of large artifacts
+    that are still being written; until then ``stored`` is not final."""
+
+    stored: tuple[StoredValue, ...] = ()
+    names: tuple[str, ...] = ()
+    digest: str = ""
+    inline: bytes | None = None
+    exact: bool | None = None
+    why: str = ""
+    pending: set[int] = field(factory=set)
+    parts: list[Kept] = field(factory=list)
+
+
+@define
+class Values:
+    """The values that helpers may still ask for, by producer (-1: the driver function's parameters)."""
+
+    by_task: dict[int, Kept] = field(factory=dict)
+    waiting: dict[int, Kept] = field(factory=dict)
+    store: ArtifactStore | None = None
+    sweep: int = 64
+
+    def kept(self, message: dict[str, Any], artifacts: ArtifactStore) -> Kept:
+        """What a message says about the values of a task; small ones are put into the store."""
+        self.store = artifacts
+        facts = message.get("facts") or []
+        if "parts" in message:
+            parts = [self.kept(part, artifacts) for part in message["parts"]]
+            whole = Kept(names=tuple(name for name, *_ in facts), why=message["unpackable"], parts=parts)
+            whole.stored = tuple(value for part in parts for value in part.stored)
+            whole.pending = {number for part in parts for number in part.pending}
+            for number in whole.pending:
+                self.waiting[number] = whole
+            return whole
+        names = tuple(name for name, *_ in facts)
+        kept = Kept(names=names, exact=message.get("exact"), why=message.get("why") or message.get("unpackable") or "")
+        artifact: Artifact | None = None
+        if message.get("inline") is not None:
+            kept.inline = message["inline"]
+            artifact = artifacts.put(message["inline"])
+            kept.digest = artifact.digest
+        elif "digest" in message:
+            kept.digest = message["digest"]
+            artifact = Artifact(message["digest"], message["size"])
+        elif "pending" in message:
+            kept.pending = {message["pending"]}
+            self.waiting[message["pending"]] = kept
+        why_not = message.get("unpackable", "")
+        kept.stored = tuple(
+            StoredValue(name, kind, summary, artifact, member, kept.exact, why_not)
+            for member, (name, kind, summary) in enumerate(facts)
+        )
+        return kept
+
+    def stored(self, message: dict[str, Any]) -> None:
+        """A large artifact is on disk (or could not be written)."""
+        kept = self.waiting.pop(message["id"], None)
+        if kept is None:
+            return
+        kept.pending.discard(message["id"])
+        if "error" in message:
+            kept.why = message["error"]
+            kept.stored = tuple(
+                StoredValue(v.name, v.type, v.summary, None, v.member, v.exact, message["error"]) for v in kept.stored
+            )
+            return
+        artifact = Artifact(message["digest"], message["size"])
+        target = kept
+        for part in kept.parts:
+            if message["id"] in part.pending:
+                part.pending.discard(message["id"])
+                target = part
+        target.digest = message["digest"]
+        target.stored = tuple(
+            StoredValue(v.name, v.type, v.summary, artifact, v.member, v.exact, v.why_not) for v in target.stored
+        )
+        if target is not kept:
+            kept.stored = tuple(value for part in kept.parts for value in part.stored)
+
+    def add(self, task: int, kept: Kept) -> None:
+        self.by_task[task] = kept
+
+    def remove(self, task: int) -> None:
+        self.by_task.pop(task, None)
+
+    def forget_before(self, retired: int, plan: Plan) -> None:
+        """Let go of the small values that no later task away from home can read."""
+        if len(self.by_task) < self.sweep:
+            return
+        for task in [t for t in self.by_task if plan.last_reader.get(t, -1) < retired]:
+            del self.by_task[task]
+        self.sweep = max(64, 2 * len(self.by_task))
+
+    def order(self, plan: Plan, task: int) -> Message | str | None:
+        """The message that has a helper run ``task``; ``None`` if a value is not there yet; words if one never will
+        be (not exact, not picklable)."""
+        facts = plan.graph.tasks[task]
+        takes: dict[int, list[list[Any]]] = {}
+        numbers: dict[str, int] = {}
+        for item in facts.inputs:
+            kept = self.by_task.get(item.producer)
+            if kept is None:
+                return f"the value of {item.variable.name} was not kept"
+            if kept.pending:
+                return None
+            if kept.parts or not kept.digest:
+                return f"{item.variable.name} cannot leave home: {kept.why or 'it was not kept'}"
+            if not kept.exact:
+                return f"{item.variable.name} would not be the same elsewhere: {kept.why or 'not checked'}"
+            if item.variable.name not in kept.names:
+                return f"the value of {item.variable.name} was not kept"
+            member = kept.names.index(item.variable.name)
+            takes.setdefault(item.producer, []).append([item.variable.scope, item.variable.name, member])
+            if item.variable.scope == "<value>":
+                numbers[item.variable.name] = item.producer
+        inputs = []
+        for producer, take in takes.items():
+            kept = self.by_task[producer]
+            part: dict[str, Any] = {"take": take}
+            if kept.inline is not None:
+                part["inline"] = kept.inline
+            else:
+                assert self.store is not None
+                part["path"] = str(self.store.path(kept.digest))
+            inputs.append(part)
+        inner = []
+        for index in facts.inner:
+            span = plan.graph.tasks[index].anchor.expression
+            assert span is not None
+            inner.append([span.line, span.column, span.end_line, span.end_column, index])
+        return {"kind": "run", "task": task, "inputs": inputs, "inner": inner, "values": numbers}
+
+
+def file_uses(files: list[dict[str, Any]], folder: Path) -> tuple[FileUse, ...]:
+    """File facts of a message, with paths relative to the working folder where they are inside."""
+    out = []
+    base = str(folder) + os.sep
+    for fact in files:
+        path = fact["path"]
+        if path.startswith(base):
+            path = path[len(base) :]
+        artifact = Artifact(fact["digest"], fact["size"]) if fact.get("kept") else None
+        out.append(FileUse(path, fact["mode"], fact["digest"], fact["size"], artifact))
+    return tuple(out)

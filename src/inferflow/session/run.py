@@ -1,0 +1,354 @@
+"""Run a driver: wire the analysis, a crew of workers, the engine and the store together.
+
+The home worker starts first, so that the driver's imports run while the driver is analysed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from inferflow import __version__
+from inferflow.config.settings import Settings
+from inferflow.engine.loop import Engine, Record
+from inferflow.engine.plan import Plan, make_plan
+from inferflow.errors import UserError, WrongUse
+from inferflow.model import CodeIdentity, Event, Run, RunStarted, TaskFailed, TaskGraph
+from inferflow.protocols import Backend, Crew, Launch, Message, Notice
+from inferflow.session.infer import Inferred, infer
+from inferflow.session.observer import Observer, Silent
+from inferflow.session.target import Target
+from inferflow.storage.folder import Folder
+from inferflow.storage.identity import environment, process_identity, start_code_identity
+from inferflow.storage.runs import Runs
+
+__all__ = ["RunOutcome", "execute"]
+
+
+@frozen
+class RunOutcome:
+    """``exit_code`` is what the command exits with; ``failure`` is set if the driver did not end well."""
+
+    run_id: str
+    exit_code: int
+    graph: TaskGraph
+    store: Path
+    failure: TaskFailed | None = None
+
+    def run(self) -> Run:
+        """The run as recorded."""
+        return Runs(Folder(self.store)).load(self.run_id)
+
+
+def execute(
+    target: Target,
+    settings: Settings,
+    parameters: Callable[[TaskGraph], dict[str, dict[str, object]]] = lambda graph: {},
+    arguments: tuple[str, ...] = (),
+    observer: Observer | None = None,
+    *,
+    stdout: int = 1,
+    stderr: int = 2,
+) -> RunOutcome:
+    """Run ``target`` to its end.
+
+    ``parameters`` gives the raw parameters for the analysed driver, and raises WrongUse for wrong ones: nothing of the
+    driver's body has run by then. Raises UserError if the run could not begin (the driver cannot be analysed, the store
+    cannot be written, a parameter does not fit); whatever the driver itself does is told by the outcome.
+    """
+    watcher = observer or Silent()
+    folder = Folder(settings.store)
+    runs = Runs(folder)
+    run_id = runs.new_id(time.time())
+    identity = start_code_identity(Path(target.root))
+    scratch = folder.scratch(run_id)
+    session = _Session(target, settings, watcher, scratch, run_id, arguments, (stdout, stderr))
+    try:
+        with _signals(session):
+            session.start()
+            inferred = infer(target, settings)
+            raw = parameters(inferred.graph)
+            code = _code(
+                identity.result(inferred.graph.sources[0][1] if inferred.graph.sources else ""), inferred.graph
+            )
+            started = _started(target, settings, run_id, arguments, raw, code)
+            return session.go(inferred, raw, started, runs)
+    finally:
+        session.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Session:
+    """The parts of one run under way."""
+
+    def __init__(
+        self,
+        target: Target,
+        settings: Settings,
+        observer: Observer,
+        scratch: Path,
+        run_id: str,
+        arguments: tuple[str, ...],
+        streams: tuple[int, int],
+    ) -> None:
+        self.target, self.settings, self.observer, self.run_id = target, settings, observer, run_id
+        self.scratch = scratch
+        self.streams = streams
+        self.sockets = Path(_socket_folder())
+        self.crew: Crew | None = None
+        self.engine: Engine | None = None
+        self.interrupts = 0
+        self.deadline = time.monotonic() + settings.timeout if settings.timeout else None
+        self.arguments = arguments
+        self.backend = _backend(settings.backend)
+
+    def start(self) -> None:
+        """Start home, unless it runs in this very process (then it must wait for the plan)."""
+        if self.settings.backend != "inline":
+            self.crew = self._open(None)
+
+    def _open(self, deliver: Callable[[Notice], None] | None) -> Crew:
+        start = "spawn" if self.settings.start == "spawn" or not hasattr(os, "fork") else "fork"
+        launch = Launch(
+            self._setup(start),
+            Path(self.target.cwd),
+            self.sockets,
+            "spawn" if start == "spawn" else "fork",
+            *self.streams,
+            self.observer.before_output,
+            deliver,
+        )
+        return self.backend.open(launch)
+
+    def _setup(self, start: str) -> Message:
+        target = self.target
+        return {
+            "kind": "setup",
+            "filename": target.filename,
+            "driver": target.kind,
+            "module": target.module,
+            "function": target.function,
+            "argv0": target.text.rpartition(":")[0] if target.function else target.text,
+            "arguments": list(self.arguments),
+            "path0": target.folder,
+            "store": str(self.settings.store),
+            "scratch": str(self.scratch),
+            "start": start,
+            "ignored": _ignored(self.settings.store),
+        }
+
+    def go(self, inferred: Inferred, raw: dict[str, Any], started: RunStarted, runs: Runs) -> RunOutcome:
+        graph = inferred.graph
+        settings = self.settings
+        plan = make_plan(graph, lambda name: settings.at_home(name) is not None, self._jobs())
+        runs.create(started, graph)
+        self.observer.planned(self.run_id, graph)
+        self.observer.event(started)
+
+        def append(events: Iterable[Event]) -> None:
+            with runs.batch():
+                runs.append(self.run_id, events)
+
+        crew = self.crew if self.crew is not None else _Later()
+        engine = Engine(
+            plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
+            plan_message(plan, raw, graph), self._jobs(),
+        )  # fmt: skip
+        self.engine = engine
+        if self.crew is None:
+            engine.crew = self.crew = self._open(lambda notice: engine.step([notice]))
+        outcome = engine.run(self._tick)
+        if engine.misfit:
+            raise WrongUse(engine.misfit)
+        return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure)
+
+    def _jobs(self) -> int:
+        return 1 if self.settings.backend == "inline" else self.settings.jobs
+
+    def _tick(self) -> float | None:
+        wanted = self.observer.tick()
+        if self.deadline is None or self.engine is None or self.crew is None:
+            return wanted
+        left = self.deadline - time.monotonic()
+        if left <= 0 and not self.engine.timed_out:
+            self.engine.timed_out = True
+            self.crew.kill("home")
+        return min(wanted, max(left, 0.0)) if wanted is not None else max(left, 0.0) or None
+
+    def interrupted(self) -> None:
+        """Ctrl-C: the first lets the driver end as native would, the second kills."""
+        self.interrupts += 1
+        if self.engine is not None:
+            self.engine.interrupted = True
+        if self.crew is None or self.engine is None:
+            raise KeyboardInterrupt
+        if self.interrupts == 1:
+            self.crew.interrupt()
+        else:
+            self.crew.kill("home")
+
+    def close(self) -> None:
+        if self.crew is not None:
+            self.crew.close()
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+class _Later:
+    """Stands for a crew that is opened after the engine (inline)."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+@contextlib.contextmanager
+def _signals(session: _Session) -> Iterator[None]:
+    """Ctrl-C and SIGTERM go to the driver; this process stays to write down how it ended."""
+    if threading.current_thread() is not threading.main_thread() or session.settings.backend == "inline":
+        yield
+        return
+    caught: dict[int, Any] = {}
+
+    def on_interrupt(number: int, frame: object) -> None:
+        session.interrupted()
+
+    def on_terminate(number: int, frame: object) -> None:
+        terminate = getattr(session.crew, "terminate", None)
+        if terminate is None or session.engine is None:
+            raise SystemExit(128 + number)
+        terminate(number)
+
+    caught[signal.SIGINT] = signal.signal(signal.SIGINT, on_interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            number = getattr(signal, name)
+            if signal.getsignal(number) is signal.SIG_DFL:
+                caught[number] = signal.signal(number, on_terminate)
+    try:
+        yield
+    finally:
+        for number, handler in caught.items():
+            signal.signal(number, handler)
+
+
+def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
+    """The plan as home needs it (see ``worker.home``)."""
+    ahead = frozenset(plan.ahead)
+    units = []
+    for index, task in enumerate(graph.tasks):
+        anchor = task.anchor
+        block = graph.blocks[anchor.block]
+        expression = anchor.expression
+        names = [output for output in plan.keeps[index] if output.variable.scope in (block.scope, "<value>")]
+        if expression is not None:
+            names = [output for output in names if output.variable.scope == "<value>"][:1]
+        units.append(
+            [
+                index,
+                anchor.block,
+                anchor.first,
+                anchor.last,
+                [expression.line, expression.column, expression.end_line, expression.end_column]
+                if expression
+                else None,
+                [[output.variable.scope, output.variable.name] for output in names],
+                all(output.definite for output in names),
+                index in ahead,
+                list(task.inner),
+                [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble] if index in ahead else [],
+            ]
+        )
+    blocks = [
+        {"kind": b.kind, "name": b.name, "scope": b.scope, "line": b.span.line, "column": b.span.column}
+        for b in graph.blocks
+    ]
+    return {
+        "kind": "plan",
+        "units": units,
+        "blocks": blocks,
+        "publish": sorted(index for index in plan.publish if index >= 0),
+        "settle": sorted(plan.settle),
+        "forks": sorted(plan.forks),
+        "inputs": list(plan.entry_inputs),
+        "parameters": raw,
+        "entry": graph.entry,
+    }
+
+
+def _started(
+    target: Target, settings: Settings, run_id: str, arguments: tuple[str, ...], raw: dict[str, Any], code: CodeIdentity
+) -> RunStarted:
+    from inferflow.config.parameters import recorded
+
+    pid, boot = process_identity()
+    return RunStarted(
+        run=run_id,
+        time=time.time(),
+        target=target.text,
+        folder=target.cwd,
+        arguments=arguments,
+        parameters=recorded(raw),
+        graph="",
+        backend=settings.backend,
+        jobs=settings.jobs,
+        version=__version__,
+        pid=pid,
+        boot=boot,
+        code=code,
+        environment=environment(),
+    )
+
+
+def _code(code: CodeIdentity, graph: TaskGraph) -> CodeIdentity:
+    from attrs import evolve
+
+    return evolve(code, functions=graph.reached)
+
+
+def _backend(name: str) -> Backend:
+    """The backend registered under ``name``; raises WrongUse."""
+    if name == "process":
+        from inferflow.backends.process import ProcessBackend
+
+        return ProcessBackend()
+    if name == "inline":
+        from inferflow.backends.inline import InlineBackend
+
+        return InlineBackend()
+    from importlib.metadata import entry_points
+
+    found = {entry.name: entry for entry in entry_points(group="inferflow.backends")}
+    if name not in found:
+        raise WrongUse(f"there is no backend {name!r}", hint=f"there are: {', '.join(sorted(found))}")
+    try:
+        backend: Backend = found[name].load()()
+    except Exception as error:
+        raise UserError(f"the backend {name!r} cannot be loaded: {error}") from None
+    return backend
+
+
+def _socket_folder() -> str:
+    """A private folder with a short name: the address of a Unix socket must fit in about 100 characters."""
+    import tempfile
+
+    return tempfile.mkdtemp(prefix="inferflow-")
+
+
+def _ignored(store: Path) -> list[str]:
+    """Files that are no data of the driver: the interpreter's, the installed packages', our own, the system's."""
+    paths = sysconfig.get_paths()
+    own = Path(__file__).resolve().parents[1]
+    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found |= {str(store), str(own), sys.prefix + os.sep + "lib", sys.base_prefix + os.sep + "lib"}
+    found |= {"/proc", "/sys", "/dev", "/usr/lib", "/usr/share/zoneinfo", "/etc"}
+    return sorted(os.path.join(path, "") for path in found if path)
