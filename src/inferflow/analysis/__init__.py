@@ -1,0 +1,96 @@
+"""From the text of a driver to its task graph, without importing or running any of it.
+
+``analyze`` runs the passes one after another; each is a function from values to values:
+
+    Source -> load_project -> find_driver -> find_names -> find_effects -> build_graph -> TaskGraph
+
+It does no I/O of its own (``find`` gives it the project's other files) and never fails on what users write: if one
+of its passes does, the graph says that everything stays at home in program order, which is always right.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferflow.analysis.facts import DefUse, Driver, DriverEffects, SourceFinder
+    from inferflow.model import Diagnostic, Source, TaskGraph
+
+__all__ = ["Stages", "analyze"]
+
+
+class Stages:
+    """What each pass gave, for the dumps. ``failure`` is the exception of a pass that failed."""
+
+    def __init__(self) -> None:
+        self.driver: Driver | None = None
+        self.names: DefUse | None = None
+        self.effects: DriverEffects | None = None
+        self.failure: Exception | None = None
+
+
+def analyze(
+    main: Source,
+    find: SourceFinder,
+    target: str,
+    function: str | None = None,
+    catalogue: Any = None,
+    stages: Stages | None = None,
+) -> tuple[TaskGraph | None, tuple[Diagnostic, ...]]:
+    """The task graph of a driver, and all that is to be said about it; no graph if it cannot be taken as a driver
+    (then a diagnostic of severity ERROR says why).
+
+    ``main`` is the driver's file, ``find`` gives other files of the project, ``target`` is how the user named the
+    driver, ``function`` the function in it (``None``: the file as a script). ``stages`` is filled if given."""
+    from inferflow.analysis.frontend import find_driver, load_project
+    from inferflow.analysis.lower import lower
+    from inferflow.model import Severity
+
+    stages = stages if stages is not None else Stages()
+    project = load_project(main, find, lower)
+    if project.main not in project.modules:
+        return None, project.diagnostics
+    driver = find_driver(project, target, function)
+    stages.driver = driver
+    if any(found.severity is Severity.ERROR for found in driver.diagnostics):
+        return None, (*project.diagnostics, *driver.diagnostics)
+    graph = _graph(driver, catalogue, stages)
+    return graph, graph.diagnostics
+
+
+def _graph(driver: Driver, catalogue: Any, stages: Stages) -> TaskGraph:
+    from inferflow.analysis.graph import build_graph
+
+    try:
+        from inferflow.analysis.defuse import find_names
+        from inferflow.analysis.effects import find_effects
+
+        stages.names = find_names(driver)
+        stages.effects = find_effects(driver, stages.names, catalogue)
+        return build_graph(driver, stages.names, stages.effects)
+    except Exception as error:
+        if os.environ.get("INFERFLOW_STRICT"):
+            raise
+        stages.failure = error
+        return _in_order(driver, error, stages)
+
+
+def _in_order(driver: Driver, error: Exception, stages: Stages) -> TaskGraph:
+    """Everything at home in program order, since a pass of ours failed."""
+    from attrs import evolve
+
+    from inferflow.analysis.cautious import cautious_effects, cautious_names
+    from inferflow.analysis.graph import build_graph
+    from inferflow.model import Diagnostic, Severity, Span
+
+    stages.names, stages.effects = cautious_names(driver), cautious_effects(driver)
+    span = driver.blocks[0].block.span if driver.blocks else Span(driver.project.sources[driver.project.main].path, 1)
+    note = Diagnostic(
+        span,
+        "IF390",
+        f"everything stays at home in program order: the analysis failed ({type(error).__name__}: {error})",
+        Severity.WARNING,
+        "the result is right; please report this, with the driver",
+    )
+    return build_graph(evolve(driver, diagnostics=(*driver.diagnostics, note)), stages.names, stages.effects)

@@ -1,0 +1,395 @@
+"""From files to a driver: which modules there are, and which statements are the driver's steps.
+
+``load_project`` lowers the driver's module and every project module that an import reaches from it, imports
+inside functions too. ``find_driver`` then finds the *blocks*: a script's module body, the body of its
+``__main__`` guard, and the body of the one function that is called there, spliced in program order:
+
+    def main(): X = load(); fit(X)        prefix: 1 (the def)
+    if __name__ == "__main__":            blocks: module 0, guard 1, function 2
+        main()                            steps:  (1, 0) the call, then (2, 0), (2, 1)
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from attrs import frozen
+
+from inferflow.analysis import ir
+from inferflow.analysis.facts import Driver, DriverBlock, Project, SourceFinder, StepKey
+from inferflow.analysis.walk import every_op, flatten
+from inferflow.model import Block, Diagnostic, Severity, Source, Span
+from inferflow.worker.transform import prefix_length
+
+__all__ = ["Lower", "find_driver", "load_project"]
+
+Lower: TypeAlias = Callable[[Source, bool], "tuple[ir.Module | None, tuple[Diagnostic, ...]]"]
+"""Lowers a file; the flag asks for blank lines and cell markers, which matter in the driver only."""
+
+MODULE_SCOPE = 0
+DRIVER_SCOPE = "<driver>"
+
+HARMLESS_DECORATORS = frozenset(
+    {"functools.cache", "functools.lru_cache", "cache", "lru_cache", "typing.final", "final"}
+)
+"""Decorators under which one call of the function is one run of its body."""
+
+
+# -- the project -----------------------------------------------------------------------------------
+
+
+def load_project(main: Source, find: SourceFinder, lower: Lower) -> Project:
+    """The driver's module and all project modules that imports reach from it, each lowered once.
+
+    A module that cannot be parsed gives a diagnostic, and is then as unknown as a library that nobody described."""
+    modules: dict[str, ir.Module] = {}
+    sources: dict[str, Source] = {main.module: main}
+    diagnostics: list[Diagnostic] = []
+    missing: set[str] = set()
+    queue = [main]
+    while queue:
+        source = queue.pop(0)
+        module, found = lower(source, source is main)
+        diagnostics.extend(found)
+        if module is None:
+            continue
+        modules[source.module] = module
+        for name in _imported(module):
+            if name in sources or name in missing:
+                continue
+            other = find(name)
+            if other is None:
+                missing.add(name)
+            else:
+                sources[name] = other
+                queue.append(other)
+    return Project(main.module, modules, sources, tuple(diagnostics))
+
+
+def _imported(module: ir.Module) -> Iterator[str]:
+    """Dotted names of every module that executing this one, or a function of it, may import; parents first."""
+    for scope in module.scopes:
+        for op in every_op(scope.body):
+            match op:
+                case ir.ImportModule():
+                    yield from _with_parents(op.module)
+                case ir.ImportFrom():
+                    base = absolute(module, op.module, op.level)
+                    if base is None:
+                        continue
+                    yield from _with_parents(base)
+                    if op.name != "*":
+                        yield f"{base}.{op.name}" if base else op.name
+                case _:
+                    pass
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        if all(parts[:length]):
+            yield ".".join(parts[:length])
+
+
+def absolute(module: ir.Module, name: str, level: int) -> str | None:
+    """The dotted name that ``from <level dots><name> import`` means in a module; ``None`` beyond the top package."""
+    if level == 0:
+        return name
+    parts = module.name.split(".")
+    keep = len(parts) - level + (1 if module.is_package else 0)
+    if keep < 1 or module.name == "__main__":
+        return None
+    base = ".".join(parts[:keep])
+    return f"{base}.{name}" if name else base
+
+
+# -- the driver ------------------------------------------------------------------------------------
+
+
+def find_driver(project: Project, target: str, function: str | None) -> Driver:
+    """The blocks and steps of a driver: of the function if one is named, of the script otherwise.
+
+    What cannot be taken as a driver gives a diagnostic of severity ERROR and no steps."""
+    if function is not None:
+        return _function_driver(project, target, function)
+    return _script_driver(project, target)
+
+
+def _function_driver(project: Project, target: str, name: str) -> Driver:
+    module = project.modules[project.main]
+    scope, problem = _find_function(module, name)
+    if scope is None or problem is not None:
+        found = (problem,) if problem else ()
+        return Driver(target, project, name, (), (), diagnostics=found)
+    block = _function_block(module, scope)
+    decorated = _unknown_decorator(module.scopes[scope])
+    if decorated is not None:
+        note = Diagnostic(
+            module.scopes[scope].span,
+            "IF106",
+            f"{name} runs as a whole: what its decorator @{decorated} makes of it is not known",
+            Severity.WARNING,
+            "name the undecorated function as the driver to see its tasks",
+        )
+        return Driver(target, project, name, (block,), (), diagnostics=(note,))
+    steps = _until_end([(0, statement) for statement in block.statements])
+    found = () if _has_work(block.statements) else (_empty(module.scopes[scope].span, f"function {name}"),)
+    return Driver(target, project, name, (block,), tuple(steps), diagnostics=found)
+
+
+def _find_function(module: ir.Module, name: str) -> tuple[int | None, Diagnostic | None]:
+    """The scope of the module's function ``name``, or why it cannot be a driver."""
+    top = {
+        s.name: i for i, s in enumerate(module.scopes) if s.parent == MODULE_SCOPE and s.kind in ("function", "class")
+    }
+    whole = module.scopes[MODULE_SCOPE].span
+    if name not in top:
+        functions = [n for n, i in top.items() if module.scopes[i].kind == "function"]
+        close = difflib.get_close_matches(name, functions, 3, 0.5) or functions[:5]
+        hint = f"it has: {', '.join(close)}" if close else "it defines no function"
+        bound = [
+            op for op in every_op(module.scopes[MODULE_SCOPE].body) if isinstance(op, ir.Store) and op.name == name
+        ]
+        if bound:
+            message = f"{name!r} is not defined by 'def' in {module.path}, so its steps cannot be seen"
+            return None, Diagnostic(bound[-1].span, "IF104", message, Severity.ERROR, hint)
+        message = f"there is no function {name!r} in {module.path}"
+        return None, Diagnostic(whole, "IF102", message, Severity.ERROR, hint)
+    scope = module.scopes[top[name]]
+    kind = _not_plain(scope)
+    if kind is not None:
+        message = f"{name!r} is {kind}, and a driver is a plain function"
+        hint = "name a function, or run the file as a script"
+        return None, Diagnostic(scope.span, "IF104", message, Severity.ERROR, hint)
+    bindings = [op for op in every_op(module.scopes[MODULE_SCOPE].body) if isinstance(op, ir.Store) and op.name == name]
+    if bindings and bindings[-1].how != "def":
+        message = f"{name!r} is bound again after its 'def', so the function called is not known"
+        return None, Diagnostic(bindings[-1].span, "IF104", message, Severity.ERROR, "name the function that is called")
+    return top[name], None
+
+
+def _not_plain(scope: ir.Scope) -> str | None:
+    if scope.kind == "class":
+        return "a class"
+    if scope.is_async:
+        return "an async function"
+    if scope.is_generator:
+        return "a generator"
+    return None
+
+
+def _unknown_decorator(scope: ir.Scope) -> str | None:
+    for text in scope.decorators:
+        if text.split("(")[0].strip() not in HARMLESS_DECORATORS:
+            return text
+    return None
+
+
+def _script_driver(project: Project, target: str) -> Driver:
+    module = project.modules[project.main]
+    source = project.sources[project.main]
+    body = module.scopes[MODULE_SCOPE].body
+    prefix = _prefix(source.text)
+    lines = source.text.count("\n") + 1
+    whole = Span(source.path, 1, 0, lines, 0)
+    blocks = [DriverBlock(Block("module", module.name, module.name, whole), module.name, MODULE_SCOPE, body)]
+    placed: list[tuple[int, ir.Statement]] = []
+    for statement in body[prefix:]:
+        if len(blocks) == 1 and isinstance(statement, ir.If) and _is_guard(statement):
+            guard = Block("guard", "__main__ guard", module.name, statement.span)
+            blocks.append(DriverBlock(guard, module.name, MODULE_SCOPE, statement.body))
+            placed.extend((1, inner) for inner in statement.body)
+        else:
+            placed.append((0, statement))
+    steps = _until_end(placed)
+    opened = _opened(project, module, [blocks[b].statements[i] for b, i in steps], steps)
+    if opened is None:
+        found = () if _has_work([statement for _, statement in placed]) else (_empty(whole, source.path),)
+        return Driver(target, project, "", tuple(blocks), tuple(steps), prefix, None, found)
+    blocks.append(_function_block(module, opened.scope))
+    inner = _until_end([(len(blocks) - 1, statement) for statement in blocks[-1].statements])
+    at = steps.index(opened.step) + 1
+    steps[at:at] = inner
+    name = module.scopes[opened.scope].name
+    return Driver(target, project, name, tuple(blocks), tuple(steps), prefix, opened.step)
+
+
+def _prefix(text: str) -> int:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return 0  # the lowering could read it, this Python cannot: everything is a step
+    return prefix_length(tree.body)
+
+
+def _function_block(module: ir.Module, scope: int) -> DriverBlock:
+    function = module.scopes[scope]
+    return DriverBlock(Block("function", function.name, DRIVER_SCOPE, function.span), module.name, scope, function.body)
+
+
+def _until_end(placed: list[tuple[int, ir.Statement]]) -> list[StepKey]:
+    """Keys of the statements up to the first that surely leaves the block: what stands after it never runs."""
+    steps: list[StepKey] = []
+    for block, statement in placed:
+        steps.append((block, statement.index))
+        if isinstance(statement, ir.Return | ir.Raise):
+            break
+    return steps
+
+
+def _is_guard(statement: ir.If) -> bool:
+    ops = statement.ops
+    if len(ops) != 3 or not (isinstance(ops[2], ir.Operate) and ops[2].op == "=="):
+        return False
+    names = [op.name for op in ops if isinstance(op, ir.Load)]
+    values = [op.value for op in ops if isinstance(op, ir.Const)]
+    return names == ["__name__"] and values == ["__main__"]
+
+
+def _has_work(statements: list[ir.Statement] | tuple[ir.Statement, ...]) -> bool:
+    """Whether there is more than a docstring and ``pass``."""
+    return any(
+        not (
+            isinstance(s, ir.Plain) and s.kind in ("pass", "expression") and all(isinstance(o, ir.Const) for o in s.ops)
+        )
+        for s in statements
+    )
+
+
+def _empty(span: Span, what: str) -> Diagnostic:
+    return Diagnostic(
+        span, "IF103", f"{what} has no steps to run", Severity.NOTE, "call something in it, or name another function"
+    )
+
+
+# -- the function that a script calls --------------------------------------------------------------
+
+
+@frozen
+class _Opened:
+    step: StepKey
+    scope: int
+
+
+def _opened(
+    project: Project, module: ir.Module, statements: list[ir.Statement], steps: list[StepKey]
+) -> _Opened | None:
+    """The one call among a script's steps whose function's body takes its place, if there is one."""
+    known = _project_names(project, module)
+    calls = [(step, s, op) for step, s in zip(steps, statements, strict=True) for op in _project_calls(s, known)]
+    top = {s.name: i for i, s in enumerate(module.scopes) if s.parent == MODULE_SCOPE and s.kind == "function"}
+    candidates: list[tuple[bool, _Opened]] = []
+    for step, statement, op in calls:
+        name = _called_name(statement, op)
+        if name is None or name not in top or not _stands_alone(statement, op):
+            continue
+        scope = module.scopes[top[name]]
+        if _not_plain(scope) or _unknown_decorator(scope) or not _used_once(module, name):
+            continue
+        if not _has_work(scope.body):
+            continue
+        candidates.append((name == "main", _Opened(step, top[name])))
+    for is_main, opened in candidates:
+        if is_main:
+            return opened
+    only = len(calls) == 1 and candidates and _constant_arguments(calls[0][1], calls[0][2])
+    return candidates[0][1] if only else None
+
+
+def _project_names(project: Project, module: ir.Module) -> frozenset[str]:
+    """Names of the module that are (or hold) functions, classes and modules of the project."""
+    found = {s.name for s in module.scopes if s.parent == MODULE_SCOPE and s.kind in ("function", "class")}
+    ops = tuple(every_op(module.scopes[MODULE_SCOPE].body))
+    made: dict[ir.Temp, bool] = {}
+    for op in ops:
+        match op:
+            case ir.ImportModule():
+                made[op.out] = op.module.split(".")[0] in project.modules
+            case ir.ImportFrom():
+                base = absolute(module, op.module, op.level) or ""
+                made[op.out] = base in project.modules or f"{base}.{op.name}" in project.modules
+            case ir.Store() if op.how == "import" and made.get(op.value):
+                found.add(op.name)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def _project_calls(statement: ir.Statement, known: frozenset[str]) -> Iterator[ir.Call]:
+    roots: dict[ir.Temp, str] = {}
+    for op in every_op((statement,)):
+        match op:
+            case ir.Load():
+                roots[op.out] = op.name
+            case ir.Attr() if op.obj in roots:
+                roots[op.out] = roots[op.obj]
+            case ir.Call() if roots.get(op.func) in known:
+                yield op
+            case _:
+                pass
+
+
+def _called_name(statement: ir.Statement, call: ir.Call) -> str | None:
+    for op in flatten(statement):
+        if isinstance(op, ir.Load) and op.out == call.func:
+            return op.name
+    return None
+
+
+def _stands_alone(statement: ir.Statement, call: ir.Call) -> bool:
+    """Whether the call is the whole statement, the value assigned, or what ``sys.exit`` or ``SystemExit`` is given."""
+    if not isinstance(statement, ir.Plain | ir.Raise):
+        return False
+    ops = statement.ops
+    if call not in ops:
+        return False
+    for op in ops[ops.index(call) + 1 :]:
+        match op:
+            case ir.Store() | ir.Unpack():
+                pass
+            case ir.Call():
+                if [a.value for a in op.args] != [call.out] or _dotted(ops, op.func) not in EXITS:
+                    return False
+            case _:
+                return False
+    return True
+
+
+EXITS = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
+
+
+def _dotted(ops: tuple[ir.Op, ...], temp: ir.Temp) -> str:
+    for op in ops:
+        match op:
+            case ir.Load() if op.out == temp:
+                return op.name
+            case ir.Attr() if op.out == temp:
+                return f"{_dotted(ops, op.obj)}.{op.name}"
+            case _:
+                pass
+    return ""
+
+
+def _used_once(module: ir.Module, name: str) -> bool:
+    """Whether the module's function is bound once, and mentioned once besides: so its body runs at most once."""
+    loads = stores = 0
+    for index, scope in enumerate(module.scopes):
+        for op in every_op(scope.body):
+            match op:
+                case ir.Load(name=n, binding=binding) if n == name:
+                    loads += index == MODULE_SCOPE or binding == "global" or binding == "class"
+                case ir.Store(name=n, binding=binding) if n == name:
+                    stores += index == MODULE_SCOPE or binding == "global"
+                case ir.Delete(name=n, binding=binding) if n == name:
+                    stores += index == MODULE_SCOPE or binding == "global"
+                case _:
+                    pass
+    return loads == 1 and stores == 1
+
+
+def _constant_arguments(statement: ir.Statement, call: ir.Call) -> bool:
+    constants = {op.out for op in flatten(statement) if isinstance(op, ir.Const)}
+    return all(argument.value in constants for argument in call.args)

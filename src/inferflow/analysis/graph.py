@@ -1,0 +1,710 @@
+"""Builds the task graph: who reads what from whom, what has to stay at home, and what keeps its order.
+
+    X, Y = load_data()            0 load_data   outputs X, Y
+    m = fit(X, Y, C=1.0)          1 fit         inputs X, Y from 0; needs 0; edges 0 -> 1
+    m.calibrate(Y)                2 calibrate   inputs m from 1, Y from 0; changes m: at home
+    plot(m)                       3 plot        inputs m from 2, since 2 left another version of it
+
+The *producer* of a name that a task reads is the latest earlier task that bound the name or changed an object
+reachable from it. A task is free of home only if everything it does is proved, everything it reads can be handed to
+it, and nothing that it leaves overlaps with what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, evolve, field
+
+from inferflow.analysis import ir
+from inferflow.analysis.accesses import Ledger, is_wide
+from inferflow.analysis.facts import DefUse, Driver, DriverEffects, StepKey, Use
+from inferflow.analysis.naming import name_drafts, parameter_help
+from inferflow.analysis.partition import Draft, partition
+from inferflow.analysis.steps import Outline, Step, describe_steps, op_reasons
+from inferflow.analysis.texts import Texts
+from inferflow.model import (
+    Anchor,
+    Diagnostic,
+    Edge,
+    Effect,
+    Input,
+    Object,
+    Output,
+    Parameter,
+    Place,
+    Reason,
+    Span,
+    Task,
+    TaskGraph,
+    TaskKey,
+    Variable,
+    World,
+)
+
+__all__ = ["build_graph"]
+
+VALUE_SCOPE = "<value>"
+
+
+def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGraph:
+    """The driver's task graph. Deterministic; never fails on what users write."""
+    outline = describe_steps(driver, names, effects)
+    drafts = partition(driver, outline)
+    keys = name_drafts(drafts)
+    builder = _Builder(driver, names, outline, drafts, keys)
+    for index in range(len(drafts)):
+        builder.build(index)
+    tasks = builder.finished()
+    notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
+    notes = (*notes, *_opaque_notes(drafts), *_unknown_notes(tasks))
+    main = driver.project.sources[driver.project.main]
+    return TaskGraph(
+        target=driver.target,
+        module=driver.project.main,
+        entry=driver.entry,
+        path=main.path,
+        blocks=tuple(block.block for block in driver.blocks),
+        tasks=tasks,
+        edges=_reduced(builder.edges, len(tasks)),
+        parameters=_parameters(driver),
+        returns=_returns(driver),
+        diagnostics=tuple(sorted(dict.fromkeys(notes), key=lambda d: (d.span, d.code, d.message))),
+        reached=tuple(sorted(effects.reached.items())),
+        sources=tuple(sorted((source.path, source.digest) for source in driver.project.sources.values())),
+    )
+
+
+# -- one task after another ------------------------------------------------------------------------
+
+
+@define
+class _Made:
+    """A task being built; later tasks may still add outputs that they need (versions that it left by changing)."""
+
+    task: Task
+    scope: str
+    outputs: dict[Variable, Output]
+
+
+@define
+class _Read:
+    """What a task reads under one name: who left it, the first place of use, labels of the objects."""
+
+    variable: Variable
+    producer: int
+    span: Span
+    labels: frozenset[str]
+
+
+@define
+class _Gathered:
+    """What is found out about one task on the way."""
+
+    reads: dict[Variable, _Read] = field(factory=dict)
+    home: list[Reason] = field(factory=list)
+    state: set[int] = field(factory=set)
+    needs: set[int] = field(factory=set)
+    replicated: set[StepKey] = field(factory=set)
+    edges: list[Edge] = field(factory=list)
+
+
+class _Builder:
+    def __init__(
+        self, driver: Driver, names: DefUse, outline: Outline, drafts: Sequence[Draft], keys: Sequence[TaskKey]
+    ) -> None:
+        self.driver = driver
+        self.names = names
+        self.outline = outline
+        self.drafts = drafts
+        self.keys = keys
+        self.texts = Texts(driver.project.sources)
+        self.steps: dict[StepKey, Step] = {step.key: step for step in outline.steps}
+        self.binder = _binders(drafts)
+        self.binds: dict[Variable, int] = {}
+        for step in outline.steps:
+            for bind in step.names.binds:
+                self.binds[bind.variable] = self.binds.get(bind.variable, 0) + 1
+        self.made: list[_Made] = []
+        self.edges: list[Edge] = []
+        self.ledger = Ledger()
+        self.writers: dict[str, tuple[int, Effect]] = {}  # label of an object -> who changed it last
+        self.readers: dict[str, list[tuple[int, Span]]] = {}  # ... and who read it since
+        self.escaped: dict[str, int] = {}  # label -> the task that gave it to unknown code
+        self.last_unknown = -1
+        self.seen: dict[Variable, frozenset[str]] = {}  # labels that a name was ever seen with
+        self.bound: dict[Variable, tuple[StepKey, int]] = {}  # name -> the step that bound it last, and its task or -1
+        self.loose: list[Step] = []  # replicated steps so far
+        self.params = _parameter_names(driver)
+        self.next_step = 0
+
+    def name(self, index: int) -> str:
+        base, number = self.keys[index]
+        return base if number == 1 else f"{base}.{number}"
+
+    def scope_of(self, index: int) -> str:
+        return self.driver.blocks[self.drafts[index].block].block.scope
+
+    def build(self, index: int) -> None:
+        """Make task ``index`` from its draft; all earlier ones are made."""
+        draft = self.drafts[index]
+        self._pass_loose(draft.first.order)
+        found = _Gathered()
+        found.home.extend(draft.reasons)
+        effects = _effects(draft)
+        self._own_reasons(draft, found)
+        for step in draft.steps:
+            for use in step.names.uses:
+                if draft.has(step, use.op):
+                    self._read(index, draft, step, use, found)
+        for effect in effects:
+            if effect.mode == "read" and isinstance(effect.place, Variable):
+                self._read_global(index, effect, found)
+        self._preamble(index, draft, found)
+        self._depend(index, draft, effects, found)
+        inputs = self._inputs(index, draft, found)
+        outputs = self._outputs(index, draft, effects)
+        value = Variable(VALUE_SCOPE, self.name(index)) if draft.expression is not None else None
+        if value is not None:
+            outputs[value] = Output(value)
+        task = Task(
+            key=self.keys[index],
+            kind=draft.kind,
+            span=_span(draft),
+            source=self.texts.cut(_span(draft)),
+            anchor=_anchor(draft),
+            callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
+            inputs=inputs,
+            effects=effects,
+            value=value,
+            inner=self._inner(draft),
+            preamble=tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
+            home=tuple(dict.fromkeys(found.home)),
+            needs=tuple(sorted(found.needs)),
+            state=tuple(sorted(found.state)),
+        )
+        self.edges.extend(found.edges)
+        self.made.append(_Made(task, self.scope_of(index), outputs))
+        self._record(index, draft, effects, found)
+
+    def finished(self) -> tuple[Task, ...]:
+        return tuple(evolve(made.task, outputs=tuple(made.outputs.values())) for made in self.made)
+
+    def _inner(self, draft: Draft) -> tuple[int, ...]:
+        found: list[int] = []
+        for index in draft.inner:
+            for deeper in (*self.made[index].task.inner, index):
+                if deeper not in found:
+                    found.append(deeper)
+        return tuple(found)
+
+    # -- what ties it to home ------------------------------------------------------------------------
+
+    def _own_reasons(self, draft: Draft, found: _Gathered) -> None:
+        start = draft.first.order
+        for step in draft.steps:
+            for reason in step.shape:
+                if draft.expression is None or _within(reason.span, draft.expression):
+                    found.home.append(reason)
+        for _, facts in draft.facts():
+            found.home.extend(op_reasons(facts, self.outline, start))
+        if draft.kind == "opaque" and not draft.first.shape:
+            found.home.append(
+                Reason("runs as a whole, in its place: it calls project functions in turn", draft.first.span)
+            )
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if not draft.has(step, bind.op) or bind.deletes:
+                    continue
+                name = bind.variable.name
+                if not bind.definite:
+                    found.home.append(Reason(f"binds {name!r} on some paths only", bind.span))
+                if bind.variable in self.names.captured:
+                    found.home.append(Reason(f"binds {name!r}, which a nested function uses", bind.span))
+                if draft.expression is not None:
+                    found.home.append(Reason(f"binds {name!r} within an expression", bind.span))
+                old = sorted(
+                    label
+                    for label in step.effects.after.get(bind.variable, frozenset())
+                    if self.outline.outside(label, start)
+                )
+                if old:
+                    found.home.append(Reason(f"{name!r} may share objects with {_words(old)}", bind.span))
+            for number, op in enumerate(step.ops):
+                if isinstance(op, ir.MakeFunction) and draft.has(step, number):
+                    self._closure(draft, op, found)
+
+    def _closure(self, draft: Draft, op: ir.MakeFunction, found: _Gathered) -> None:
+        """A function made here that reads names of the driver which are bound again sees whatever they are by then."""
+        module = self.driver.project.modules[self.driver.blocks[draft.block].module]
+        for name in module.scopes[op.scope].free:
+            if self.binds.get(Variable(self.scope_of_block(draft.block), name), 0) > 1:
+                found.home.append(Reason(f"makes a function that reads {name!r}, which is bound again", op.span))
+
+    def scope_of_block(self, block: int) -> str:
+        return self.driver.blocks[block].block.scope
+
+    # -- reads ---------------------------------------------------------------------------------------
+
+    def _read(self, index: int, draft: Draft, step: Step, use: Use, found: _Gathered) -> None:
+        variable = use.variable
+        own = {s.key for s in draft.steps}
+        outer: set[StepKey | None] = set()
+        for definition in use.defs:
+            if definition is not None and definition in own:
+                binder = self.binder.get((definition, variable), index)
+                if binder == index:
+                    continue
+                found.home.append(Reason(f"reads {variable.name!r}, which its own statement binds", use.span))
+                continue
+            outer.add(definition)
+        if not outer and use.defs:
+            return
+        labels = step.effects.before.get(variable, frozenset())
+        self._note_labels(variable, labels)
+        if use.unbound and self.binds.get(variable, 0):
+            found.home.append(Reason(f"{variable.name!r} may not be bound here", use.span))
+        producer = -1
+        given = False
+        for definition in outer:
+            if definition is None:
+                given = True
+            elif self.steps[definition].kind == "replicated" and self.binder.get((definition, variable), -1) < 0:
+                found.replicated.add(definition)
+            else:
+                binder = self.binder.get((definition, variable), -1)
+                if binder < 0 or binder >= index:
+                    found.home.append(Reason(f"reads {variable.name!r}, whose making is not followed", use.span))
+                else:
+                    producer = max(producer, binder)
+        self._settle(index, variable, producer, given, labels, use.span, found)
+
+    def _settle(
+        self, index: int, variable: Variable, producer: int, given: bool, labels: frozenset[str], span: Span,
+        found: _Gathered,
+    ) -> None:  # fmt: skip
+        """Note an input from whoever left this version: the task that bound the name, or changed an object of it."""
+        for label in labels:
+            producer = max(producer, self._changed(label, index))
+        if producer < 0:
+            if given and variable in self.params and variable not in found.reads:
+                found.reads[variable] = _Read(variable, -1, span, labels)
+            return
+        if self.scope_of(producer) != variable.scope:
+            found.state.add(producer)
+            found.edges.append(self._flow(producer, index, variable, span))
+            return
+        before = found.reads.get(variable)
+        if before is not None and before.producer >= producer:
+            before.labels |= labels
+            return
+        if before is not None:
+            labels |= before.labels
+        found.reads[variable] = _Read(variable, producer, span, labels)
+
+    def _changed(self, label: str, index: int) -> int:
+        """The last task before ``index`` that may have changed an object, -1 if none."""
+        writer = self.writers[label][0] if label in self.writers else -1
+        if label in self.escaped and self.last_unknown > self.escaped[label]:
+            writer = max(writer, self.last_unknown)
+        return writer
+
+    def _read_global(self, index: int, effect: Effect, found: _Gathered) -> None:
+        """A called function reads a module's global: its version comes from whoever bound or changed it last."""
+        variable = effect.place
+        assert isinstance(variable, Variable)
+        if variable in found.reads:
+            return
+        labels = self.seen.get(variable, frozenset())
+        last = self.bound.get(variable)
+        if last is None:
+            self._settle(index, variable, -1, False, labels, effect.reason.span, found)
+            return
+        key, binder = last
+        if binder >= 0:
+            self._settle(index, variable, binder, False, labels, effect.reason.span, found)
+        elif self.steps[key].kind == "replicated":
+            found.replicated.add(key)
+            self._settle(index, variable, -1, False, labels, effect.reason.span, found)
+        else:
+            found.home.append(effect.reason)
+
+    def _note_labels(self, variable: Variable, labels: frozenset[str]) -> None:
+        if labels:
+            self.seen[variable] = self.seen.get(variable, frozenset()) | labels
+
+    # -- statements to replicate -------------------------------------------------------------------------
+
+    def _pass_loose(self, order: int) -> None:
+        """Take note of the steps before ``order`` that belong to no task."""
+        steps = self.outline.steps
+        while self.next_step < order:
+            step = steps[self.next_step]
+            self.next_step += 1
+            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
+                self._note_labels(variable, labels)
+            if any((step.key, bind.variable) in self.binder for bind in step.names.binds):
+                continue
+            for bind in step.names.binds:
+                self.bound[bind.variable] = (step.key, -1)
+            if step.kind == "replicated":
+                self.loose.append(step)
+
+    def _preamble(self, index: int, draft: Draft, found: _Gathered) -> None:
+        """Close the set of replicated statements over what they read themselves, and refuse what cannot be repeated."""
+        block = self.driver.blocks[draft.block].block
+        calls = any(facts.callees for _, facts in draft.facts())
+        defines = any(_defines(self.steps[key]) for key in found.replicated)
+        if block.kind != "function" and (calls or defines):
+            for step in self.loose:
+                current = all(self.bound.get(b.variable, (None, -1))[0] == step.key for b in step.names.binds)
+                if current and self.driver.blocks[step.key[0]].block.kind != "function":
+                    found.replicated.add(step.key)
+        elif block.kind == "function" and calls:
+            for step in self.loose:
+                if self.driver.blocks[step.key[0]].block.kind != "function":
+                    found.home.append(
+                        Reason("a statement of the module that its functions may use stands before", step.span)
+                    )
+                    break
+        todo = list(found.replicated)
+        while todo:
+            step = self.steps[todo.pop()]
+            for use in step.names.uses:
+                for definition in use.defs:
+                    if definition is None:
+                        if use.variable in self.params:
+                            labels = step.effects.before.get(use.variable, frozenset())
+                            self._settle(index, use.variable, -1, True, labels, use.span, found)
+                    elif definition in self.steps and self.steps[definition].kind == "replicated":
+                        if definition not in found.replicated:
+                            found.replicated.add(definition)
+                            todo.append(definition)
+                    elif definition != step.key:
+                        found.home.append(
+                            Reason(f"reads {use.variable.name!r}, whose making is not followed", use.span)
+                        )
+        for key in sorted(found.replicated):
+            self._check_replicated(draft, self.steps[key], found)
+
+    def _check_replicated(self, draft: Draft, step: Step, found: _Gathered) -> None:
+        if step.key[0] != draft.block:
+            found.home.append(Reason("uses what another block of the driver defines", step.span))
+        for bind in step.names.binds:
+            if bind.variable in found.reads:
+                found.home.append(Reason(f"{bind.variable.name!r} is bound both by a task and before it", step.span))
+            if self.bound.get(bind.variable, (step.key, -1))[0] != step.key:
+                found.home.append(Reason(f"{bind.variable.name!r} was bound again in the meantime", step.span))
+        if isinstance(step.statement, ir.Plain) and step.statement.kind == "class":
+            found.home.append(Reason("uses a class that is defined after the first statement", step.span))
+        module = self.driver.project.modules[self.driver.blocks[step.key[0]].module]
+        for op in step.ops:
+            if isinstance(op, ir.MakeFunction) and module.scopes[op.scope].free:
+                free = ", ".join(repr(name) for name in module.scopes[op.scope].free)
+                found.home.append(Reason(f"may call a nested function that uses {free} of the driver", step.span))
+
+    # -- dependences -------------------------------------------------------------------------------------
+
+    def _depend(self, index: int, draft: Draft, effects: tuple[Effect, ...], found: _Gathered) -> None:
+        found.needs.update(draft.inner)
+        for inner in draft.inner:
+            value = self.made[inner].task.value
+            assert value is not None
+            span = self.made[inner].task.span
+            found.reads[value] = _Read(value, inner, span, frozenset())
+        for read in found.reads.values():
+            if read.producer >= 0:
+                found.needs.add(read.producer)
+                found.edges.append(self._flow(read.producer, index, read.variable, read.span))
+        taken = frozenset(label for read in found.reads.values() for label in read.labels)
+        for dependence in self.ledger.dependences(effects):
+            place = dependence.place
+            if isinstance(place, Object) and place.label in taken and dependence.flow:
+                continue  # the version is handed over
+            self._edge(index, dependence.source, "flow" if dependence.flow else "order", place, dependence.why,
+                       dependence.assumed, found)  # fmt: skip
+            if dependence.flow:
+                found.needs.add(dependence.source)
+                if not _is_file(place):
+                    found.state.add(dependence.source)
+        for effect in effects:
+            if isinstance(effect.place, Object) and effect.mode == "write":
+                for reader, span in self.readers.get(effect.place.label, ()):
+                    why = (effect.reason, Reason(f"{self.name(reader)} reads it before", span))
+                    self._edge(index, reader, "order", effect.place, why, effect.assumed, found)
+        wide, cause = self.ledger.wide, self.ledger.wide_effect
+        if wide >= 0 and cause is not None:
+            found.needs.add(wide)
+            found.state.add(wide)
+            if not any(edge.source >= wide for edge in found.edges):
+                self._edge(index, wide, "order", cause.place, (cause.reason,), cause.assumed, found)
+        found.needs |= found.state
+
+    def _flow(self, source: int, target: int, variable: Variable, span: Span) -> Edge:
+        why = [Reason(f"{self.name(target)} reads {variable}", span)]
+        if variable.scope == VALUE_SCOPE:
+            why = [Reason(f"{self.name(target)} takes the value of {self.name(source)}", span)]
+        else:
+            for step in self.drafts[source].steps:
+                for bind in step.names.binds:
+                    if bind.variable == variable and self.drafts[source].has(step, bind.op):
+                        why.append(Reason(f"{self.name(source)} binds {variable}", bind.span))
+                        break
+            if len(why) == 1:
+                changes = [
+                    e for e in self.made[source].task.effects if isinstance(e.place, Object) and e.mode == "write"
+                ]
+                why.append(changes[0].reason if changes else Reason("it was changed", self.made[source].task.span))
+        return Edge(source, target, "flow", variable, tuple(why[:2]))
+
+    def _edge(
+        self, index: int, source: int, kind: str, place: Place, why: tuple[Reason, ...], assumed: bool,
+        found: _Gathered,
+    ) -> None:  # fmt: skip
+        found.edges.append(Edge(source, index, "flow" if kind == "flow" else "order", place, why, assumed))
+
+    # -- inputs, outputs, and what later tasks must know --------------------------------------------------
+
+    def _inputs(self, index: int, draft: Draft, found: _Gathered) -> tuple[Input, ...]:
+        reads = sorted(found.reads.values(), key=lambda r: (r.span, r.variable))
+        groups = _groups(reads)
+        producers: dict[int, set[int]] = {}
+        for read, group in zip(reads, groups, strict=True):
+            producers.setdefault(group, set()).add(read.producer)
+        for group, several in producers.items():
+            if len(several) > 1:
+                names = [read.variable for read, g in zip(reads, groups, strict=True) if g == group]
+                text = f"{_words([str(n) for n in names])} share objects, but come from different tasks"
+                found.home.append(Reason(text, _span(draft)))
+        for read in reads:
+            if read.producer >= 0 and read.producer in found.state:
+                pass  # home has passed it by then, and has left both the value and the state
+            if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
+                outputs = self.made[read.producer].outputs
+                if read.variable not in outputs:
+                    outputs[read.variable] = Output(read.variable, True, "changed")
+        return tuple(
+            Input(read.variable, read.producer, group, read.span) for read, group in zip(reads, groups, strict=True)
+        )
+
+    def _outputs(self, index: int, draft: Draft, effects: Iterable[Effect]) -> dict[Variable, Output]:
+        scope = self.scope_of(index)
+        found: dict[Variable, Output] = {}
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if not draft.has(step, bind.op) or bind.variable.scope != scope:
+                    continue
+                if bind.deletes:
+                    found.pop(bind.variable, None)
+                else:
+                    sure = bind.definite or (bind.variable in found and found[bind.variable].definite)
+                    found[bind.variable] = Output(bind.variable, sure)
+        written = {e.place.label for e in effects if isinstance(e.place, Object) and e.mode == "write"}
+        if written:
+            for step in draft.steps:
+                for use in step.names.uses:
+                    if use.variable in found or not draft.has(step, use.op) or use.variable.scope != scope:
+                        continue
+                    if step.effects.before.get(use.variable, frozenset()) & written and not use.unbound:
+                        found[use.variable] = Output(use.variable, True, "changed")
+        return found
+
+    def _record(self, index: int, draft: Draft, effects: tuple[Effect, ...], found: _Gathered) -> None:
+        self.next_step = max(self.next_step, draft.last.order + 1)
+        for read in found.reads.values():
+            for label in read.labels:
+                self.readers.setdefault(label, []).append((index, read.span))
+        unknown = False
+        for effect in effects:
+            if effect.mode == "write" and isinstance(effect.place, Object):
+                self.writers[effect.place.label] = (index, effect)
+                self.readers[effect.place.label] = []
+            unknown = unknown or effect.place == World("anything")
+        for step in draft.steps:
+            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
+                self._note_labels(variable, labels)
+                if unknown:
+                    for label in labels:
+                        self.escaped.setdefault(label, index)
+            for bind in step.names.binds:
+                if draft.has(step, bind.op):
+                    self.bound[bind.variable] = (step.key, index)
+        if unknown:
+            self.last_unknown = index
+        self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
+
+
+def _binders(drafts: Sequence[Draft]) -> dict[tuple[StepKey, Variable], int]:
+    """Which task binds a name in a step."""
+    found: dict[tuple[StepKey, Variable], int] = {}
+    for index, draft in enumerate(drafts):
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if draft.has(step, bind.op):
+                    found[step.key, bind.variable] = index
+    return found
+
+
+def _effects(draft: Draft) -> tuple[Effect, ...]:
+    return tuple(dict.fromkeys(effect for _, facts in draft.facts() for effect in facts.effects))
+
+
+def _anchor(draft: Draft) -> Anchor:
+    return Anchor(draft.block, draft.first.statement.index, draft.last.statement.index, draft.expression)
+
+
+def _span(draft: Draft) -> Span:
+    if draft.expression is not None:
+        return draft.expression
+    first, last = draft.first.span, draft.last.span
+    return Span(first.path, first.line, first.column, last.end_line, last.end_column)
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return (outer.line, outer.column) <= (inner.line, inner.column) and (inner.end_line, inner.end_column) <= (
+        outer.end_line,
+        outer.end_column,
+    )
+
+
+def _groups(reads: Sequence[_Read]) -> list[int]:
+    """Alias components among inputs, numbered in order: those whose labels overlap are one."""
+    owner: dict[str, int] = {}
+    parent = list(range(len(reads)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for i, read in enumerate(reads):
+        for label in read.labels:
+            if label in owner:
+                a, b = sorted((root(owner[label]), root(i)))
+                parent[b] = a
+            else:
+                owner[label] = i
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(reads))]
+
+
+def _words(names: Sequence[str]) -> str:
+    quoted = [repr(name) for name in dict.fromkeys(names)]
+    if len(quoted) > 3:
+        quoted = [*quoted[:3], "others"]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
+
+
+def _defines(step: Step) -> bool:
+    return isinstance(step.statement, ir.Plain) and step.statement.kind == "def"
+
+
+def _is_file(place: Place) -> bool:
+    return type(place).__name__ == "File"
+
+
+def _reduced(edges: Sequence[Edge], count: int) -> tuple[Edge, ...]:
+    """Edges without duplicates, and without those orders that others imply (flow edges all stay)."""
+    by_target: dict[int, dict[tuple[int, str, Place], Edge]] = {}
+    for edge in edges:
+        by_target.setdefault(edge.target, {}).setdefault((edge.source, edge.kind, edge.place), edge)
+    before = [0] * count  # bit sets of all tasks before each
+    kept: list[Edge] = []
+    for target in range(count):
+        mine = sorted(by_target.get(target, {}).values(), key=lambda e: (-e.source, e.kind != "flow", str(e.place)))
+        reached = 0
+        for edge in mine:
+            if edge.kind == "flow":
+                reached |= before[edge.source]
+        direct = 0
+        ordered: set[int] = set()
+        flowing = {edge.source for edge in mine if edge.kind == "flow"}
+        for edge in mine:
+            bit = 1 << edge.source
+            if edge.kind == "order" and (reached & bit or edge.source in flowing or edge.source in ordered):
+                continue
+            if edge.kind == "order":
+                ordered.add(edge.source)
+            kept.append(edge)
+            direct |= bit
+            reached |= before[edge.source]
+        before[target] = reached | direct
+    return tuple(sorted(kept, key=lambda e: (e.target, e.source, e.kind, str(e.place))))
+
+
+# -- the rest of the graph ---------------------------------------------------------------------------
+
+
+def _parameter_names(driver: Driver) -> frozenset[Variable]:
+    for block in driver.blocks:
+        if block.block.kind == "function":
+            scope = driver.project.modules[block.module].scopes[block.scope]
+            return frozenset(Variable(block.block.scope, param.name) for param in scope.params)
+    return frozenset()
+
+
+def _parameters(driver: Driver) -> tuple[Parameter, ...]:
+    for block in driver.blocks:
+        if block.block.kind == "function":
+            scope = driver.project.modules[block.module].scopes[block.scope]
+            help_of = parameter_help(scope.docstring, [param.name for param in scope.params])
+            return tuple(
+                Parameter(param.name, param.kind, param.annotation, param.default, help_of.get(param.name, ""))
+                for param in scope.params
+            )
+    return ()
+
+
+def _returns(driver: Driver) -> tuple[str, ...]:
+    """The names in the function's own last ``return``."""
+    for block in driver.blocks:
+        if block.block.kind != "function":
+            continue
+        for statement in reversed(block.statements):
+            if isinstance(statement, ir.Return):
+                made: Mapping[int, ir.Op] = {op.out: op for op in statement.ops if hasattr(op, "out")}
+                value = made.get(-1 if statement.value is None else statement.value)
+                items = value.items if isinstance(value, ir.Build) and value.kind == "tuple" else (statement.value,)
+                loads = [made.get(-1 if item is None else item) for item in items]
+                return tuple(load.name for load in loads if isinstance(load, ir.Load))
+    return ()
+
+
+# -- what the user should know ------------------------------------------------------------------------
+
+OPAQUE = {
+    "for": ("IF201", "the 'for' loop runs as one task: loops are not taken apart yet"),
+    "if": ("IF202", "the 'if' statement runs as one task: branches are not taken apart yet"),
+    "while": ("IF203", "the 'while' loop runs as one task: how often it turns is not known before"),
+    "try": ("IF204", "the 'try' statement runs as one task: where it may be left is not known before"),
+    "with": ("IF205", "the 'with' statement runs as one task: what it opens, it closes"),
+    "match": ("IF206", "the 'match' statement runs as one task: branches are not taken apart yet"),
+}
+
+
+def _opaque_notes(drafts: Sequence[Draft]) -> list[Diagnostic]:
+    found = []
+    for draft in drafts:
+        if draft.kind != "opaque":
+            continue
+        word = type(draft.first.statement).__name__.lower()
+        code, message = OPAQUE.get(
+            word, ("IF207", "the comprehension runs as one task: its calls are not taken apart yet")
+        )
+        found.append(Diagnostic(draft.first.span, code, message, hint="calls outside of it are tasks of their own"))
+    return found
+
+
+def _unknown_notes(tasks: Sequence[Task]) -> list[Diagnostic]:
+    """One note for each task whose unknown code keeps what stands around it in order."""
+    found = []
+    for task in tasks:
+        unknown = [e for e in task.effects if e.mode == "write" and is_wide(e.place)]
+        if unknown:
+            why = unknown[0].reason
+            code, what = (
+                ("IF301", "unknown code") if unknown[0].place == World("anything") else ("IF302", str(unknown[0].place))
+            )
+            message = f"{task.name} keeps its place, and later tasks wait for it ({what}): {why.text}"
+            found.append(Diagnostic(why.span, code, message))
+    return found

@@ -1,0 +1,391 @@
+"""Cuts the driver's steps into tasks.
+
+    X, y = load(path)                 load              call
+    Xs = scale(X); m = train(Xs, y)   scale, train      calls
+    print(score(m, test(m)))          test, score       an expression task, and the statement around it
+    df = pd.read_csv(a)
+    df["z"] = df.x * 2                read_csv          library statements on the same objects
+    n = len(df)                                         ... and glue that hangs on them
+
+A call of a project function is a task. Of several in one statement all but the last in evaluation order become
+*expression tasks*; the statement itself is the task of the last one (unless the rest of the statement would tie that
+call to home, which on its own is free: then it is cut out too). Library statements form runs; cheap glue joins a
+neighbour where this adds no dependence and ties nothing to home; compound statements stay whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from attrs import evolve, field, frozen
+
+from inferflow.analysis import ir
+from inferflow.analysis.facts import Driver, OpFacts, StepKey
+from inferflow.analysis.steps import Outline, Step, op_reasons
+from inferflow.model import Hidden, Object, Reason, Span, Variable, World
+
+__all__ = ["Draft", "partition"]
+
+
+@frozen
+class Draft:
+    """A task in the making. ``numbers`` tells, for a step that is shared with expression tasks, which of its operations
+    belong here; a step not in it belongs here as a whole. ``inner`` are positions of earlier drafts."""
+
+    kind: Literal["call", "library", "opaque", "glue"]
+    block: int
+    steps: tuple[Step, ...]
+    expression: Span | None = None
+    numbers: dict[StepKey, frozenset[int]] = field(factory=dict)
+    inner: tuple[int, ...] = ()
+    main: OpFacts | None = None
+    reasons: tuple[Reason, ...] = ()
+    """Why it is at home whatever its operations do."""
+
+    @property
+    def first(self) -> Step:
+        return self.steps[0]
+
+    @property
+    def last(self) -> Step:
+        return self.steps[-1]
+
+    def facts(self) -> tuple[tuple[Step, OpFacts], ...]:
+        """The facts of its operations; those without a number count in every task of the statement."""
+        return tuple(
+            (step, facts)
+            for step in self.steps
+            for facts in step.effects.ops
+            if step.key not in self.numbers or facts.op < 0 or facts.op in self.numbers[step.key]
+        )
+
+    def has(self, step: Step, number: int) -> bool:
+        """Whether operation ``number`` of a step is this task's (``-1``: of all tasks of the statement)."""
+        return step.key not in self.numbers or number < 0 or number in self.numbers[step.key]
+
+
+def partition(driver: Driver, outline: Outline) -> tuple[Draft, ...]:
+    """The driver's tasks in program order; expression tasks before the statement that they stand in."""
+    cutter = _Cutter(driver, outline)
+    for step in outline.steps:
+        cutter.take(step)
+    cutter.flush(None)
+    return tuple(cutter.drafts)
+
+
+class _Cutter:
+    """The state of the one pass over the steps: tasks so far, and the run that may still grow."""
+
+    def __init__(self, driver: Driver, outline: Outline) -> None:
+        self.driver = driver
+        self.outline = outline
+        self.drafts: list[Draft] = []
+        self.run: list[Step] = []
+        self.held: list[Step] = []  # replicated statements after the run: part of it only if it goes on behind them
+        self.users = _users(outline.steps)
+
+    def take(self, step: Step) -> None:
+        match step.kind:
+            case "replicated":
+                self._hold(step)
+            case "nothing":
+                self._hold(step) if isinstance(step.statement, ir.Plain) else self.flush(None)
+            case "opaque":
+                self.flush(None)
+                self._add(Draft("opaque", step.key[0], (step,), main=_main(step.effects.ops)))
+            case "opening":
+                self.flush(None)
+                self._expressions(step, step.calls, keep=_opening_call(self.driver, step))
+            case "call":
+                self._call(step)
+            case "glue" | "library":
+                if isinstance(step.statement, ir.Return):
+                    self.flush(None)
+                    self._expressions(step, step.calls, keep=None)
+                else:
+                    self._grow(step)
+
+    def _add(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+    def _hold(self, step: Step) -> None:
+        plain = isinstance(step.statement, ir.Plain) and step.statement.kind in ("assign", "annotated", "pass")
+        if not self.run or not plain:
+            self.flush(None)
+        else:
+            self.held.append(step)
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def _call(self, step: Step) -> None:
+        if isinstance(step.statement, ir.Return):
+            self.flush(None)
+            self._expressions(step, step.calls, keep=None)
+            return
+        before = self.flush(step)
+        keep = step.calls[-1] if step.calls and not self._better_apart(step) else None
+        inner = self._expressions(step, step.calls, keep)
+        numbers = {}
+        if inner:
+            taken = frozenset().union(*(draft.numbers[step.key] for draft in map(self.drafts.__getitem__, inner)))
+            numbers[step.key] = frozenset(range(len(step.ops))) - taken
+        mine = [f for f in step.effects.ops if f.op < 0 or not numbers or f.op in numbers[step.key]]
+        tasks = [f for f in mine if f.task]
+        kind: Literal["call", "library", "glue"] = (
+            "call" if tasks else "glue" if all(f.cheap for f in mine) else "library"
+        )
+        self._add(Draft(kind, step.key[0], (*before, step), None, numbers, inner, _main(tasks or mine)))
+
+    def _better_apart(self, step: Step) -> bool:
+        """Whether the rest of the statement would tie its last call to home, which by itself is free."""
+        number = step.calls[-1]
+        inside = range(step.ranges[number], number + 1)
+        ties = {f.op: bool(op_reasons(f, self.outline, step.order)) for f in step.effects.ops}
+        if any(tied for op, tied in ties.items() if op in inside or op < 0):
+            return False
+        others = [range(step.ranges[call], call + 1) for call in step.calls[:-1]]
+        if any(tied for op, tied in ties.items() if op not in inside and not any(op in r for r in others)):
+            return True
+        told = {f.op for f in step.effects.ops if f.effects or f.obstacles}
+        return any(
+            isinstance(op, ir.StoreAttr | ir.StoreItem) and n not in told and n not in inside
+            for n, op in enumerate(step.ops)
+        )
+
+    def _expressions(self, step: Step, calls: tuple[int, ...], keep: int | None) -> tuple[int, ...]:
+        """Expression tasks for the calls of a statement but ``keep``; their positions, in evaluation order."""
+        made: dict[int, int] = {}
+        for number in calls:
+            if number == keep:
+                continue
+            inside = [call for call in made if call >= step.ranges[number] and call < number]
+            numbers = set(range(step.ranges[number], number + 1))
+            for call in inside:
+                numbers -= self.drafts[made[call]].numbers[step.key]
+            facts = next((f for f in step.effects.ops if f.op == number), None)
+            kind: Literal["call", "library"] = "call" if facts is not None and facts.task else "library"
+            draft = Draft(
+                kind,
+                step.key[0],
+                (step,),
+                step.ops[number].span,
+                {step.key: frozenset(numbers)},
+                tuple(made[call] for call in inside),
+                facts,
+                self._earlier_in_statement(step, number),
+            )
+            self._add(draft)
+            made[number] = len(self.drafts) - 1
+        return tuple(made.values())
+
+    def _earlier_in_statement(self, step: Step, number: int) -> tuple[Reason, ...]:
+        """What a statement does before it comes to one of its calls is part of a later task: if that is more than
+        reading, the call keeps its place."""
+        start = step.ranges[number]
+        found = [
+            reason
+            for facts in step.effects.ops
+            if facts.op < start and not _within_calls(step, facts.op)
+            for reason in op_reasons(facts, None, step.order)
+        ]
+        found.extend(
+            Reason(f"{bind.variable.name!r} is bound within the statement", bind.span)
+            for bind in step.names.binds
+            if 0 <= bind.op <= number or (bind.op < 0 and len(step.calls) > 1)
+        )
+        return tuple(found)
+
+    # -- runs of library statements and glue -------------------------------------------------------
+
+    def _grow(self, step: Step) -> None:
+        if self.run and not self._joins(step):
+            self.flush(step if step.kind == "glue" else None, grow=True)
+        if self.run:
+            self.run.extend(self.held)
+        self.held.clear()
+        self.run.append(step)
+
+    def _joins(self, step: Step) -> bool:
+        last = self.held[-1] if self.held else self.run[-1]
+        statement = step.statement
+        if last.key[0] != step.key[0] or statement.index != last.statement.index + 1:
+            return False
+        if statement.cell or statement.paragraph or any(held.statement.paragraph for held in self.held):
+            return False
+        if not _share(self.run, step):
+            return False
+        together = [*self.run, *self.held, step]
+        free_run, free_step = not self._ties(self.run), not self._ties([step])
+        free = not self._ties(together)
+        if free:
+            return True
+        heavy_run = any(s.kind == "library" for s in self.run)
+        return not (free_run and heavy_run) and not (free_step and step.kind == "library")
+
+    def _ties(self, steps: Sequence[Step]) -> bool:
+        """Whether these statements, as one task, would be tied to home by what they do."""
+        return ties_together(steps, self.outline)
+
+    def flush(self, following: Step | None, grow: bool = False) -> tuple[Step, ...]:
+        """End the run. Gives the glue at its end that may become part of the statement ``following`` (a call)."""
+        run, self.run = self.run, []
+        held, self.held = self.held, []
+        if not run:
+            return ()
+        if any(step.kind == "library" for step in run):
+            heavy = [step for step in run if step.kind == "library"]
+            facts = [f for step in heavy for f in step.effects.ops if not f.cheap]
+            self._add(Draft("library", run[0].key[0], tuple(run), main=_main(facts)))
+            return ()
+        while run and self._hangs_on_last(run[0], run, following):
+            self._extend_last(run.pop(0))
+        while run and run[0].kind != "glue":
+            run.pop(0)  # replicated statements in between belong to no task
+        if not run:
+            return ()
+        if following is not None and not grow and not held and self._may_precede(run, following):
+            return tuple(run)
+        while run[-1].kind != "glue":
+            run.pop()
+        self._add(Draft("glue", run[0].key[0], tuple(run), main=_main([f for s in run for f in s.effects.ops])))
+        return ()
+
+    def _hangs_on_last(self, step: Step, run: Sequence[Step], following: Step | None) -> bool:
+        """Whether glue may join the task before it: it stands right behind, reads nothing but what that task has, and
+        does not tie it to home."""
+        if not self.drafts or step.kind != "glue":
+            return False
+        last = self.drafts[-1]
+        if last.expression is not None or last.block != step.key[0] or last.kind == "opaque":
+            return False
+        if step.statement.index != last.last.statement.index + 1 or step.statement.cell:
+            return False
+        names = {b.variable for s in last.steps for b in s.names.binds}
+        seen = names | {u.variable for s in last.steps for u in s.names.uses}
+        used = {u.variable for u in step.names.uses if not all(d is None for d in u.defs)}
+        if not used & names or not used <= seen:
+            return False
+        if not self._ties(last.steps) and not last.reasons:
+            return not self._ties([*last.steps, step])
+        users = self.users.get(step.key, set())
+        return following is None or not users <= {following.key, *(s.key for s in run)}
+
+    def _extend_last(self, step: Step) -> None:
+        last = self.drafts[-1]
+        self.drafts[-1] = evolve(last, steps=(*last.steps, step))
+
+    def _may_precede(self, run: Sequence[Step], following: Step) -> bool:
+        """Whether glue may join the call after it: only that reads what it binds, and it does not tie it to home."""
+        if following.key[0] != run[-1].key[0] or following.statement.index != run[-1].statement.index + 1:
+            return False
+        if following.statement.cell:
+            return False
+        keys = {following.key, *(s.key for s in run)}
+        if any(not self.users.get(step.key, set()) <= keys or not self.users.get(step.key) for step in run):
+            return False
+        if len(following.calls) > 1:
+            return False  # its first calls are tasks of their own, and stand before the glue would
+        return self._ties([following]) or not self._ties([*run, following])
+
+
+def ties_together(steps: Sequence[Step], outline: Outline) -> bool:
+    """Whether consecutive statements, as one task, are tied to home by their form, by what their operations do, or by
+    binding a name to an object that was there before."""
+    start = steps[0].order
+    for step in steps:
+        if step.shape or any(op_reasons(facts, outline, start) for facts in step.effects.ops):
+            return True
+        for bind in step.names.binds:
+            labels = step.effects.after.get(bind.variable, frozenset())
+            if bind.deletes or any(outline.outside(label, start) for label in labels):
+                return True
+    return False
+
+
+def _within_calls(step: Step, number: int) -> bool:
+    return any(step.ranges[call] <= number <= call for call in step.calls)
+
+
+def _opening_call(driver: Driver, step: Step) -> int | None:
+    """The number of the call that opens the driver's function."""
+    for number in step.calls:
+        op = step.ops[number]
+        if isinstance(op, ir.Call):
+            for maker in step.ops[:number]:
+                if isinstance(maker, ir.Load) and maker.out == op.func and maker.name == driver.entry:
+                    return number
+    return None
+
+
+def _users(steps: Sequence[Step]) -> dict[StepKey, set[StepKey]]:
+    """For each step, the steps that read what it binds."""
+    found: dict[StepKey, set[StepKey]] = {}
+    for step in steps:
+        for use in step.names.uses:
+            for definition in use.defs:
+                if definition is not None and definition != step.key:
+                    found.setdefault(definition, set()).add(step.key)
+    return found
+
+
+def _share(run: Sequence[Step], step: Step) -> bool:
+    """Whether a step is about the same objects as a run: it reads a name that the run binds or changes, or both use
+    one hidden state, or both print."""
+    keys = {s.key for s in run}
+    if any(definition in keys for use in step.names.uses for definition in use.defs):
+        return True
+    touched = _touched(run)
+    mine = _touched([step])
+    if mine & touched:
+        return True
+    changed = {place for place in touched if isinstance(place, Object)}
+    labels = frozenset().union(*step.effects.before.values()) if step.effects.before else frozenset()
+    return any(place.label in labels for place in changed)
+
+
+def _touched(steps: Sequence[Step]) -> set[Object | Hidden | World | Variable]:
+    return {
+        effect.place
+        for step in steps
+        for facts in step.effects.ops
+        for effect in facts.effects
+        if (isinstance(effect.place, Hidden) and not effect.assumed)
+        or (isinstance(effect.place, Object) and effect.mode == "write")
+        or effect.place == World("stdout")
+    }  # fmt: skip
+
+
+def _main(facts: Sequence[OpFacts]) -> OpFacts | None:
+    """The operation after which a task is named: the last project call, else the weightiest library call."""
+    tasks = [f for f in facts if f.task]
+    if tasks:
+        return tasks[-1]
+    labelled = [f for f in facts if f.label and not f.cheap] or [f for f in facts if f.label]
+    if not labelled:
+        return None
+    return min(labelled, key=lambda f: (_weight(f.label), labelled.index(f)))
+
+
+WEIGHTY = (
+    "fit",
+    "train",
+    "read_",
+    "load",
+    "fetch",
+    "savefig",
+    "save",
+    "to_",
+    "write",
+    "dump",
+    "predict",
+    "score",
+    "merge",
+)
+
+
+def _weight(label: str) -> int:
+    for position, start in enumerate(WEIGHTY):
+        if label.startswith(start):
+            return position
+    return len(WEIGHTY) + (label == "print")

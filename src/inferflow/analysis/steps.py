@@ -1,0 +1,357 @@
+"""What partition wants to know of each step: its class, the calls in it, and why it would have to stay at home.
+
+    X, y = load(path)            call      load stands at operation 2
+    Xs = StandardScaler().fit_transform(X)      library
+    n = len(X)                   glue
+    for k in ks: ...             opaque
+    rate = 0.1                   replicated: no task, whoever reads it elsewhere executes it again
+
+The operations of an expression are a contiguous run of numbers in evaluation order, which is how the part of a
+statement that belongs to one call is told from the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from attrs import field, frozen
+
+from inferflow.analysis import ir
+from inferflow.analysis.facts import DefUse, Driver, DriverEffects, OpFacts, StepEffects, StepKey, StepNames
+from inferflow.analysis.walk import flatten, operands, results
+from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
+
+__all__ = ["Outline", "Step", "StepClass", "describe_steps", "op_reasons", "replicable_steps"]
+
+StepClass: TypeAlias = Literal["call", "library", "glue", "opaque", "replicated", "nothing", "opening"]
+"""``replicated``: binds what a helper can make again; ``nothing``: no effect at all (``pass``, a docstring);
+``opening``: the statement whose call opens the driver's function."""
+
+COMPOUND = (ir.If, ir.For, ir.While, ir.With, ir.Try, ir.Match)
+
+HELD = frozenset({"stdout", "stderr", "clock"})
+"""Acts on the world that do not tie a task to home: output is captured and shown in its turn; the time is outside the
+contract."""
+
+FRAME_READERS = frozenset(
+    {"locals", "vars", "dir", "exec", "eval", "globals", "breakpoint", "super", "input", "__import__"}
+)
+"""Builtins that see the frame they are called from, which a helper does not have."""
+
+
+@frozen
+class Step:
+    """``calls`` are the numbers of calls that may become tasks of their own, in evaluation order; ``ranges`` the first
+    number of each one's expression. Calls in arms of a choice, f-strings and comprehensions are not among them."""
+
+    key: StepKey
+    statement: ir.Statement
+    names: StepNames
+    effects: StepEffects
+    ops: tuple[ir.Op, ...]
+    kind: StepClass
+    calls: tuple[int, ...] = ()
+    ranges: Mapping[int, int] = field(factory=dict)
+    shape: tuple[Reason, ...] = ()
+    """Why its form alone ties it to home, whatever task it is part of."""
+    order: int = 0
+
+    @property
+    def span(self) -> Span:
+        return self.statement.span
+
+
+NO_NAMES = StepNames((), ())
+NO_EFFECTS = StepEffects(())
+
+
+@frozen
+class Outline:
+    """The driver's steps in program order, and for each label the order of the step that made the object; labels not in
+    ``born`` stand for objects that were there before the first step."""
+
+    steps: tuple[Step, ...]
+    born: Mapping[str, int]
+
+    def outside(self, label: str, start: int) -> bool:
+        """Whether an object was there before the step with this order."""
+        return self.born.get(label, -1) < start
+
+
+def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Outline:
+    """The driver's steps in program order, classified."""
+    replicable = replicable_steps(driver, names, effects)
+    by_key = {(b, s.index): s for b, block in enumerate(driver.blocks) for s in block.statements}
+    born: dict[str, int] = {}
+    steps: list[Step] = []
+    for order, key in enumerate(driver.steps):
+        facts = effects.steps.get(key, NO_EFFECTS)
+        bound = names.steps.get(key, NO_NAMES)
+        steps.append(_describe(driver, by_key[key], key, bound, facts, key in replicable, order))
+        for labels in facts.before.values():
+            for label in labels:
+                born.setdefault(label, -1)
+        for labels in facts.after.values():
+            for label in labels:
+                born.setdefault(label, order)
+    return Outline(tuple(steps), born)
+
+
+def _describe(
+    driver: Driver,
+    statement: ir.Statement,
+    key: StepKey,
+    names: StepNames,
+    effects: StepEffects,
+    replicable: bool,
+    order: int,
+) -> Step:
+    ops = flatten(statement)
+    ranges: dict[int, int] = {}
+    if not isinstance(statement, COMPOUND) and getattr(statement, "kind", "") not in ("def", "class"):
+        ranges = _separable(statement, ops, effects)
+    calls = tuple(sorted(ranges))
+    kind = _kind(driver, statement, key, effects, replicable, calls)
+    shape = _shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
+    return Step(key, statement, names, effects, ops, kind, calls, ranges, tuple(shape), order)
+
+
+def _kind(
+    driver: Driver,
+    statement: ir.Statement,
+    key: StepKey,
+    effects: StepEffects,
+    replicable: bool,
+    calls: tuple[int, ...],
+) -> StepClass:
+    if key == driver.call:
+        return "opening"
+    match statement:
+        case ir.If() | ir.For() | ir.While() | ir.With() | ir.Try() | ir.Match():
+            return "opaque"
+        case ir.Jump():
+            return "nothing"
+        case ir.Return() if not calls and all(facts.cheap for facts in effects.ops):
+            return "nothing"
+        case ir.Plain() if _is_nothing(statement):
+            return "nothing"
+        case _:
+            pass
+    if replicable:
+        return "replicated"
+    tasks = [facts for facts in effects.ops if facts.task]
+    if any(facts.op < 0 for facts in tasks):
+        return "opaque"
+    if tasks:
+        return "call"
+    return "glue" if effects.cheap or effects.literal else "library"
+
+
+def _is_nothing(statement: ir.Plain) -> bool:
+    if statement.kind in ("pass", "global", "nonlocal"):
+        return True
+    return statement.kind == "expression" and all(isinstance(op, ir.Const) for op in statement.ops)
+
+
+# -- calls that can be cut out ---------------------------------------------------------------------
+
+
+def _separable(statement: ir.Statement, ops: tuple[ir.Op, ...], effects: StepEffects) -> dict[int, int]:
+    """The numbers of calls that could be tasks of their own, with the first number of each one's expression."""
+    wanted = [facts.op for facts in effects.ops if facts.task and facts.op >= 0]
+    if isinstance(statement, ir.Return) and not wanted:
+        wanted = _returned_call(statement, ops, effects)
+    if not wanted:
+        return {}
+    makers = {temp: number for number, op in enumerate(ops) for temp in results(op)}
+    inside = _inside_arms(ops) | _inside_strings(ops, makers)
+    found: dict[int, int] = {}
+    for number in wanted:
+        if number < len(ops) and isinstance(ops[number], ir.Call) and number not in inside:
+            found[number] = min(_closure(ops, makers, number))
+    return found
+
+
+def _returned_call(statement: ir.Return, ops: tuple[ir.Op, ...], effects: StepEffects) -> list[int]:
+    """Of ``return`` with library calls only: the call that gives the returned value, if it costs something."""
+    cheap = {facts.op for facts in effects.ops if facts.cheap}
+    for number, op in enumerate(ops):
+        if isinstance(op, ir.Call) and op.out == statement.value and number not in cheap:
+            return [number]
+    return []
+
+
+def _closure(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int], number: int) -> set[int]:
+    """The operations that compute the operands of one, itself included (arms of choices too)."""
+    found: set[int] = set()
+    stack = [number]
+    while stack:
+        current = stack.pop()
+        if current in found:
+            continue
+        found.add(current)
+        op = ops[current]
+        needed = list(operands(op))
+        if isinstance(op, ir.Choice):
+            for arm, _ in op.arms:
+                for inner in arm:
+                    needed.extend(results(inner))
+                    needed.extend(operands(inner))
+        stack.extend(makers[temp] for temp in needed if temp in makers)
+    return found
+
+
+def _inside_arms(ops: tuple[ir.Op, ...]) -> set[int]:
+    inner = {id(op) for choice in ops if isinstance(choice, ir.Choice) for arm, _ in choice.arms for op in arm}
+    return {number for number, op in enumerate(ops) if id(op) in inner}
+
+
+def _inside_strings(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int]) -> set[int]:
+    """Operations within f-strings: before Python 3.12, ``ast`` does not know where those stand."""
+    found: set[int] = set()
+    for number, op in enumerate(ops):
+        if isinstance(op, ir.Build) and op.kind == "fstring":
+            found |= _closure(ops, makers, number)
+    return found
+
+
+# -- reasons ---------------------------------------------------------------------------------------
+
+
+def op_reasons(facts: OpFacts, outline: Outline | None, start: int) -> tuple[Reason, ...]:
+    """Why an operation of a task that begins with step ``start`` ties it to home: what is not proved of it, and what it
+    writes that others could see. Without an outline, every object is one that others know."""
+    tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start)]
+    return (*facts.obstacles, *tied)
+
+
+def ties_to_home(effect: Effect, outline: Outline | None, start: int) -> bool:
+    """Whether an effect could be seen from outside of the task while it runs ahead of its turn."""
+    match effect.place:
+        case World(kind=kind):
+            return kind not in HELD
+        case Object(label=label):
+            return effect.mode == "write" and (outline is None or outline.outside(label, start))
+        case Variable() | Hidden() | File():
+            return effect.mode == "write"
+
+
+def _shape_reasons(
+    statement: ir.Statement, ops: tuple[ir.Op, ...], facts: StepEffects, in_function: bool
+) -> list[Reason]:
+    """Reasons that lie in the form of the statement. Changes of objects are the effects' to tell; where they say
+    nothing of an operation that surely is one, it ties to home."""
+    found: list[Reason] = []
+    match statement:
+        case ir.If() | ir.For() | ir.While() | ir.With() | ir.Try() | ir.Match():
+            found.append(
+                Reason(f"a {statement_word(statement)} statement runs as a whole, in its place", statement.span)
+            )
+        case ir.Raise():
+            found.append(Reason("raises an exception", statement.span))
+        case ir.Plain(kind="delete"):
+            found.append(Reason("deletes a name", statement.span))
+        case ir.Plain(kind="def" | "class" | "import" | "type"):
+            found.append(Reason(f"binds names by {statement.kind!r}", statement.span))
+        case _:
+            pass
+    told = {op.op for op in facts.ops if op.effects or op.obstacles}
+    for number, op in enumerate(ops):
+        match op:
+            case ir.Await():
+                found.append(Reason("awaits", op.span))
+            case ir.Yield():
+                found.append(Reason("yields", op.span))
+            case ir.StoreAttr() | ir.StoreItem() | ir.DelAttr() | ir.DelItem() if number not in told:
+                found.append(Reason("changes an object in place", op.span))
+            case ir.Store(name=name, binding="global" | "free") if in_function:
+                found.append(Reason(f"binds {name!r} outside of its own block", op.span))
+            case ir.Load(name=name) if name in FRAME_READERS:
+                found.append(Reason(f"{name!r} may look at the frame that it is called from", op.span))
+            case _:
+                pass
+    return found
+
+
+def statement_word(statement: ir.Statement) -> str:
+    """The keyword of a compound statement."""
+    return type(statement).__name__.lower()
+
+
+# -- what a helper can make again ------------------------------------------------------------------
+
+
+def replicable_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> frozenset[StepKey]:
+    """Steps that are no tasks: imports, definitions, literals, and cheap pure expressions over those and parameters.
+
+    A helper executes them again where a task reads what they bind. That is right only if nobody can tell the copies
+    apart: no object that they make is ever changed, or reachable from what another step makes."""
+    tainted = _tainted_labels(driver, effects)
+    found: set[StepKey] = set()
+    block_of = {(b, s.index): s for b, block in enumerate(driver.blocks) for s in block.statements}
+    rebound = _bind_counts(driver, names)
+    functions = {key for key in driver.steps if driver.blocks[key[0]].block.kind == "function"}
+    for key in driver.steps:
+        statement = block_of[key]
+        facts = effects.steps.get(key)
+        if facts is None or key == driver.call or not isinstance(statement, ir.Plain):
+            continue
+        bound = names.steps.get(key, NO_NAMES)
+        labels = frozenset().union(*(facts.after.get(bind.variable, frozenset()) for bind in bound.binds))
+        if not (facts.literal or facts.cheap) or not bound.binds or labels & tainted:
+            continue
+        if any(bind.deletes or not bind.definite for bind in bound.binds):
+            continue
+        if facts.literal and statement.kind in ("import", "def", "class"):
+            if not any(facts.obstacles for facts in facts.ops):
+                found.add(key)
+            continue
+        if statement.kind not in ("assign", "annotated") or _has_visible_effect(statement, facts, key in functions):
+            continue
+        if all(_is_given(use.defs, found) and not use.unbound for use in bound.uses) and all(
+            rebound.get(use.variable, 0) <= 1 for use in bound.uses
+        ):
+            found.add(key)
+    return frozenset(found)
+
+
+def _is_given(defs: frozenset[StepKey | None], found: set[StepKey]) -> bool:
+    return all(d is None or d in found for d in defs)
+
+
+def _bind_counts(driver: Driver, names: DefUse) -> dict[Variable, int]:
+    counts: dict[Variable, int] = {}
+    for key in driver.steps:
+        for bind in names.steps.get(key, NO_NAMES).binds:
+            counts[bind.variable] = counts.get(bind.variable, 0) + 1
+    return counts
+
+
+def _has_visible_effect(statement: ir.Plain, facts: StepEffects, in_function: bool) -> bool:
+    if any(op.effects or op.obstacles or op.task for op in facts.ops):
+        return True
+    ops = flatten(statement)
+    return bool(_shape_reasons(statement, ops, facts, in_function)) or any(
+        isinstance(op, ir.MakeFunction) for op in ops
+    )
+
+
+def _tainted_labels(driver: Driver, effects: DriverEffects) -> frozenset[str]:
+    """Labels of objects that some step changes, that unknown code may keep, or that a step which is not literal can
+    reach from what it binds."""
+    found: set[str] = set()
+    for key in driver.steps:
+        facts = effects.steps.get(key, NO_EFFECTS)
+        everything = frozenset().union(*facts.before.values(), *facts.after.values())
+        for op in facts.ops:
+            for effect in op.effects:
+                if isinstance(effect.place, Object) and effect.mode == "write":
+                    found.add(effect.place.label)
+                elif isinstance(effect.place, World) and effect.place.kind == "anything":
+                    found |= everything
+        if not (facts.literal or facts.cheap):
+            for variable, labels in facts.after.items():
+                if labels != facts.before.get(variable):
+                    found |= labels
+    return frozenset(found)
