@@ -51,6 +51,7 @@ def test_a_whole_story() -> None:
     )
     assert (ahead.status, ahead.where, ahead.why) == ("dropped", "ahead", "its worker died")
     assert (failed.status, failed.exception, failed.message, failed.stdout) == ("failed", "ValueError", "bad", "half")
+    assert (failed.path, failed.line) == ("driver.py", 3)
     assert [worker.worker for worker in run.workers] == ["home", "helper-1"]
     assert run.lost[0].signal == "SIGKILL"
     assert run.driver_failure is None

@@ -177,5 +177,12 @@ def test_two_thousand_tasks_are_quick() -> None:
 
 
 def test_cattrs_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, inferflow.wire, inferflow.storage.runs; print('cattrs' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+    code = """
+import sys, inferflow.storage.prune, inferflow.storage.values
+from inferflow.wire import event_to_json
+from storage_samples import finished, started
+event_to_json(started("r")), event_to_json(finished())
+print("cattrs" in sys.modules)
+"""
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=Path(__file__).parent)
+    assert output == "False\n"
