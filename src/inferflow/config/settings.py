@@ -41,7 +41,7 @@ from inferflow.config.values import (
 from inferflow.errors import WrongUse
 from inferflow.model import Span
 
-__all__ = ["KEYS", "PARAMETER_PREFIX", "Settings", "TaskRule", "find_settings_file", "load_settings"]
+__all__ = ["KEYS", "PARAMETER_PREFIX", "Settings", "TaskRule", "backend_names", "find_settings_file", "load_settings"]
 
 PARAMETER_PREFIX = "INFERFLOW_PARAM_"
 BACKENDS = ("process", "inline")
@@ -234,14 +234,15 @@ def _unknown(what: str, name: str, known: tuple[str, ...], span: Span | None) ->
 # -- the keys --------------------------------------------------------------------------------------
 
 
-def _backend(value: object, _: Path) -> str:
-    if isinstance(value, str) and value in BACKENDS:
-        return value
+def backend_names() -> tuple[str, ...]:
+    """The backends that are installed: those of inferflow first."""
     from importlib.metadata import entry_points
 
-    return parse_choice(
-        value, dict.fromkeys((*BACKENDS, *(point.name for point in entry_points(group="inferflow.backends"))))
-    )
+    return tuple(dict.fromkeys((*BACKENDS, *(point.name for point in entry_points(group="inferflow.backends")))))
+
+
+def _backend(value: object, _: Path) -> str:
+    return value if isinstance(value, str) and value in BACKENDS else parse_choice(value, backend_names())
 
 
 def _folder(value: object, folder: Path) -> Path:

@@ -2,8 +2,6 @@
 
 >>> parse_duration("1h30m"), parse_duration("250ms"), parse_duration(90)
 (5400.0, 0.25, 90.0)
->>> parse_size("8GiB"), parse_size("500 MB")
-(8589934592, 500000000)
 """
 
 from __future__ import annotations
@@ -21,15 +19,9 @@ __all__ = [
     "parse_duration",
     "parse_flag",
     "parse_jobs",
-    "parse_size",
 ]
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_BYTES = {"": 1, "b": 1} | {
-    letter + unit: base**power
-    for power, letter in enumerate("kmgt", start=1)
-    for unit, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
-}
 
 
 class Refused(ValueError):
@@ -52,18 +44,6 @@ def parse_duration(value: object) -> float:
     if seconds is None or not math.isfinite(seconds) or seconds <= 0:
         raise Refused(accepted)
     return seconds
-
-
-def parse_size(value: object) -> int:
-    """Bytes, from a number of bytes or a text with units (kB, MB, GB, TB; KiB, MiB, GiB, TiB); raises Refused."""
-    accepted = 'a size such as "500MB" or "8GiB", or a number of bytes'
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", value.strip().lower())):
-        number, unit = found.groups()
-        if unit in _BYTES:
-            return int(float(number) * _BYTES[unit])
-    raise Refused(accepted)
 
 
 def parse_jobs(value: object) -> int:

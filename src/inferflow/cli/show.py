@@ -1,0 +1,46 @@
+"""``inferflow show RUN [TASK]``: what a run, or one task of it, did."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from inferflow.cli import complete
+from inferflow.cli.common import answer, enter, show_json, wants_color, width
+from inferflow.cli.store import events_data, open_runs, run_data, task_data, task_index
+
+__all__ = ["command"]
+
+
+def command(
+    ctx: typer.Context,
+    run: Annotated[
+        str,
+        typer.Argument(help="latest, a run, or the beginning of one.", autocompletion=complete.runs),
+    ] = "latest",
+    task: Annotated[str | None, typer.Argument(help="One task of it.", autocompletion=complete.run_tasks)] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> int:
+    """Show what a run, or one task of it, did."""
+    shared = enter(ctx)
+    store = open_runs(shared)
+    name = store.resolve(run)
+    graph, found = store.graph(name), store.load(name)
+    if task is None:
+        if json:
+            show_json({**run_data(found, graph), "events": events_data(store.events(name))})
+            return 0
+        from inferflow.render import render_run
+
+        answer(render_run(graph, found, width(), wants_color(shared, sys.stdout)))
+        return 0
+    index = task_index(graph, name, task)
+    if json:
+        show_json(task_data(found, graph, index))
+        return 0
+    from inferflow.render import render_task
+
+    answer(render_task(graph, found, graph.tasks[index].name, width(), wants_color(shared, sys.stdout)))
+    return 0
