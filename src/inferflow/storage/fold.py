@@ -118,8 +118,6 @@ def _close(attempt: Attempt, event: TaskFinished | TaskFailed | TaskRetired | Ta
                 traceback=event.traceback,
                 path=event.path,
                 line=event.line,
-                path=event.path,
-                line=event.line,
             )
         case _:
             assert_never(event)
