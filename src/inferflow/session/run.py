@@ -152,7 +152,7 @@ class _Session:
         graph = inferred.graph
         settings = self.settings
         plan = make_plan(graph, lambda name: settings.at_home(name) is not None, self._jobs())
-        runs.create(started, graph)
+        runs.create(started, graph, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
 
