@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent.parent / "src" / "inferflow" / "analysis" / "catalogue" / "data"
 
 _LINE = re.compile(r"(?P<indent> *)(?P<kind>def|classmethod|staticmethod|attr|const|new)\b(?P<rest>.*)")
-_NAMES = re.compile(r"(?P<names>[\w.]+(?:, *[\w.]+)*)(?P<tail>(?: *\(.*| *->.*| *;.*)?)$")
+_NAMES = re.compile(r"(?P<names>[\w.]+(?:, *[\w.]+)*)(?P<params>\([^)]*\))?(?P<tail>(?: *->.*| *;.*)?)$")
 STANDS_FOR_NOTHING = {
     "builtins": {"iterator", "NoneType", "function", "module", "generator", "coroutine"}
     | {"dict_keys", "dict_values", "dict_items"}
@@ -100,19 +100,21 @@ def fill(text: str) -> Iterator[str]:
             module = line[7:].strip()
         if line.startswith("class "):
             owner = module + "." + re.split(r"[ (]", line[6:].strip())[0]
-        if found is None or "(" in found["rest"].split("->")[0].split(" ;")[0]:
+        if found is None:
             yield line
             continue
         indent, kind, rest = found["indent"], found["kind"], found["rest"].strip()
         if kind == "new":
-            yield f"{indent}new{_safe(kind, owner)} {rest}".rstrip()
+            yield line if rest.startswith("(") else f"{indent}new{_safe(kind, owner)} {rest}".rstrip()
             continue
         names = _NAMES.match(rest)
-        if names is None:
+        if names is None or (names["params"] and "," not in names["names"]):
             yield line
             continue
         for name in (n.strip() for n in names["names"].split(",")):
-            params = "" if kind in ("attr", "const") else _safe(kind, f"{owner if indent else module}.{name}")
+            params = names["params"] or ""
+            if not params and kind not in ("attr", "const"):
+                params = _safe(kind, f"{owner if indent else module}.{name}")
             yield f"{indent}{kind} {name}{params} {names['tail'].strip()}".rstrip()
 
 

@@ -112,12 +112,14 @@ class HiddenUse:
 class FileUse:
     """The file or folder that ``param`` names. ``open``: how is said by parameter ``mode``, as for the builtin (see
     :func:`open_acts`). ``list`` is for a folder's listing, ``exists`` for presence, size, kind and times.
-    ``self`` as ``param``: the receiver is or holds the path. The empty ``param``: an unknown file."""
+    ``self`` as ``param``: the receiver is the path, or is or holds an open file. The empty ``param``: an unknown file.
+    ``suffix`` is added to a path that does not end with it. A folder stands for everything below it."""
 
     act: FileAct
     param: str
     mode: str = ""
     when: Condition = ()
+    suffix: str = ""
 
 
 @frozen

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from attrs import evolve, field, frozen
 
@@ -322,8 +322,7 @@ def _clause(s: Signature, clause: str, shorts: Mapping[str, str]) -> Signature:
             modes = {"reads": ("read",), "writes": ("write",), "draws": ("read", "write")}[verb]  # type: ignore[assignment]
             return evolve(s, hidden=s.hidden + tuple(HiddenUse(m, w, when) for w in words for m in modes))
         case "file":
-            act, param, mode = (*words, "", "")[:3]
-            return evolve(s, files=(*s.files, FileUse(cast(FileAct, act), param, mode, when)))
+            return evolve(s, files=(*s.files, _file(words, when)))
         case "world":
             return evolve(s, world=s.world + tuple(WorldUse(w, when) for w in words))
         case "cheap" if not words:
@@ -348,6 +347,15 @@ def _keeps(words: list[str], when: Condition) -> Iterator[Keep]:
         relation: Literal["contains", "elements", "view"]
         relation = "elements" if word[0] == "*" else "view" if word[0] == "&" else "contains"
         yield Keep(word.lstrip("*&"), into, relation, when)
+
+
+def _file(words: list[str], when: Condition) -> FileUse:
+    """``file read path``, ``file open path mode``, ``file write path + .npy``."""
+    words, plus = (words[: words.index("+")], words[words.index("+") + 1]) if "+" in words else (words, "")
+    act, param, mode = (*words, "", "")[:3]
+    if act not in get_args(FileAct):
+        raise Malformed(f"not a file act: {act!r}")
+    return FileUse(cast(FileAct, act), param, mode, when, plus)
 
 
 def _calls(text: str, when: Condition) -> Callback:
