@@ -2,6 +2,7 @@
 
     render_graph(graph, "tree")            what `inferflow preview` prints
     render_why(graph, ["model_fit"])       what `--why` prints
+    render_run(graph, run)                 what `inferflow show RUN` prints; and so on
 
 Each format has its own module, imported when it is asked for. Text is made for a terminal of ``width`` cells and for
 UTF-8; ``style.for_encoding`` turns it into what another encoding can show.
@@ -13,9 +14,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferflow.model import TaskGraph
+    from inferflow.model import Run, TaskGraph
 
-__all__ = ["FORMATS", "render_graph", "render_why"]
+__all__ = [
+    "FORMATS",
+    "render_failure",
+    "render_graph",
+    "render_logs",
+    "render_run",
+    "render_runs",
+    "render_task",
+    "render_why",
+]
 
 FORMATS = ("tree", "table", "diff", "mermaid", "dot", "svg", "html")
 """What :func:`render_graph` can make; ``json`` is the serialised graph itself (see ``inferflow.wire``)."""
@@ -62,3 +72,38 @@ def render_why(graph: TaskGraph, task_names: Sequence[str], width: int = 80, col
     from inferflow.render import why
 
     return why.render_why(graph, task_names, width, color)
+
+
+def render_runs(runs: Sequence[Run], width: int = 80, color: bool = False) -> str:
+    """A list of runs, in the order given."""
+    from inferflow.render import runs as module
+
+    return module.render_runs(runs, width, color)
+
+
+def render_run(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
+    """One run in a page; its graph is the one that it ran."""
+    from inferflow.render import runs as module
+
+    return module.render_run(graph, run, width, color)
+
+
+def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: bool = False) -> str:
+    """One task of a run, each attempt in full. Raises KeyError for an unknown name."""
+    from inferflow.render import attempts
+
+    return attempts.render_task(graph, run, task, width, color)
+
+
+def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool = False) -> str:
+    """What the driver, or one task of it, wrote. Raises KeyError for an unknown name."""
+    from inferflow.render import attempts
+
+    return attempts.render_logs(graph, run, task, color)
+
+
+def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
+    """How a run failed and what to do next; empty for one that did not."""
+    from inferflow.render import failure
+
+    return failure.render_failure(graph, run, width, color)

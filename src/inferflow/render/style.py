@@ -104,13 +104,15 @@ def wrap(text: str, width: int, limit: int = 0) -> list[str]:
     if that is set, the last one then ending in ``…``. Continuation lines are not indented; an empty text gives no
     line."""
     lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
+    line = " " * (len(text) - len(text.lstrip(" ")))  # indentation stays
+    if cells(line) >= width:
+        line = ""
+    for word in text.lstrip(" ").split(" "):
+        joined = f"{line} {word}" if line.strip() else line + word
         if cells(joined) <= width:
             line = joined
             continue
-        if line:
+        if line.strip():
             lines.append(line)
         line = word
         while cells(line) > width > 0:
@@ -174,15 +176,16 @@ def table(
     lines: int = 1,
 ) -> list[str]:
     """Rows under a head and a rule. Columns are as wide as their contents; if all do not fit in ``width``, those named
-    in ``shrink`` give way, the widest first. A cell takes up to ``lines`` lines. ``right``: columns set flush right."""
+    in ``shrink`` give way, the widest first. A cell takes up to ``lines`` lines, and may have newlines of its own then.
+    ``right``: columns set flush right."""
     count = len(head)
-    widths = [max([cells(head[i]), *(cells(row[i][0]) for row in rows)]) for i in range(count)]
+    widths = [max([cells(head[i]), *(cells(part) for row in rows for part in _parts(row[i][0]))]) for i in range(count)]
     _shrink(widths, width - 2 * (count - 1), shrink or range(count), [max(4, cells(title)) for title in head])
     out = [_row([(title, "dim") for title in head], widths, width, color, right)]
     out.append(paint("  ".join("─" * w for w in widths), "dim", color))
     for row in rows:
         wrapped = [
-            [clip(text, w)] if lines == 1 or cells(text) <= w else wrap(text, w, lines)
+            [clip(text, w)] if lines == 1 else [line for part in _parts(text) for line in wrap(part, w, lines)]
             for (text, _), w in zip(row, widths, strict=True)
         ]
         for number in range(max(1, *(len(cell) for cell in wrapped))):
@@ -191,6 +194,10 @@ def table(
             ]
             out.append(_row(parts, widths, width, color, right))
     return out
+
+
+def _parts(text: str) -> list[str]:
+    return text.split("\n") if "\n" in text else [text]
 
 
 def _shrink(widths: list[int], room: int, order: Iterable[int], least: Sequence[int]) -> None:

@@ -1,0 +1,242 @@
+"""Runs as text: the list of them, and one in a page.
+
+    20251122-201403-kf  iris/driver.py                                          ok
+    2025-11-22 20:14:03 · 2.4 s · 3 tasks · process backend, 2 processes
+    ...
+    #  task       status  ran    time    memory  kept
+    ─  ─────────  ──────  ─────  ──────  ──────  ───────────────────────────
+    1  load_data  ok      home    38 ms  84 MiB  X ndarray float64 (150, 2)
+
+Times are in the reader's time zone. Of a task that was tried several times, the attempt that counts is shown: the last
+that was not dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from inferflow.model import Attempt, FileUse, Run, StoredValue, TaskGraph
+from inferflow.render.failure import failure_lines
+from inferflow.render.style import Piece, bullet, clean, compose, paint, table
+from inferflow.render.units import ago, count, duration, moment, size
+
+__all__ = ["counting", "render_run", "render_runs", "status_role", "value_text"]
+
+MARGIN = 13
+"""The column at which the facts of a run begin."""
+
+MANY = 8
+"""So many items of one kind are told; the rest are counted."""
+
+LONG = 60
+"""A run of more tasks than this shows one line each."""
+
+
+def render_runs(runs: Sequence[Run], width: int = 80, color: bool = False, *, now: float | None = None) -> str:
+    """The runs in the order given, ending in a newline. ``now``: seconds since the epoch, for ``5 min ago``."""
+    if not runs:
+        return "no runs here yet\n\nnext  inferflow run driver.py\n"
+    today = time.time() if now is None else now
+    rows = [
+        [
+            (run.id, "name"),
+            (ago(run.started.time, today), "dim"),
+            (clean(run.started.target), ""),
+            (run.status, status_role(run.status)),
+            (duration(run.duration), ""),
+            (_progress(run), "dim"),
+        ]
+        for run in runs
+    ]
+    head = ["run", "started", "driver", "status", "time", "tasks"]
+    lines = table(head, rows, width, color, right=frozenset({4, 5}), shrink=(2, 1))
+    lines += ["", _next([f"inferflow show {runs[0].id}"], width, color)[0]]
+    return "\n".join(lines) + "\n"
+
+
+def _progress(run: Run) -> str:
+    """How many tasks are done, of how many begun."""
+    best = counting(run)
+    done = sum(attempt.status == "retired" for attempt in best.values())
+    return str(done) if done == len(best) else f"{done} of {len(best)}"
+
+
+def counting(run: Run) -> dict[int, Attempt]:
+    """The attempt that counts, for each task that was begun."""
+    found: dict[int, Attempt] = {}
+    for attempt in run.attempts:
+        before = found.get(attempt.task)
+        if before is None or attempt.status != "dropped" or before.status == "dropped":
+            found[attempt.task] = attempt
+    return found
+
+
+def status_role(status: str) -> str:
+    """The colour of a status."""
+    return {"ok": "ok", "retired": "ok", "failed": "fail", "crashed": "fail", "killed": "fail", "running": "link"}.get(
+        status, "warn"
+    )
+
+
+def render_run(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
+    """One run, ending in a newline: its head, code, parameters, environment, tasks, what it returned, its certificate,
+    its failure, and what to look at next."""
+    lines = [*_head(graph, run, width, color), "", *_facts(run, width, color)]
+    if graph.tasks:
+        lines += ["", *_tasks(graph, run, width, color)]
+    lines += _returned(run, width, color)
+    lines += _certificate(run, width, color)
+    failed = failure_lines(graph, run, width, color)
+    if failed:
+        lines += ["", *failed]
+    return "\n".join([*lines, "", *_next(_commands(graph, run, bool(failed)), width, color)]) + "\n"
+
+
+def _head(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
+    started = run.started
+    target = clean(started.target)
+    status = run.status
+    if run.finished and run.finished.exit_code not in (0, 1):
+        status += f" (exit status {run.finished.exit_code})"
+    title = compose(
+        [(run.id, "name"), ("  ", ""), (target, "title")], width, color, [(status, status_role(run.status))]
+    )
+    parts = [moment(started.time), duration(run.duration), count(len(graph.tasks), "task")]
+    parts.append(f"{started.backend} backend" + (f", {started.jobs} processes" if started.jobs > 1 else ""))
+    return [title, compose([(" · ".join(part for part in parts if part), "dim")], width, color)]
+
+
+def _facts(run: Run, width: int, color: bool) -> list[str]:
+    started = run.started
+    code, environment = started.code, started.environment
+    where = f"{code.commit[:10]} on {code.branch or 'no branch'}" if code.commit else "not in git"
+    if code.dirty:
+        some = ", ".join(code.dirty[:3]) + (", …" if len(code.dirty) > 3 else "")
+        where += f", {count(len(code.dirty), 'file')} changed since: {some}"
+    elif code.commit:
+        where += ", nothing changed since"
+    where += f"; driver {code.driver_digest[:10]}" if code.driver_digest else ""
+    where += f"; {count(len(code.functions), 'function')} reached" if code.functions else ""
+    facts = [("code", where)]
+    if started.parameters:
+        facts.append(("parameters", ", ".join(f"{name}={value}" for name, value in started.parameters)))
+    if started.arguments:
+        facts.append(("arguments", " ".join(started.arguments)))
+    facts.append(("folder", started.folder))
+    python = f"Python {environment.python}" + (
+        f" ({environment.implementation})" if environment.implementation not in ("", "CPython", "cpython") else ""
+    )
+    machine = [python, environment.platform, environment.host and f"host {environment.host}"]
+    machine.append(count(environment.cpus, "CPU") if environment.cpus else "")
+    machine.append(count(len(environment.packages), "package") if environment.packages else "")
+    facts.append(("environment", ", ".join(part for part in machine if part)))
+    if environment.variables:
+        facts.append(("", " ".join(f"{name}={value}" for name, value in environment.variables)))
+    lines = []
+    for head, text in facts:
+        lines += bullet((f"{head:<{MARGIN}}", "dim"), clean(text), width, color, indent=0, limit=4)
+    return lines
+
+
+def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
+    best = counting(run)
+    tries = Counter(attempt.task for attempt in run.attempts)
+    rows = []
+    for index, task in enumerate(graph.tasks):
+        attempt = best.get(index)
+        name: Piece = (clean(task.name), "name")
+        if attempt is None:
+            rows.append([(str(index + 1), "dim"), name, ("not run", "dim"), ("", ""), ("", ""), ("", ""), ("", "")])
+            continue
+        where = attempt.where + (f" ×{tries[index]}" if tries[index] > 1 else "")
+        untimed = attempt.status in ("running", "dropped") and not attempt.duration
+        rows.append(
+            [
+                (str(index + 1), "dim"),
+                name,
+                (_status(attempt), status_role(attempt.status)),
+                (where, attempt.where),
+                ("" if untimed else duration(attempt.duration), ""),
+                (size(attempt.peak_memory) if attempt.peak_memory else "", "dim"),
+                (("; " if len(graph.tasks) > LONG else "\n").join(_kept(attempt)), ""),
+            ]
+        )
+    head = ["#", "task", "status", "ran", "time", "memory", "kept"]
+    height = 1 if len(rows) > LONG else 6
+    return table(head, rows, width, color, right=frozenset({0, 4, 5}), shrink=(6, 1), lines=height)
+
+
+def _status(attempt: Attempt) -> str:
+    if attempt.status == "dropped" and attempt.where == "home":
+        return "cut off"
+    return {"retired": "ok", "finished": "waiting"}.get(attempt.status, attempt.status)
+
+
+def _kept(attempt: Attempt) -> list[str]:
+    """What a task left: its values in short, the files that it wrote."""
+    parts = [value_text(value) for value in attempt.values]
+    parts += [f"wrote {_file(use)}" for use in attempt.files if use.mode == "write"]
+    rest = len(parts) - MANY
+    return [*parts[:MANY], f"and {rest} more"] if rest > 0 else parts
+
+
+def value_text(value: StoredValue) -> str:
+    """``X ndarray float64 (150, 2)``; ``f (not kept: an open file)``."""
+    what = clean(value.summary or value.type.rpartition(".")[2])
+    name = "result" if value.name == "<value>" else clean(value.name)
+    if value.artifact is None:
+        return f"{name} {what} (not kept{': ' + clean(value.why_not) if value.why_not else ''})"
+    return f"{name} {what}"
+
+
+def _file(use: FileUse) -> str:
+    return f"{clean(use.path)} ({size(use.size)})" if use.digest else clean(use.path)
+
+
+def _returned(run: Run, width: int, color: bool) -> list[str]:
+    if not run.finished or not run.finished.values:
+        return []
+    text = "; ".join(map(value_text, run.finished.values[:MANY]))
+    rest = len(run.finished.values) - MANY
+    text += f"; and {rest} more" if rest > 0 else ""
+    return ["", *bullet((f"{'returned':<{MARGIN}}", "dim"), text, width, color, indent=0)]
+
+
+def _certificate(run: Run, width: int, color: bool) -> list[str]:
+    if not run.finished:
+        return []
+    facts = run.finished.certificate
+    parts = [f"{facts.at_home} at home", f"{facts.ahead} ahead"]
+    parts += [f"{number} {word}" for number, word in ((facts.dropped, "dropped"), (facts.pinned, "pinned")) if number]
+    lines = ["", *bullet((f"{'certificate':<{MARGIN}}", "dim"), ", ".join(parts), width, color, indent=0)]
+    told = _grouped(facts.reasons)
+    for reason in told[:MANY]:
+        lines += bullet((" " * MARGIN + "· ", "dim"), reason, width, color, role="dim", indent=0, limit=3)
+    if len(told) > MANY:
+        lines.append(paint(" " * MARGIN + f"· and {len(told) - MANY} more (--json has all)", "dim", color))
+    return lines
+
+
+def _grouped(reasons: Iterable[str]) -> list[str]:
+    return [clean(text) + (f" (×{number})" if number > 1 else "") for text, number in Counter(reasons).items()]
+
+
+def _commands(graph: TaskGraph, run: Run, failed: bool) -> list[str]:
+    if failed:
+        names = [graph.tasks[a.task].name for a in counting(run).values() if a.status == "failed"]
+        return [f"inferflow show {run.id} {clean(names[0])}"] if names else [f"inferflow logs {run.id}"]
+    commands = [f"inferflow show {run.id} {clean(graph.tasks[-1].name)}"] if graph.tasks else []
+    kept = [v.name for v in (run.finished.values if run.finished else ()) if v.artifact]
+    kept += [v.name for a in run.attempts if a.status == "retired" for v in a.values if v.artifact]
+    if kept:
+        commands.append(f"inferflow get {run.id} {clean(kept[0])}")
+    return commands or [f"inferflow logs {run.id}"]
+
+
+def _next(commands: Sequence[str], width: int, color: bool) -> list[str]:
+    return [
+        compose([("      " if number else "next  ", "dim"), (command, "link")], width, color)
+        for number, command in enumerate(commands)
+    ]
