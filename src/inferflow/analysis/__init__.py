@@ -11,9 +11,13 @@ of its passes does, the graph says that everything stays at home in program orde
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inferflow.analysis.catalogue import Catalogue
     from inferflow.analysis.facts import DefUse, Driver, DriverEffects, SourceFinder
     from inferflow.model import Diagnostic, Source, TaskGraph
 
@@ -35,14 +39,16 @@ def analyze(
     find: SourceFinder,
     target: str,
     function: str | None = None,
-    catalogue: Any = None,
+    catalogue: Catalogue | None = None,
+    more_effects: Sequence[Path] = (),
     stages: Stages | None = None,
 ) -> tuple[TaskGraph | None, tuple[Diagnostic, ...]]:
     """The task graph of a driver, and all that is to be said about it; no graph if it cannot be taken as a driver
     (then a diagnostic of severity ERROR says why).
 
     ``main`` is the driver's file, ``find`` gives other files of the project, ``target`` is how the user named the
-    driver, ``function`` the function in it (``None``: the file as a script). ``stages`` is filled if given."""
+    driver, ``function`` the function in it (``None``: the file as a script). ``catalogue`` is what is known of
+    libraries: by default what comes with inferflow, and the files ``more_effects``. ``stages`` is filled if given."""
     from inferflow.analysis.frontend import find_driver, load_project
     from inferflow.analysis.lower import lower
     from inferflow.model import Severity
@@ -55,17 +61,20 @@ def analyze(
     stages.driver = driver
     if any(found.severity is Severity.ERROR for found in driver.diagnostics):
         return None, (*project.diagnostics, *driver.diagnostics)
-    graph = _graph(driver, catalogue, stages)
+    graph = _graph(driver, catalogue, more_effects, stages)
     return graph, graph.diagnostics
 
 
-def _graph(driver: Driver, catalogue: Any, stages: Stages) -> TaskGraph:
+def _graph(driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages) -> TaskGraph:
     from inferflow.analysis.graph import build_graph
 
     try:
+        from inferflow.analysis.catalogue import load_catalogue
         from inferflow.analysis.defuse import find_names
         from inferflow.analysis.effects import find_effects
 
+        if catalogue is None:
+            catalogue = load_catalogue(extra=more_effects)
         stages.names = find_names(driver)
         stages.effects = find_effects(driver, stages.names, catalogue)
         return build_graph(driver, stages.names, stages.effects)

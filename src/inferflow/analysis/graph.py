@@ -57,7 +57,8 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
         builder.build(index)
     tasks = builder.finished()
     notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
-    notes = (*notes, *_opaque_notes(drafts), *_unknown_notes(tasks))
+    if not any(note.code == "IF390" for note in notes):
+        notes = (*notes, *_opaque_notes(drafts), *_unknown_notes(tasks))
     main = driver.project.sources[driver.project.main]
     return TaskGraph(
         target=driver.target,
@@ -136,6 +137,7 @@ class _Builder:
         self.bound: dict[Variable, tuple[StepKey, int]] = {}  # name -> the step that bound it last, and its task or -1
         self.loose: list[Step] = []  # replicated steps so far
         self.params = _parameter_names(driver)
+        self.module_tasks = _last_module_task(driver, drafts)
         self.next_step = 0
 
     def name(self, index: int) -> str:
@@ -367,6 +369,8 @@ class _Builder:
                         Reason("a statement of the module that its functions may use stands before", step.span)
                     )
                     break
+        if block.kind == "function":
+            found.replicated = {key for key in found.replicated if key[0] == draft.block}
         todo = list(found.replicated)
         while todo:
             step = self.steps[todo.pop()]
@@ -377,7 +381,9 @@ class _Builder:
                             labels = step.effects.before.get(use.variable, frozenset())
                             self._settle(index, use.variable, -1, True, labels, use.span, found)
                     elif definition in self.steps and self.steps[definition].kind == "replicated":
-                        if definition not in found.replicated:
+                        if definition not in found.replicated and (
+                            block.kind != "function" or definition[0] == draft.block
+                        ):
                             found.replicated.add(definition)
                             todo.append(definition)
                     elif definition != step.key:
@@ -477,8 +483,6 @@ class _Builder:
                 text = f"{_words([str(n) for n in names])} share objects, but come from different tasks"
                 found.home.append(Reason(text, _span(draft)))
         for read in reads:
-            if read.producer >= 0 and read.producer in found.state:
-                pass  # home has passed it by then, and has left both the value and the state
             if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
                 outputs = self.made[read.producer].outputs
                 if read.variable not in outputs:
@@ -543,6 +547,16 @@ def _binders(drafts: Sequence[Draft]) -> dict[tuple[StepKey, Variable], int]:
                 if draft.has(step, bind.op):
                     found[step.key, bind.variable] = index
     return found
+
+
+def _last_module_task(driver: Driver, drafts: Sequence[Draft]) -> int:
+    """The last task of the module and its guard before the driver's function is entered, -1 if none."""
+    last = -1
+    for index, draft in enumerate(drafts):
+        if driver.blocks[draft.block].block.kind == "function":
+            break
+        last = index
+    return last
 
 
 def _effects(draft: Draft) -> tuple[Effect, ...]:

@@ -18,7 +18,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ import inferflow.model
 from inferflow import __version__
 from inferflow.config.settings import Settings
 from inferflow.errors import DriverUnreadable
-from inferflow.model import Severity, TaskGraph
+from inferflow.model import Diagnostic, Severity, TaskGraph
 from inferflow.session.sources import Modules
 from inferflow.session.target import Target, check_syntax
 
@@ -58,7 +58,6 @@ def infer(target: Target, settings: Settings) -> Inferred:
     check_syntax(target.source)
     modules = Modules(target)
     graph = _analyze(target, modules, settings)
-    _refuse_errors(graph)
     _remember(files, identity, modules, graph, settings)
     return Inferred(graph, target.source.text)
 
@@ -66,11 +65,17 @@ def infer(target: Target, settings: Settings) -> Inferred:
 def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
     from inferflow.analysis import analyze
 
-    return analyze(target.source, modules.find, target=target.text, entry=target.function)
+    graph, diagnostics = analyze(
+        target.source, modules.find, target.text, target.function or None, more_effects=settings.catalogue
+    )
+    if graph is None:
+        _refuse_errors(diagnostics)
+        raise DriverUnreadable(f"{target.text} cannot be taken as a driver")
+    return graph
 
 
-def _refuse_errors(graph: TaskGraph) -> None:
-    for diagnostic in graph.diagnostics:
+def _refuse_errors(diagnostics: Iterable[Diagnostic]) -> None:
+    for diagnostic in diagnostics:
         if diagnostic.severity is Severity.ERROR:
             message = f"{diagnostic.code} {diagnostic.message}"
             raise DriverUnreadable(message, span=diagnostic.span, hint=diagnostic.hint)
