@@ -580,7 +580,18 @@ class Home:
             code = transform.hooked_module(
                 tree, program.filename, program.flags, program.prefix, module_units, owner, guard_units, hooks
             )
-        return lambda: exec(code, program.module.__dict__)
+        space = program.module.__dict__
+
+        def call() -> None:
+            # As deep a recursion as natively: without the frames that stand below the program's.
+            frame: Any = sys._getframe()
+            below = 0
+            while frame is not None:
+                below, frame = below + 1, frame.f_back
+            sys.setrecursionlimit(sys.getrecursionlimit() + below + (sys.version_info < (3, 12)))
+            exec(code, space)
+
+        return call
 
     def _hook_function(self, block: "dict[str, Any]") -> None:
         program, hooks = self.program, self.hooks
