@@ -57,9 +57,7 @@ class Commands(TyperGroup):
             command = typer.main.get_command(app)
             taken = {option for parameter in command.params for option in parameter.opts}
             for parameter in self.params:  # the same options again, so that they may stand behind the command too
-                if parameter.name in SHARED and not taken & set(
-                    parameter.opts
-                ):
+                if parameter.name in SHARED and not taken & set(parameter.opts):
                     command.params.append(parameter)
             for parameter in command.params:
                 _take_as_given(parameter)

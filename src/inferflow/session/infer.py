@@ -34,6 +34,9 @@ from inferflow.session.target import Target, check_syntax
 
 __all__ = ["Inferred", "infer"]
 
+FAILED = "IF390"
+"""A pass of the analysis failed: the graph is right, but not worth keeping."""
+
 
 @frozen
 class Inferred:
@@ -58,7 +61,8 @@ def infer(target: Target, settings: Settings) -> Inferred:
     check_syntax(target.source)
     modules = Modules(target)
     graph = _analyze(target, modules, settings)
-    _remember(files, identity, modules, graph, settings)
+    if not any(diagnostic.code == FAILED for diagnostic in graph.diagnostics):
+        _remember(files, identity, modules, graph, settings)
     return Inferred(graph, target.source.text)
 
 
