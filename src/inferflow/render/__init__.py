@@ -102,8 +102,8 @@ def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool
     return attempts.render_logs(graph, run, task, color)
 
 
-def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
-    """How a run failed and what to do next; empty for one that did not."""
+def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False, *, output: bool = True) -> str:
+    """How a run failed and what to do next; empty for one that did not. ``output``: with its last words."""
     from inferflow.render import failure
 
-    return failure.render_failure(graph, run, width, color)
+    return failure.render_failure(graph, run, width, color, output=output)

@@ -49,9 +49,10 @@ class _Failure:
     stderr: str = ""
 
 
-def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
-    """The failure of a run with its next step, ending in a newline; ``""`` for a run that did not fail."""
-    lines = failure_lines(graph, run, width, color)
+def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False, *, output: bool = True) -> str:
+    """The failure of a run with its next step, ending in a newline; ``""`` for a run that did not fail. ``output``:
+    with the last lines that the task wrote (which a terminal may have shown already)."""
+    lines = failure_lines(graph, run, width, color, f"inferflow: run {run.id} ", output=output)
     if not lines:
         return ""
     found = _find(run)
@@ -60,12 +61,15 @@ def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = Fa
     return "\n".join([*lines, "", step]) + "\n"
 
 
-def failure_lines(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> list[str]:
-    """The failure without the next step; no lines for a run that ended well or is still going on."""
+def failure_lines(
+    graph: TaskGraph, run: Run, width: int = 80, color: bool = False, lead: str = "", *, output: bool = True
+) -> list[str]:
+    """The failure without the next step, its first line after ``lead``; no lines for a run that ended well or is still
+    going on."""
     if run.status in ("ok", "running"):
         return []
     found = _find(run)
-    lines = bullet((_verb(run) + " ", "fail"), _where(graph, run, found), width, color, indent=0)
+    lines = bullet((f"{lead}{_verb(run)} ", "fail"), _where(graph, run, found), width, color, indent=0)
     if found and (told := _what(found, width, color)):
         lines += ["", *told]
     for lost in _lost(run, found):
@@ -73,7 +77,7 @@ def failure_lines(graph: TaskGraph, run: Run, width: int = 80, color: bool = Fal
     if run.status == "killed":
         text = "inferflow itself was ended before the run was over; what had been recorded by then is kept"
         lines += ["", *bullet(("cause: ", "fail"), text, width, color)]
-    if found:
+    if found and output:
         lines += _output(found, width, color)
     return lines
 

@@ -97,7 +97,7 @@ def render_run(graph: TaskGraph, run: Run, width: int = 80, color: bool = False)
 def _head(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     started = run.started
     target = clean(started.target)
-    status = run.status
+    status: str = run.status
     if run.finished and run.finished.exit_code not in (0, 1):
         status += f" (exit status {run.finished.exit_code})"
     title = compose(
