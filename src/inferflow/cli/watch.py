@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferflow.cli.common import Shared, wants_color, width
 from inferflow.cli.store import run_summary
+from inferflow.config.project import project_root
 from inferflow.model import Event, TaskGraph
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ class JsonLines:
 
     def finish(self, outcome: RunOutcome) -> None:
         """The last line."""
-        self.line(json.dumps({"kind": "summary", **run_summary(outcome.run())}, ensure_ascii=True))
+        self.line(
+            json.dumps({"kind": "summary", **run_summary(outcome.run())}, ensure_ascii=True, separators=(",", ":"))
+        )
 
     def line(self, text: str) -> None:
         if not self.open:
@@ -67,18 +71,25 @@ def close_report(outcome: RunOutcome, shared: Shared) -> None:
 
     run = outcome.run()
     color = wants_color(shared, sys.stderr)
-    lines = []
-    if run.status == "failed" and outcome.exit_code and (failure := render_failure(outcome.graph, run, width(), color)):
-        lines.append("\n" + failure.rstrip("\n") + "\n")
-    mark = {"ok": ("ok", "ok"), "interrupted": ("interrupted", "warn")}.get(run.status, (run.status, "fail"))
-    took = f" in {duration(run.duration)}" if run.duration is not None else ""
-    where = "" if os.path.samefile(outcome.store.parent, os.getcwd()) else f"-C {outcome.store.parent} "
-    look = f"inferflow {where}show {run.id}"
-    lines.append(
-        f"{paint('inferflow:', 'dim', color)} {paint(mark[0], mark[1], color)}{took} · {paint(look, 'link', color)}"
-    )
+    where = _where(outcome, shared)
+    if run.status == "failed" and (failure := render_failure(outcome.graph, run, width(), color)):
+        text = "\n" + failure
+        if where:
+            text += f"      (from this folder: inferflow {where}show {run.id})\n"
+    else:
+        role = {"ok": "ok", "interrupted": "warn"}.get(run.status, "fail")
+        took = f" in {duration(run.duration)}" if run.duration is not None else ""
+        look = paint(f"inferflow {where}show {run.id}", "link", color)
+        text = f"{paint('inferflow:', 'dim', color)} {paint(run.status, role, color)}{took} · {look}\n"
     try:
-        sys.stderr.write(for_encoding("\n".join(lines) + "\n", sys.stderr.encoding))
+        sys.stderr.write(for_encoding(text, sys.stderr.encoding))
         sys.stderr.flush()
     except (OSError, ValueError):  # nobody listens
         pass
+
+
+def _where(outcome: RunOutcome, shared: Shared) -> str:
+    """What another command needs to find the run from the folder in which the user is."""
+    if shared.folder:
+        return f"-C {shared.folder} "
+    return "" if outcome.store.parent == project_root(Path.cwd()) else f"-C {outcome.store.parent} "

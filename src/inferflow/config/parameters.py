@@ -58,7 +58,8 @@ def collect(
         if not equals or not name.strip():
             raise WrongUse(f"-p {pair!r} is not of the form name=value", hint=names.accepts())
         raw[names.known(name.strip(), "")] = {"text": text}
-    names.refuse_missing(raw)
+    if not script:  # a script calls its function itself, with what it needs
+        names.refuse_missing(raw)
     _check_plain(parameters, raw)
     return raw
 
@@ -121,9 +122,7 @@ class _Names:
         if self.parameters:
             return f"it takes: {accepted(self.parameters)}"
         if self.script:
-            return (
-                f"it is run as a script, with arguments after --; to call a function: {self.target}:main -p name=value"
-            )
+            return f"it is a script: give its arguments after --, or name a function of it ({self.target}:main)"
         return "it takes none"
 
     def refuse_missing(self, raw: Raw) -> None:
