@@ -362,6 +362,8 @@ class ProcessCrew:
         self.queue.append(Notice("home", "exit", exit_code=self.home_code, peak_memory=_peak_of_children()))
 
     def _stream(self, fd: int) -> None:
+        if fd not in self.streams:  # closed earlier in this turn
+            return
         name, target = self.streams[fd]
         while True:
             try:

@@ -17,7 +17,7 @@ import struct
 import sys
 from typing import Any, Optional
 
-__all__ = ["Closed", "Decoder", "SocketChannel", "connect", "decode", "encode", "listen", "split"]
+__all__ = ["Closed", "Decoder", "SocketChannel", "connect", "decode", "encode", "high_descriptor", "listen", "split"]
 
 _HEAD = struct.Struct("<II")
 
@@ -124,6 +124,23 @@ class SocketChannel:
         self.sock.close()
 
 
+def high_descriptor(descriptor: int) -> int:
+    """Move a descriptor of ours to a high number: the user's code shall find its own where native would put them."""
+    try:
+        import fcntl
+
+        moved: int = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 500)
+    except (ImportError, OSError, AttributeError):
+        return descriptor
+    os.close(descriptor)
+    return moved
+
+
+def _out_of_the_way(sock: socket.socket) -> socket.socket:
+    family = sock.family
+    return socket.socket(family, socket.SOCK_STREAM, fileno=high_descriptor(sock.detach()))
+
+
 def listen(folder: str) -> "tuple[socket.socket, str]":
     """A listening socket and its address: a Unix socket in ``folder`` where there are such, else on loopback."""
     if hasattr(socket, "AF_UNIX") and sys.platform != "win32":
@@ -150,8 +167,7 @@ def connect(address: str, hello: Optional["dict[str, Any]"] = None) -> SocketCha
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.connect((host, int(port)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.set_inheritable(False)
-    channel = SocketChannel(sock)
+    channel = SocketChannel(_out_of_the_way(sock))
     if hello is not None:
         channel.send(hello)
     return channel

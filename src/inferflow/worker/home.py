@@ -29,7 +29,7 @@ from typing import Any, Callable, Optional
 
 from inferflow.worker import describe as described
 from inferflow.worker import transform, transport, transport_files
-from inferflow.worker.channel import Closed
+from inferflow.worker.channel import Closed, high_descriptor
 from inferflow.worker.layout import SMALL
 from inferflow.worker.observe import FileRecorder
 from inferflow.worker.files import file_fact
@@ -37,6 +37,7 @@ from inferflow.worker.streams import Streams
 
 __all__ = ["Home", "Hooks", "Program"]
 
+_CAN_MASK = hasattr(signal, "pthread_sigmask")
 _OURS = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -112,7 +113,7 @@ class Program:
     def put_code(self, old_name: str, line: int, new: types.CodeType) -> bool:
         """Give the function defined at ``line`` its hooked code. The function object stays the same (decorators, default
         arguments and references to it are untouched), so it is searched for by the code that it has now."""
-        for value in gc.get_objects():
+        for value in self._candidates(old_name):
             if type(value) is types.FunctionType and value.__code__.co_name == old_name:
                 code = value.__code__
                 if code.co_firstlineno == line and _same_file(code.co_filename, self.filename):
@@ -121,6 +122,11 @@ class Program:
                     value.__code__ = new
                     return True
         return False
+
+    def _candidates(self, name: str) -> Any:
+        """Where to look for a function: under its name, then (a decorator may have hidden it) everywhere."""
+        yield getattr(self.module, name, None)
+        yield from gc.get_objects()
 
 
 def _same_file(first: str, second: str) -> bool:
@@ -161,10 +167,12 @@ class _Unmask:
     """Defers Ctrl-C while a hook talks to the controller, so that it strikes in the user's code as natively."""
 
     def __enter__(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        if _CAN_MASK:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
 
     def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        if _CAN_MASK:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
 class Memory:
@@ -173,8 +181,8 @@ class Memory:
     def __init__(self) -> None:
         self.reset_fd = self.status_fd = -1
         try:
-            self.reset_fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
-            self.status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+            self.reset_fd = high_descriptor(os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC))
+            self.status_fd = high_descriptor(os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
             self.close()
 
@@ -286,6 +294,7 @@ class Hooks:
         self.started = 0.0
         self.cpu = 0.0
         self.memory = Memory()
+        self.alone = False
         self.thread = 0
         self.given: dict[str, Any] = {}
         self.returned: Optional[dict[str, Any]] = None
@@ -316,7 +325,7 @@ class Hooks:
 
     def _off_plan(self, task: int) -> bool:
         """Whether the program came here in a way that the plan did not foresee (then it simply runs)."""
-        if task in self.closed or _thread_ident() != self.thread:
+        if self.alone or task in self.closed or _thread_ident() != self.thread:
             return True
         if self.open is not None and self.open != task:
             self._finish(self.open, (), None)
@@ -394,14 +403,14 @@ class Hooks:
     # -- the end of a task ---------------------------------------------------------------------------
 
     def d(self, task: int, *values: Any) -> None:
-        if self.open != task:
+        if self.open != task or self.alone:
             return
         frame = sys._getframe(1) if not self.units[task].definite else None
         with _Unmask():
             self._finish(task, values, frame)
 
     def v(self, task: int, value: Any) -> Any:
-        if self.open == task:
+        if self.open == task and not self.alone:
             with _Unmask():
                 self._finish(task, (value,), None)
         return value
@@ -438,7 +447,7 @@ class Hooks:
     # -- the driver function -------------------------------------------------------------------------
 
     def i(self, block: int) -> None:
-        if self.entered or not self.inputs:
+        if self.entered or self.alone or not self.inputs:
             self.entered = True
             return
         self.entered = True
@@ -450,6 +459,8 @@ class Hooks:
         return self.given.pop(name, value)
 
     def r(self, value: Any) -> Any:
+        if self.alone:
+            return value
         with _Unmask():
             if self.open is not None:
                 self._finish(self.open, (), None)
@@ -480,6 +491,7 @@ class Home:
     ) -> None:
         self.channel = channel
         self.setup = setup
+        self.alone = False
         self.fork_template = fork_template
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
@@ -494,17 +506,29 @@ class Home:
     # -- talking -------------------------------------------------------------------------------------
 
     def send(self, message: "dict[str, Any]") -> None:
+        if self.alone:
+            return
         try:
             self.channel.send(message)
         except Closed:
-            # The controller is gone: nothing could be recorded any more, and a second run may begin.
-            os._exit(143)
+            # The program closed all descriptors, ours too (if the controller were gone, the lifeline would have ended
+            # this process): it goes on as natively, and no longer seen.
+            self.go_alone()
 
     def receive_reply(self) -> "dict[str, Any]":
+        if self.alone:
+            return {"kind": "run"}
         try:
             return self.channel.receive()  # type: ignore[no-any-return]
         except Closed:
-            os._exit(143)
+            self.go_alone()
+            return {"kind": "run"}
+
+    def go_alone(self) -> None:
+        """Stop recording: in a process that the driver's own code forked, or cut off from the controller."""
+        self.alone = True
+        self.hooks.alone = True
+        self.files.on = False
 
     # -- the program -----------------------------------------------------------------------------------
 
@@ -513,6 +537,8 @@ class Home:
         self.streams.install()
         self.files.install()
         self.hooks.thread = _thread_ident()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.go_alone)
         failure = None
         self.files.on = True
         try:
@@ -655,6 +681,8 @@ class Home:
         hooks = self.hooks
         message: dict[str, Any] = {"kind": "end", "time": time.time(), "task": -1}
         error = _strip(error) if error is not None else None
+        if self.alone:
+            return self._status(error)
         if hooks.open is not None:
             if error is None:
                 hooks._finish(hooks.open, (), None)
@@ -673,10 +701,15 @@ class Home:
         message["output"] = self.streams.mark()
         message["files"] = self.keep_files()
         self.send(message)
+        return self._status(error, shown=True)
+
+    def _status(self, error: Optional[BaseException], shown: bool = False) -> int:
         if error is None:
             return 0
         if isinstance(error, SystemExit):
             raise error
+        if not shown:
+            _show(error)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 

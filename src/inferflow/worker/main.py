@@ -53,7 +53,7 @@ def main(address: str, base: "frozenset[str]") -> None:
         plan = home.receive_reply()
         error = run_plan(home, plan)
     status = home.finish(error)
-    channel.close()
+    channel.sock.detach()  # closed by the system, at the very end
     if status:
         sys.exit(status)
 
@@ -128,7 +128,9 @@ def _die_with_controller(setup: "dict[str, Any]") -> None:
     import fcntl
     import signal
 
-    os.set_inheritable(lifeline, False)
+    from inferflow.worker.channel import high_descriptor
+
+    lifeline = high_descriptor(lifeline)
     if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)

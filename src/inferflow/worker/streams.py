@@ -16,6 +16,8 @@ import os
 import sys
 from typing import Any, Optional
 
+from inferflow.worker.channel import high_descriptor
+
 __all__ = ["Streams", "Tee"]
 
 
@@ -75,7 +77,11 @@ class Streams:
         self.raws: dict[str, _Raw] = {}
         self._mark = mark
         # Descriptors of our own: the user's code may point 1 and 2 elsewhere, where a mark must not go.
-        self._ends = [os.dup(number) for number in ((1,) if one_stream else (1, 2)) if _is_open(number)] if mark else []
+        self._ends = (
+            [high_descriptor(os.dup(number)) for number in ((1,) if one_stream else (1, 2)) if _is_open(number)]
+            if mark
+            else []
+        )
 
     def cut(self) -> None:
         """Mark, on the descriptors, that a task's output ends here (the controller takes the mark out)."""
