@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from storage_samples import finished, graph, new_run, open_runs, started
+from test_store_runs import start_writer
 
 from inferflow.model import Artifact, FileUse, Source, StoredValue, TaskFinished, TaskRetired, TaskStarted
 from inferflow.storage.prune import Pruned, prune
@@ -147,3 +150,52 @@ def test_a_digest_that_stands_nowhere_goes(runs: Runs) -> None:
     runs.artifacts.put(b"of nobody")
     assert prune(runs) == Pruned(artifacts=1, size=9)
     assert Artifact("0" * 64, 0).size == 0
+
+
+def test_writers_at_work_lose_nothing(runs: Runs, tmp_path: Path) -> None:
+    writers = [start_writer(tmp_path, 150) for _ in range(2)]
+    rounds = 0
+    while any(writer.poll() is None for writer in writers):
+        prune(runs)
+        rounds += 1
+    assert rounds > 2
+    for writer in writers:
+        run = runs.load(writer.communicate()[0].strip())
+        assert (run.status, len(run.attempts)) == ("ok", 150)
+        for value in (value for attempt in run.attempts for value in attempt.values):
+            assert value.artifact is not None
+            assert len(runs.artifacts.get(value.artifact.digest)) == value.artifact.size
+
+
+FULL = """
+import os, sys
+from pathlib import Path
+from test_store_prune import *
+runs = open_runs(Path(sys.argv[1]))
+whole_run(runs, 1.0, os.urandom(300_000), **KILLED)
+with open(sys.argv[1] + "/filler", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(1000))
+    except OSError:
+        pass
+try:
+    runs.artifacts.put(bytes(100_000))
+except Exception as error:
+    print(type(error).__name__)
+print(len(prune(runs).runs))
+runs.artifacts.put(bytes(100_000))
+print([run.id for run in runs.list()])
+"""
+
+
+def test_a_full_disk_is_freed(tmp_path: Path) -> None:
+    script = f'mount -t tmpfs -o size=1m none {tmp_path} && exec {sys.executable} -c "$0" {tmp_path}'
+    try:
+        command = ["unshare", "-m", "sh", "-c", script, FULL]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except OSError:
+        pytest.skip("needs unshare")
+    if "mount" in result.stderr or "unshare" in result.stderr:
+        pytest.skip("needs the right to mount")
+    assert result.stdout.splitlines() == ["BrokenEnvironment", "1", "[]"], result.stderr

@@ -203,7 +203,7 @@ def load(name): return load_value(runs, "latest", name)
     return subprocess.run(
         [sys.executable, "-c", head + code],
         cwd="/",
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ transaction, so no run can begin meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from inferflow.errors import BrokenEnvironment
 from inferflow.storage.database import Database
 from inferflow.storage.folder import told
 from inferflow.storage.identity import process_identity
@@ -74,7 +76,8 @@ def prune(
             temporary, freed = _remove_temporary(folder.tmp, ends, now, dry_run)
             size += freed
     if not dry_run and not alive and (doomed or artifacts):
-        database.script("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(BrokenEnvironment):  # a run that began just now, or no room to copy: the next prune
+            database.script("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
     return Pruned(tuple(doomed), artifacts, temporary, size, alive)
 
 
