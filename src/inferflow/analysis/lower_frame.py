@@ -95,7 +95,7 @@ class Frame:
         """Say that a kind of node is not known to this version."""
         text = f"{type(node).__name__} is not known to this version of inferflow"
         hint = "it is kept in its place and taken for code that may do anything"
-        self.file.diagnostics.append(Diagnostic(self.span(node), "IF003", text, Severity.WARNING, hint))
+        self.file.diagnostics.append(Diagnostic(self.span(node), "IF010", text, Severity.WARNING, hint))
 
 
 def open_scope(file: File, node: ast.AST, name: str, parent: int, outer: Names | None) -> Frame:

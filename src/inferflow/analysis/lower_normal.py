@@ -37,16 +37,23 @@ def _normal_form(source: Source, scope: ir.Scope) -> str:
         return normal_form_of(ast.parse(source.text))
     text = _stretch(source.text, scope.span)
     if scope.kind in ("function", "class"):
-        # inside ``if 1:`` indented code may stay as it is (its strings too)
-        code: list[ast.AST] = [ast.parse(decorator, mode="eval").body for decorator in scope.decorators]
-        inner = ast.parse("if 1:\n" + " " * max(scope.span.column, 1) + text).body[0]
-        assert isinstance(inner, ast.If)
-        code += inner.body
+        code: list[ast.AST] = [ast.parse(f"({decorator}\n)", mode="eval").body for decorator in scope.decorators]
+        code += _indented(text, scope.span, source.text)
     elif text.startswith("type "):
         code = list(ast.parse(text).body)
     else:
         code = [ast.parse(f"({text}\n)", mode="eval").body]
     return "\n".join([normal_form_of(node) for node in code])
+
+
+def _indented(text: str, span: Span, whole: str) -> list[ast.stmt]:
+    """Parse a definition that may stand indented: inside ``if 1:`` it may stay as it is, and its strings too."""
+    if span.column == 0:
+        return ast.parse(text).body
+    margin = _stretch(whole, Span(span.path, span.line, 0, span.line, span.column))
+    outer = ast.parse(f"if 1:\n{margin}{text}").body[0]
+    assert isinstance(outer, ast.If)
+    return outer.body
 
 
 def _stretch(text: str, span: Span) -> str:
