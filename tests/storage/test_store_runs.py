@@ -134,7 +134,7 @@ def test_runs_are_listed_newest_first(runs: Runs) -> None:
     assert [run.id for run in runs.list(limit=2)] == names[:2:-1]
     assert [run.id for run in runs.list(failed=True)] == [names[2], names[1]]
     assert [run.id for run in runs.list(limit=1, failed=True)] == [names[2]]
-    assert [attempt.task for attempt in runs.list()[0].attempts] == [1]
+    assert [(attempt.task, attempt.status) for attempt in runs.list()[0].attempts] == [(0, "retired"), (1, "failed")]
 
 
 def test_a_run_is_running_while_its_process_lives_and_killed_after(runs: Runs) -> None:

@@ -32,7 +32,9 @@ from inferflow.wire import event_from_json, event_kind, event_to_json, graph_dig
 __all__ = ["Runs"]
 
 _RARE = "kind NOT IN ('task_started', 'task_finished', 'task_retired', 'task_dropped')"
-"""As in the index ``rare``: what a list of runs needs is found without reading all the rest."""
+"""As in the index ``rare``: how a run ended is found without reading all the rest."""
+
+_WELL = ("running", "ok")
 
 
 class Runs:
@@ -125,13 +127,17 @@ class Runs:
 
     def list(self, limit: int | None = None, failed: bool = False) -> Sequence[Run]:
         """The runs, newest first; with ``failed`` those that ended badly (failed, interrupted, crashed, killed).
-        ``attempts`` has only those that failed: ``load`` a run for the others."""
+        Their attempts have what was started, retired, dropped and failed, but neither values nor output nor the
+        durations of what went well: ``load`` a run for those."""
+        reader = self.folder.reader()
         found: list[Run] = []
-        for run in self._newest():
+        for number, name, head in self._heads(reader) if reader else ():
             if limit is not None and len(found) >= limit:
                 break
-            if not failed or run.status not in ("running", "ok"):
-                found.append(run)
+            assert reader is not None
+            ended_badly = failed and self._outline(reader, number, name, head, _RARE).status not in _WELL
+            if ended_badly or not failed:
+                found.append(self._outline(reader, number, name, head, "kind != 'task_finished'"))
         return found
 
     def resolve(self, text: str) -> str:
@@ -161,19 +167,18 @@ class Runs:
 
     # -- parts
 
-    def _newest(self) -> Iterator[Run]:
-        reader = self.folder.reader()
-        if reader is None:
-            return
+    def _heads(self, reader: Database) -> Iterator[tuple[int, str, str]]:
+        """Number, name and RunStarted of each run, newest first."""
         for (number,) in reader.rows("SELECT number FROM runs ORDER BY number DESC"):
-            row = reader.row("SELECT id, head FROM runs WHERE number = ?", (number,))
-            if row is None:  # pruned meanwhile
-                continue
-            name, head = row
-            rows = reader.rows(
-                f"SELECT data FROM events INDEXED BY rare WHERE run = ? AND {_RARE} ORDER BY seq", (number,)
-            )
-            yield self._fold(name, [event_from_json(head), *self._events(data for (data,) in rows)])
+            row = reader.row("SELECT number, id, head FROM runs WHERE number = ?", (number,))
+            if row is not None:  # else it was pruned meanwhile
+                yield row
+
+    def _outline(self, reader: Database, number: int, name: str, head: str, where: str) -> Run:
+        """A run folded from some of its events."""
+        index = "INDEXED BY rare" if where == _RARE else ""
+        rows = reader.rows(f"SELECT data FROM events {index} WHERE run = ? AND {where} ORDER BY seq", (number,))
+        return self._fold(name, [event_from_json(head), *self._events(data for (data,) in rows)])
 
     def _fold(self, run: str, events: Sequence[Event]) -> Run:
         started = events[0]
