@@ -266,15 +266,15 @@ def _class(data: Any, kind: Any) -> Any:
         raise Mismatch(described(kind))
     if not isinstance(data, Mapping):
         raise Mismatch(described(kind))
+    if hasattr(kind, "_fields"):
+        return _named_tuple(data, kind)
     from cattrs import Converter, transform_error
     from cattrs.errors import BaseValidationError
 
     converter = Converter(forbid_extra_keys=True, use_alias=True)
-    converter.register_structure_hook_func(
-        lambda inner: inner is not kind, lambda value, inner: structured(value, inner)
-    )
-    if hasattr(kind, "_fields"):
-        return _named_tuple(data, kind)
+    converter.register_structure_hook_func(lambda inner: inner is not kind, structured)
+    for leaf in _FROM_TEXT:  # for these, cattrs has direct hooks, which would win
+        converter.register_structure_hook(leaf, structured)
     try:
         return converter.structure(data, kind)
     except BaseValidationError as error:
