@@ -295,7 +295,8 @@ def _opened(
     for is_main, opened in candidates:
         if is_main:
             return opened
-    only = len(calls) == 1 and candidates and _constant_arguments(calls[0][1], calls[0][2])
+    # Any other name only if nobody takes its result, which would be a task's output that is not followed.
+    only = len(calls) == 1 and candidates and _constant_arguments(calls[0][1], calls[0][2]) and _dropped(calls[0][1])
     return candidates[0][1] if only else None
 
 
@@ -388,6 +389,10 @@ def _used_once(module: ir.Module, name: str) -> bool:
                 case _:
                     pass
     return loads == 1 and stores == 1
+
+
+def _dropped(statement: ir.Statement) -> bool:
+    return not any(isinstance(op, ir.Store) for op in flatten(statement))
 
 
 def _constant_arguments(statement: ir.Statement, call: ir.Call) -> bool:
