@@ -15,7 +15,7 @@ from inferflow.render.outline import Outline, Row, outline, place_of, takes_text
 from inferflow.render.style import clean
 from inferflow.render.svg import DARK, LIGHT, STYLE, escaped, picture
 from inferflow.render.tree import summary, title
-from inferflow.render.why import render_why
+from inferflow.render.why import Explainer
 
 __all__ = ["render_html"]
 
@@ -120,7 +120,8 @@ def _badge(row: Row) -> str:
 def _tasks(view: Outline) -> str:
     if not view.rows:
         return '<section id="tasks"><h2>Tasks</h2><p>Nothing here calls anything.</p></section>'
-    rows = "\n".join(_task(row, view) for row in view.rows)
+    explain = Explainer(view)
+    rows = "\n".join(_task(row, view, explain) for row in view.rows)
     return (
         '<section id="tasks"><h2>Tasks</h2><div class="scroll"><table>\n<thead><tr><th scope="col">#</th>'
         '<th scope="col">task</th><th scope="col">call</th><th scope="col">takes</th><th scope="col">gives</th>'
@@ -128,8 +129,8 @@ def _tasks(view: Outline) -> str:
     )
 
 
-def _task(row: Row, view: Outline) -> str:
-    why = render_why(view.graph, [row.task.name], 74, view=view)
+def _task(row: Row, view: Outline, explain: Explainer) -> str:
+    why = explain(row.index, 74)
     return (
         f'<tr data-tasks="{row.number}"><td>{_badge(row)}</td><th scope="row">{escaped(row.task.name)}</th>'
         f'<td class="wraps"><code>{escaped(row.call)}</code>'

@@ -182,7 +182,7 @@ def _coordinates(
     offsets = []
     for row in rows:
         offset, own = 0.0, []
-        for before, node in zip([None, *row], row, strict=True):
+        for before, node in zip([None, *row[:-1]], row, strict=True):
             if before is not None:
                 offset += (widths[before] + widths[node]) / 2 + gap
             own.append(offset)

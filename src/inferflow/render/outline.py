@@ -72,11 +72,14 @@ class Row:
 
 @frozen
 class Outline:
-    """``widest``: the largest number of tasks on one step. ``reasons``: the edges into each task."""
+    """``into``: the edges into each task. ``before``, ``after``: the tasks that come before and after each in any
+    order that is allowed, as bits of a number. ``widest``: the largest number of tasks on one step."""
 
     graph: TaskGraph
     rows: tuple[Row, ...]
     into: tuple[tuple[Edge, ...], ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
     steps: int
     widest: int
 
@@ -94,6 +97,7 @@ def outline(graph: TaskGraph) -> Outline:
         into[edge.target].append(edge)
     steps: list[int] = []
     ancestors: list[int] = []
+    direct: list[set[int]] = []
     last_home = 0
     rows = []
     for index, task in enumerate(graph.tasks):
@@ -106,11 +110,14 @@ def outline(graph: TaskGraph) -> Outline:
         steps.append(step)
         after = _after(into[index], flows, before, ancestors)
         ancestors.append(_union(ancestors, before))
+        direct.append(before)
         rows.append(_row(index, task, takes, after, step, scopes))
     crowd = [0] * (max(steps, default=0) + 1)
     for step in steps:
         crowd[step] += 1
-    return Outline(graph, tuple(rows), tuple(map(tuple, into)), max(steps, default=0), max(crowd))
+    edges = tuple(map(tuple, into))
+    after_each = _descendants(direct)
+    return Outline(graph, tuple(rows), edges, tuple(ancestors), after_each, max(steps, default=0), max(crowd))
 
 
 def _after(edges: Sequence[Edge], flows: set[int], before: set[int], ancestors: Sequence[int]) -> tuple[Edge, ...]:
@@ -130,6 +137,14 @@ def _union(ancestors: Sequence[int], before: set[int]) -> int:
     for other in before:
         found |= ancestors[other] | 1 << other
     return found
+
+
+def _descendants(direct: Sequence[set[int]]) -> tuple[int, ...]:
+    found = [0] * len(direct)
+    for index in range(len(direct) - 1, -1, -1):
+        for other in direct[index]:
+            found[other] |= found[index] | 1 << index
+    return tuple(found)
 
 
 def _row(index: int, task: Task, takes: tuple[Take, ...], after: tuple[Edge, ...], step: int, scopes: set[str]) -> Row:

@@ -48,6 +48,9 @@ PLAIN = str.maketrans(
     }
 )  # fmt: skip
 
+NARROW = 16
+"""Columns that give way do so down to this many cells; then all do, the widest first."""
+
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -180,7 +183,7 @@ def table(
     ``right``: columns set flush right."""
     count = len(head)
     widths = [max([cells(head[i]), *(cells(part) for row in rows for part in _parts(row[i][0]))]) for i in range(count)]
-    _shrink(widths, width - 2 * (count - 1), shrink or range(count), [max(4, cells(title)) for title in head])
+    _shrink(widths, width - 2 * (count - 1), shrink or range(count), [max(NARROW, cells(title)) for title in head])
     out = [_row([(title, "dim") for title in head], widths, width, color, right)]
     out.append(paint("  ".join("─" * w for w in widths), "dim", color))
     for row in rows:

@@ -26,8 +26,8 @@ def render_table(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     if view.rows:
         head = ["#", "task", "runs", "call", "takes", "gives", "line"]
         rows = [_cells(row, graph.path) for row in view.rows]
-        height = 4 if len(rows) <= FULL else 1
-        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(1, 3, 4, 5), lines=height)
+        height = 6 if len(rows) <= FULL else 1
+        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(1, 4, 5), lines=height)
     return "\n".join([*lines, *footer(view, width, color, legend=False)]) + "\n"
 
 

@@ -20,7 +20,7 @@ from inferflow.render.outline import Outline, Row, because, label, outline, plac
 from inferflow.render.style import Piece, bullet, clean, compose, wrap
 from inferflow.render.units import numbers
 
-__all__ = ["render_why"]
+__all__ = ["Explainer", "render_why"]
 
 MARGIN = 11
 """The column at which explanations begin."""
@@ -29,18 +29,32 @@ MANY = 12
 """So many items of one kind are told; the rest are counted."""
 
 
-def render_why(
-    graph: TaskGraph, task_names: Sequence[str], width: int = 80, color: bool = False, *, view: Outline | None = None
-) -> str:
-    """Explain the tasks of these names, in program order. Raises KeyError for a name that no task has. ``view``: the
-    graph's outline, if there is one already."""
-    view = view or outline(graph)
+def render_why(graph: TaskGraph, task_names: Sequence[str], width: int = 80, color: bool = False) -> str:
+    """Explain the tasks of these names, in program order. Raises KeyError for a name that no task has."""
     wanted = sorted({graph.index(name) for name in task_names})
-    parts = [_explain(view.rows[index], view, width, color) for index in wanted]
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+    explain = Explainer(outline(graph))
+    return "\n".join(explain(index, width, color) for index in wanted)
 
 
-def _explain(row: Row, view: Outline, width: int, color: bool) -> list[str]:
+class Explainer:
+    """Explains any task of a graph; what all explanations need is computed once."""
+
+    def __init__(self, view: Outline) -> None:
+        self.view = view
+        self.home = sum(1 << row.index for row in view.rows if row.at_home)
+        self.takers: dict[int, list[tuple[int, str]]] = {}
+        self.last: dict[str, int] = {}
+        for row in view.rows:
+            for take in row.takes:
+                self.takers.setdefault(take.producer, []).extend((row.index, name) for name in take.labels)
+            self.last.update(dict.fromkeys((*row.gives, *row.changes), row.index))
+
+    def __call__(self, index: int, width: int = 80, color: bool = False) -> str:
+        """The explanation of one task, ending in a newline."""
+        return "\n".join(_explain(self.view.rows[index], self, width, color)) + "\n"
+
+
+def _explain(row: Row, shared: Explainer, width: int, color: bool) -> list[str]:
     task = row.task
     where = clean(str(task.span))
     lines = [compose([(f"{row.number}  ", "dim"), (task.name, "name")], width, color, [(where, "dim")]), ""]
@@ -49,7 +63,7 @@ def _explain(row: Row, view: Outline, width: int, color: bool) -> list[str]:
         lead = " " * (5 + min(20, len(shown) - len(shown.lstrip())))
         lines += [compose([(lead, ""), (part, "")], width, color) for part in wrap(shown.strip(), width - len(lead), 3)]
     lines.append("")
-    page = _Page(width, color, view)
+    page = _Page(width, color, shared)
     page.takes(row)
     page.gives(row)
     page.runs(row)
@@ -63,10 +77,13 @@ def _explain(row: Row, view: Outline, width: int, color: bool) -> list[str]:
 class _Page:
     """The sections of one explanation, in the order in which they were added."""
 
-    def __init__(self, width: int, color: bool, view: Outline) -> None:
-        self.width, self.color, self.view = width, color, view
+    def __init__(self, width: int, color: bool, shared: Explainer) -> None:
+        self.width, self.color, self.view = width, color, shared.view
         self.lines: list[str] = []
-        self.path = view.graph.path
+        self.path = shared.view.graph.path
+        self.home = shared.home
+        self.takers = shared.takers
+        self.last = shared.last
 
     def item(self, head: str, pieces: Sequence[Piece]) -> None:
         self.lines.append(compose([(f"{head:<{MARGIN}}", "dim"), *pieces], self.width, self.color))
@@ -123,24 +140,18 @@ class _Page:
         if row.task.value is not None:
             names.append("its result")
         takers: dict[str, list[int]] = {}
-        for other in self.view.rows[row.index + 1 :]:
-            for take in other.takes:
-                if take.producer == row.index:
-                    for name in take.labels:
-                        takers.setdefault(name, []).append(other.index)
+        for taker, name in self.takers.get(row.index, ()):
+            takers.setdefault(name, []).append(taker)
         returned = {clean(name) for name in self.view.graph.returns}
         for number, shown in enumerate(names):
             name = "result" if shown == "its result" else shown.removesuffix(" (changed in place)")
             use = f"taken by {self.names(takers[name])}" if name in takers else "taken by no later task"
-            use += ", returned by the driver" if name in returned and self.last(name) == row.index else ""
+            use += ", returned by the driver" if name in returned and self.last.get(name) == row.index else ""
             self.lines += bullet(
                 (f"{'' if number else 'gives':<{MARGIN}}", "dim"), f"{shown}  {use}", self.width, self.color, indent=0
             )
         if not names:
             self.say("gives", "nothing that later tasks could take by name", "dim")
-
-    def last(self, name: str) -> int:
-        return max(row.index for row in self.view.rows if name in (*row.gives, *row.changes))
 
     def runs(self, row: Row) -> None:
         if row.task.home:
@@ -168,27 +179,18 @@ class _Page:
 
     def beside(self, row: Row) -> None:
         """Tasks that neither lead to this one nor follow from it, unless both must run at home."""
-        others = [index for index in self._unordered(row.index) if not (row.at_home and self.view.rows[index].at_home)]
-        if others:
-            self.say("beside", f"may run at the same time as {self.names(others)}")
-        else:
+        view, index = self.view, row.index
+        others = (1 << len(view.rows)) - 1 & ~(view.before[index] | view.after[index] | 1 << index)
+        if row.at_home:
+            others &= ~self.home
+        number = others.bit_count()
+        if not number:
             self.say("beside", "nothing else can run at the same time", "dim")
-
-    def _unordered(self, index: int) -> list[int]:
-        rows = self.view.rows
-        before = {index}
-        for row in reversed(rows[: index + 1]):
-            if row.index in before:
-                before.update(self._needs(row))
-        after = {index}
-        for row in rows[index + 1 :]:
-            if not after.isdisjoint(self._needs(row)):
-                after.add(row.index)
-        return [row.index for row in rows if row.index not in before and row.index not in after]
-
-    def _needs(self, row: Row) -> set[int]:
-        sources = {edge.source for edge in self.view.into[row.index]}
-        return {*row.task.needs, *row.task.inner, *row.producers, *sources}
+        elif number > MANY:
+            self.say("beside", f"may run at the same time as {number} other tasks")
+        else:
+            found = (other for other in range(len(view.rows)) if others >> other & 1)
+            self.say("beside", f"may run at the same time as {self.names(found)}")
 
     def effects(self, row: Row) -> None:
         for number, effect in enumerate(row.task.effects[:MANY]):
