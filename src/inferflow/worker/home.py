@@ -775,6 +775,7 @@ def _show(error: BaseException) -> None:
     except SystemExit:
         raise
     except BaseException as second:
+        _strip(second)
         if sys.stderr is not None:
             sys.stderr.write("Error in sys.excepthook:\n")
             sys.__excepthook__(type(second), second, second.__traceback__)

@@ -1,0 +1,187 @@
+"""The contract, one driver at a time: what ``inferflow run`` gives is what ``python driver.py`` gives."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from compare import assert_same, both
+
+DRIVERS: dict[str, str] = {
+    "print": 'print("hi")\n',
+    "empty": "",
+    "only a comment": "# nothing\n",
+    "traceback through main": """
+def f():
+    return 1 / 0
+
+def main():
+    x = 3
+    f()
+
+if __name__ == "__main__":
+    main()
+""",
+    "chained exceptions": 'try:\n    {}["a"]\nexcept KeyError as e:\n    raise ValueError("x") from e\n',
+    "context of exceptions": 'try:\n    {}["a"]\nexcept KeyError as e:\n    1 / 0\n',
+    "notes": 'e = ValueError("x")\nif hasattr(e, "add_note"):\n    e.add_note("note")\nraise e\n',
+    "exit status": 'import sys\nprint("a")\nsys.exit(3)\n',
+    "exit message": 'import sys\nsys.exit("bad thing")\n',
+    "exit in finally": 'import sys\ntry:\n    sys.exit(4)\nfinally:\n    print("fin")\n',
+    "os._exit loses what is buffered": 'import os\nprint("lost")\nos._exit(5)\n',
+    "child processes write before what is buffered": (
+        'import os, sys\nprint("a")\nos.system("echo b")\nprint("c", file=sys.stderr)\nos.write(1, b"raw\\n")\n'
+    ),
+    "warnings": """
+import warnings
+x = "\\d"
+if x is "a":
+    pass
+warnings.warn("boo")
+def f():
+    warnings.warn("foo", DeprecationWarning)
+f()
+f()
+""",
+    "atexit": 'import atexit\natexit.register(print, "bye")\nprint("x")\n',
+    "a thread that outlives main": (
+        "import threading, time\n"
+        'def w():\n    time.sleep(.2)\n    print("thread")\n'
+        'threading.Thread(target=w).start()\nprint("main")\n'
+    ),
+    "an exception in a thread": (
+        "import threading\nt = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()\nprint('after')\n"
+    ),
+    "who am I": (
+        "import sys, os\n"
+        "print(sys.argv, __file__, __name__, os.getcwd(), sys.path[0], __doc__, __spec__, __package__, "
+        "sorted(globals()), sys.flags, sys.getrecursionlimit() >= 1000)\n"
+    ),
+    "stdin": "print(input())\nimport sys\nprint(sys.stdin.read())\n",
+    "logging": (
+        "import logging\nlogging.basicConfig(level=logging.INFO)\nlogging.info('hello')\n"
+        "logging.getLogger('x').warning('w')\n"
+    ),
+    "segmentation fault": 'import ctypes\nprint("x", flush=True)\nctypes.string_at(0)\n',
+    "future annotations": (
+        "from __future__ import annotations\ndef f(x: Foo): pass\nprint(f.__annotations__)\n"
+        "class A:\n    y: int = 3\nz: int = 4\nprint(__annotations__)\n"
+    ),
+    "excepthook": "import sys\nsys.excepthook = lambda *a: print('HOOK', a[0])\n1 / 0\n",
+    "a broken excepthook": "import sys\ndef hook(*a):\n    raise ValueError('hook')\nsys.excepthook = hook\n1 / 0\n",
+    "a module that is not there": "import nonexisting_thing\n",
+    "recursion without end": "def f(n): return f(n + 1)\nf(0)\n",
+    "source of a function": "import inspect\ndef f():\n    return 3\nprint(inspect.getsource(f))\n",
+    "source of main": "import inspect\ndef main():\n    a = 1\n    print(inspect.getsource(main))\nmain()\n",
+    "pickled instances of __main__": (
+        "import pickle\nclass A: pass\na = pickle.loads(pickle.dumps(A()))\nprint(type(a), A.__module__)\n"
+    ),
+    "a pool of forked processes": (
+        "import multiprocessing as mp\ndef f(x): return x * 2\n"
+        'if __name__ == "__main__":\n    with mp.get_context("fork").Pool(2) as p: print(p.map(f, [1, 2, 3]))\n'
+    ),
+    "a pool of spawned processes": (
+        "import multiprocessing as mp\ndef f(x): return x * 2\n"
+        'if __name__ == "__main__":\n    with mp.get_context("spawn").Pool(1) as p: print(p.map(f, [1, 2, 3]))\n'
+    ),
+    "a driver that forks": (
+        'import os\nprint("a", flush=True)\ndef f(x):\n    return x\npid = os.fork()\ny = f(3)\n'
+        'if pid: os.waitpid(pid, 0)\nprint("both", bool(pid), flush=True)\nz = f(4)\n'
+    ),
+    "all descriptors closed": (
+        'import os\nprint("a")\nos.closerange(3, 4096)\ndef f(x):\n    return x\ny = f(3)\nprint(y)\n'
+    ),
+    "numbers of descriptors": 'f = open("x", "w")\nprint(f.fileno())\n',
+    "killed by a signal": "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(3)\n",
+    "Ctrl-C": "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(3)\n",
+    "stdout closed": "import sys\nsys.stdout.close()\n",
+    "stdout replaced": "import sys, io\nsys.stdout = io.StringIO()\nprint('x')\nsys.stderr.write(sys.stdout.getvalue())\n",
+    "stream attributes": (
+        'print("h\\xe9 \\u2603")\nimport sys\nfor s in (sys.stdout, sys.stderr):\n'
+        "    print(s.encoding, s.errors, s.line_buffering, s.name, s.mode, s.isatty(), s.newlines, s.fileno())\n"
+    ),
+    "much output": "for i in range(100000): print(i)\n",
+    "unraisable": 'class A:\n    def __del__(self): 1 / 0\na = A()\ndel a\nprint("ok")\n',
+    "asyncio": (
+        'import asyncio\nasync def m():\n    await asyncio.sleep(.01)\n    print("async")\nasyncio.run(m())\n'
+    ),
+    "environment": "import os\nprint(sorted(k for k in os.environ if 'INFERFLOW' in k))\n",
+    "locals": "def main():\n    a = 1\n    b = a + 1\n    print(sorted(locals()))\n    return b\nmain()\n",
+    "exec and eval": "def main():\n    a = 1\n    exec('print(a)')\n    return eval('a + 1')\nprint(main())\n",
+    "globals changed behind": "def main():\n    globals()['z'] = 3\n    return z\nprint(main())\n",
+    "monkey patch": "import math\ndef f(x):\n    return math.sqrt(x)\nmath.sqrt = lambda x: 42\na = f(4)\nprint(a)\n",
+    "unbound local": "def main():\n    if False:\n        x = 1\n    print(x)\nmain()\n",
+    "early return": "def f(): return 3\ndef main():\n    a = f()\n    if a:\n        return a\n    b = f()\n    return b\nprint(main())\n",
+    "closures": (
+        "def main():\n    n = 1\n    def g(): return n\n    a = g()\n    n = 2\n    b = g()\n    return a, b\nprint(main())\n"
+    ),
+    "nonlocal": (
+        "def main():\n    n = 0\n    def bump():\n        nonlocal n\n        n += 1\n        return n\n"
+        "    a = bump()\n    b = bump()\n    return a, b, n\nprint(main())\n"
+    ),
+    "walrus, star, chain": (
+        "def f(*a, **k): return [*a, k]\ndef main():\n    x = y = f(1)\n    (p, *q), r = f(1, 2), f(3)\n"
+        "    if (w := f(4)): pass\n    z: list = f(5)\n    z += [6]\n    del p\n    return x is y, q, r, w, z\nprint(main())\n"
+    ),
+    "main called twice": "def f(x): return x\ndef main():\n    a = f(1)\n    print(a)\nmain()\nmain()\n",
+    "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
+}
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_driver_gives_the_same(name: str, tmp_path: Path) -> None:
+    assert_same(tmp_path, DRIVERS[name], "argument", "--option")
+
+
+@pytest.mark.parametrize("name", ["print", "child processes write before what is buffered", "os._exit loses what is buffered"])
+def test_unbuffered(name: str, tmp_path: Path) -> None:
+    assert_same(tmp_path, DRIVERS[name], PYTHONUNBUFFERED="1")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with Python 3.11")
+def test_exception_groups(tmp_path: Path) -> None:
+    assert_same(tmp_path, 'raise ExceptionGroup("g", [ValueError(1), TypeError(2)])\n')
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    text = '# -*- coding: latin-1 -*-\nprint(ascii("\xe9"))\n'
+    assert_same(tmp_path, {"driver.py": text.encode("latin-1")})
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    assert_same(tmp_path, {"driver.py": b"\xef\xbb\xbfprint('x')\n"})
+
+
+def test_siblings_files_and_packages(tmp_path: Path) -> None:
+    assert_same(
+        tmp_path,
+        {
+            "driver.py": "from steps import load\nfrom pack.sub import save\nx = load('data.txt')\nsave(x, 'out.txt')\nprint(x)\n",
+            "steps.py": "print('imported once')\ndef load(p):\n    return open(p).read()\n",
+            "pack/__init__.py": "",
+            "pack/sub.py": "def save(x, p):\n    with open(p, 'w') as f:\n        f.write(x.upper())\n",
+            "data.txt": "content",
+        },
+    )
+
+
+def test_a_module_that_shadows_the_library(tmp_path: Path) -> None:
+    driver = "import random, json, socket\nprint(random.__file__.split('/')[-1], random.X)\n"
+    assert_same(tmp_path, {"driver.py": driver, "random.py": "X = 1\ndef Random(): pass\n_inst = 1\n"})
+
+
+def test_a_syntax_error_in_a_sibling(tmp_path: Path) -> None:
+    assert_same(tmp_path, {"driver.py": "import badmod\n", "badmod.py": "x = = 3\n"})
+
+
+def test_a_driver_that_fails_while_it_is_imported(tmp_path: Path) -> None:
+    assert_same(tmp_path, {"driver.py": "import mod\nprint(1)\n", "mod.py": "print('before')\nraise RuntimeError('no')\n"})
+
+
+def test_the_exit_status_of_a_syntax_error_is_3_and_python_s_text_is_shown(tmp_path: Path) -> None:
+    native, inferred, _ = both(tmp_path, {"driver.py": "x = 1\ny = = 3\n"})
+    assert inferred.exit_code == 3
+    assert [line for line in native.stderr.splitlines() if "^" in line or "SyntaxError" in line] == [
+        line for line in inferred.stderr.splitlines() if "^" in line or "SyntaxError" in line
+    ]
