@@ -53,7 +53,8 @@ def _summary(value: Any, cls: type) -> str:
         return _scalar(value, cls)
     for base, noun in _SIZED:
         if isinstance(value, base):
-            return _count(base.__len__(value), noun)
+            length: Any = base.__len__
+            return _count(length(value), noun)
     if isinstance(value, pathlib.PurePath) and cls.__module__.startswith("pathlib"):
         return str(value)
     if isinstance(value, type):

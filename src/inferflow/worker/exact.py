@@ -21,10 +21,13 @@ import math
 import operator
 import struct
 import sys
-from typing import Any, Optional
+from bisect import bisect_right
+from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, reduced, slots
-from inferflow.worker.transport_pickle import extent
+from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, reduced, slots
+from inferflow.worker.exact_reach import Reach, merged
+from inferflow.worker.transport_arrays import extent
+from inferflow.worker.transport_sets import slots_of_table
 
 __all__ = ["Difference", "equal_bytes", "known_exact", "same"]
 
@@ -52,10 +55,10 @@ _FLOATS = frozenset({float, complex})
 _LIMIT = 20_000
 
 
-def known_exact(values: object, limit: int = _LIMIT) -> Optional[bool]:
+def known_exact(values: object, limit: int = _LIMIT) -> bool | None:
     """``True``: a round trip keeps everything. ``False``: only a careful one does (NaN objects, sets that come back in
-    another order). ``None``: not known. At most ``limit`` objects are looked at one by one; lists, tuples and dictionaries of atoms
-    count as one and take about 10 ns an element."""
+    another order). ``None``: not known. At most ``limit`` objects are looked at one by one; lists, tuples and
+    dictionaries of atoms count as one and take about 10 ns an element."""
     numpy = sys.modules.get("numpy")
     ndarray = getattr(numpy, "ndarray", None)
     careful = False
@@ -79,9 +82,9 @@ def known_exact(values: object, limit: int = _LIMIT) -> Optional[bool]:
                 parts = list(value)
                 if not set(map(type, parts)) <= {str, int, float, bytes, bool}:
                     return None
-                again: set[Any] = set()
-                again.update(parts)
-                careful = careful or not all(map(operator.is_, parts, again))
+                again = set(parts) if cls is set else frozenset(parts)
+                kept = slots_of_table(again) == slots_of_table(value)
+                careful = careful or not (kept and all(map(operator.is_, parts, again)))
             else:
                 parts = list(value)
         elif ndarray is not None and (cls is ndarray or isinstance(value, numpy.generic)):  # type: ignore[union-attr]
@@ -119,13 +122,14 @@ class _Differ(Exception):
         self.what = what
 
 
-def same(original: object, rebuilt: object) -> Optional[Difference]:
+def same(original: object, rebuilt: object, fixed: Reach | None = None) -> Difference | None:
     """The first difference found, or ``None``. Linear in the size of both; the recursion limit does not matter.
+    What is reachable in ``fixed`` must be the very same object, or memory, on both sides.
 
     May run methods that extension types and project classes with opaque state define for pickling. An exception
     in one of them is a difference."""
     try:
-        _Walk().run(original, rebuilt)
+        _Walk(fixed).run(original, rebuilt)
     except _Differ as found:
         return Difference(_spell(found.path), found.what)
     except Exception as error:  # a user's or a library's method, called on the way
@@ -149,7 +153,9 @@ def _article(cls: type) -> str:
 class _Walk:
     """One comparison: the pairs still to be compared, and who is who."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: Reach | None) -> None:
+        self.fixed = fixed.objects if fixed is not None else {}
+        self.ground = merged(fixed.memory) if fixed is not None else []
         self.stack: list[tuple[Any, Any, Any, int]] = []
         self.left: dict[int, Any] = {}
         self.right: dict[int, Any] = {}
@@ -179,6 +185,8 @@ class _Walk:
             left[id(a)] = b
             right[id(b)] = a
             if a is not b:
+                if id(a) in self.fixed:
+                    raise _Differ(path, f"{_article(cls)} that was shared with an input is a copy now")
                 getattr(self, "on_" + anatomy(cls))(a, b, path)
         self.overlaps()
 
@@ -248,6 +256,8 @@ class _Walk:
         # whoever holds the dictionary itself must find it shared on the other side too
         if self.left.setdefault(id(mine), other) is not other or self.right.setdefault(id(other), mine) is not mine:
             raise _Differ(path, "its __dict__ is no longer shared")
+        if mine is not other and id(mine) in self.fixed:
+            raise _Differ(path, "its __dict__ that was shared with an input is a copy now")
         for name, x in mine.items():
             y = other[name]
             if x is y and type(x) in _NUMBERLESS:
@@ -270,6 +280,8 @@ class _Walk:
         start, _ = extent(b)
         if high > low:
             self.memory.append((low, high, start, self.framed))
+            if low != start and not self.framed and self.on_ground(low, high):
+                raise _Differ(path, "an array that shared memory with an input is a copy now")
         if a.dtype.hasobject or a.dtype.kind == "T":
             if a.dtype.names is None:
                 self.pairs(list(a.flat), list(b.flat), path)
@@ -278,6 +290,12 @@ class _Walk:
                     self.push(a[name].tolist(), b[name].tolist(), (path, f"[{name!r}]"))
         elif high > low and low != start and not _equal_memory(a, b):
             raise _Differ(path, "its numbers changed")
+
+    def on_ground(self, low: int, high: int) -> bool:
+        """Whether memory of the fixed arrays lies in this range."""
+        at = bisect_right(self.ground, (low, 1 << 70))
+        before = at > 0 and self.ground[at - 1][1] > low
+        return before or (at < len(self.ground) and self.ground[at][0] < high)
 
     def overlaps(self) -> None:
         """Arrays share memory on one side just as on the other; but two pandas objects, which copy before they write,
@@ -336,9 +354,11 @@ class _Walk:
         if set(map(type, xs)) <= _NUMBERLESS and list(map(type, xs)) == list(map(type, ys)):
             if xs != ys:
                 raise _Differ(path, "a set that comes in another order" if a == b else "a set with other elements")
+            if a is not b and slots_of_table(a) != slots_of_table(b):
+                raise _Differ(path, "a set whose order would differ once it changes (another table size)")
         else:
             for x, y in zip(xs, ys):  # noqa: B905 (Python 3.9)
-                if x is not y and type(x).__hash__ is object.__hash__ and len(xs) > 1:
+                if x is not y and len(xs) > 1 and _by_address(type(x)):
                     raise _Differ(path, "a set ordered by the addresses of its elements")
             self.pairs(xs, ys, path, lambda at: f"{{element {at}}}")
         if type(a) not in (set, frozenset):
@@ -432,7 +452,7 @@ class _Walk:
     def on_opaque(self, a: Any, b: Any, path: Any) -> None:
         cls = type(a)
         library = cls.__module__.split(".", 1)[0]
-        if library == "pandas" and not hasattr(cls, "_mgr"):
+        if copies_on_write(cls):
             self.framed = id(a)
         x, y = reduced(a), reduced(b)
         if isinstance(x, str) or isinstance(y, str):
@@ -448,6 +468,12 @@ def _content(cell: Any) -> object:
         return cell.cell_contents
     except ValueError:
         return None
+
+
+def _by_address(cls: type) -> bool:
+    """Whether objects of the type are hashed by where they are."""
+    method: object = cls.__hash__
+    return method is object.__hash__
 
 
 def _bits(number: float) -> bytes:

@@ -19,12 +19,12 @@ import sys
 import types
 from typing import Any
 
-__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "reduced", "slots"]
+__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "copies_on_write", "reduced", "slots"]
 
 ATOMS: frozenset[type] = frozenset(
     {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice}
 )
-"""Immutable, and with nothing in them that has an identity. (A slice of something else than numbers is an odd thing.)"""
+"""Immutable, and with nothing in them that has an identity (a slice of anything but numbers is an odd thing)."""
 
 UNSET = type("Unset", (), {"__slots__": ()})()
 """The value of a slot that was never assigned."""
@@ -50,7 +50,8 @@ _CONTAINERS: tuple[tuple[type, str], ...] = (
 
 _REFERENCES = (type, types.ModuleType, types.GetSetDescriptorType, types.MemberDescriptorType)
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement (or by a modern extension)
-_kinds: dict[type, str] = {kind: "atom" for kind in ATOMS}
+_on_write: dict[type, bool] = {}
+_kinds: dict[type, str] = dict.fromkeys(ATOMS, "atom")
 
 
 def anatomy(cls: type) -> str:
@@ -108,6 +109,22 @@ def _only_attributes(cls: type) -> bool:
     if cls.__weakrefoffset__ > 0:
         words += 1
     return cls.__basicsize__ <= object.__basicsize__ + 8 * words
+
+
+def copies_on_write(cls: type) -> bool:
+    """Whether this is a part of a pandas object (a block, an index, an extension array) whose array memory is copied
+    before it is changed, as all of pandas does since 3.0: with whom it shares memory is no matter there."""
+    found = _on_write.get(cls)
+    if found is None:
+        found = cls.__module__.split(".", 1)[0] == "pandas" and _is_frame_part(cls)
+        _on_write[cls] = found
+    return found
+
+
+def _is_frame_part(cls: type) -> bool:
+    version = getattr(sys.modules.get("pandas"), "__version__", "0")
+    names = {base.__name__ for base in cls.__mro__}
+    return int(version.split(".", 1)[0]) >= 3 and bool(names & {"Block", "Index", "ExtensionArray"})
 
 
 def slots_of(cls: type) -> list[str]:

@@ -17,15 +17,18 @@ import gc
 import sys
 import types
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any
 
 from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
-from inferflow.worker.transport_pickle import extent, resolve
+from inferflow.worker.transport_arrays import extent
+from inferflow.worker.transport_code import resolve
 
-__all__ = ["Reach", "reach", "shares"]
+__all__ = ["Reach", "common", "merged", "reach", "shares"]
 
-_VALUES = frozenset({"datetime", "decimal", "_decimal", "_pydecimal", "pathlib", "re", "uuid", "fractions", "zoneinfo",
-                     "ipaddress", "operator", "_operator", "weakref", "_weakref", "types", "typing", "functools"})  # fmt: skip
+_VALUES = frozenset({
+    "_decimal", "_operator", "_pydecimal", "_weakref", "datetime", "decimal", "fractions", "functools", "ipaddress",
+    "operator", "pathlib", "re", "types", "typing", "uuid", "weakref", "zoneinfo",
+})  # fmt: skip
 """Modules whose (opaque) objects are immutable, or are no state that values share."""
 _HAVE_GC = 1 << 14
 _LEAVES = frozenset({"atom", "reference", "scalar", "dtype", "text", "number", "pickle_buffer"})
@@ -43,13 +46,17 @@ class Reach:
         self.memory: list[tuple[int, int, str]] = []
 
 
-def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> Optional[str]:
+def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> str | None:
     """Says what mutable object or array memory is reachable from both, or ``None``. The outputs are walked first: what
     holds nothing mutable shares nothing. Inputs may be any tuple of objects, such as the values of a module."""
     theirs = reach(outputs)
     if not theirs.objects and not theirs.memory:
         return None
-    ours = reach(inputs)
+    return common(reach(inputs), theirs)
+
+
+def common(ours: Reach, theirs: Reach) -> str | None:
+    """As :func:`shares`, of what was walked already: the inputs, the outputs."""
     for key in theirs.objects.keys() & ours.objects.keys():
         value, path = theirs.objects[key]
         return f"a {type(value).__qualname__} at {path} is also in the input at {ours.objects[key][1]}"
@@ -59,7 +66,7 @@ def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> Optional[str]:
     return None
 
 
-def _overlap(theirs: list[tuple[int, int, str]], ours: list[tuple[int, int, str]]) -> Optional[tuple[str, str]]:
+def _overlap(theirs: list[tuple[int, int, str]], ours: list[tuple[int, int, str]]) -> tuple[str, str] | None:
     entries = sorted([(*entry, 0) for entry in theirs] + [(*entry, 1) for entry in ours])
     ends: list[tuple[int, str]] = [(-1, ""), (-1, "")]
     for low, high, path, side in entries:
@@ -69,6 +76,17 @@ def _overlap(theirs: list[tuple[int, int, str]], ours: list[tuple[int, int, str]
         if high > ends[side][0]:
             ends[side] = high, path
     return None
+
+
+def merged(ranges: Iterable[tuple[int, int, str]]) -> list[tuple[int, int]]:
+    """The ranges of addresses, sorted and disjoint."""
+    found: list[tuple[int, int]] = []
+    for low, high, _ in sorted(ranges):
+        if found and low <= found[-1][1]:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return found
 
 
 def reach(values: Iterable[Any]) -> Reach:
@@ -84,9 +102,8 @@ def reach(values: Iterable[Any]) -> Reach:
         if cls in ATOMS:
             continue
         kind = anatomy(cls)
-        if kind in _LEAVES or id(value) in seen:
-            if kind != "number" and kind != "text":
-                continue
+        if id(value) in seen or (kind in _LEAVES and kind not in ("number", "text")):
+            continue
         seen[id(value)] = value  # also keeps temporary objects alive, so that no id comes twice
         if kind == "function" and _has_name(value):
             continue
@@ -109,7 +126,9 @@ def _has_name(function: types.FunctionType) -> bool:
 def _immutable(cls: type) -> bool:
     if cls.__module__ in _VALUES or cls.__module__.startswith("re."):
         return True
-    return cls.__module__.startswith("pandas.") and hasattr(cls, "construct_from_string")
+    if cls.__module__.split(".", 1)[0] != "pandas":
+        return False
+    return hasattr(cls, "construct_from_string") or cls.__name__ in ("BlockPlacement", "Timestamp", "Timedelta")
 
 
 def _memory(value: Any, kind: str, numpy: Any) -> tuple[int, int]:

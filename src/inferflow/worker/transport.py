@@ -13,8 +13,9 @@ it is a *container*:
 (True, ([1, 2], 'x'))
 
 ``pack`` raises :class:`Unpackable` for what cannot travel, and tells with ``exact`` and ``why`` whether a program could
-tell the rebuilt values from the originals. ``load`` gives a :class:`Loaded`, which can tell later whether a task changed
-the values (``unchanged``). A file is mapped privately: arrays alias the map, can be written, and the file stays as it is.
+tell the rebuilt values from the originals. ``load`` gives a :class:`Loaded`, which can tell later whether a task
+changed the values (``unchanged``). A file is mapped privately: arrays alias the map and can be written, and the file
+stays as it is.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ import re
 import struct
 import sys
 import types
-from collections.abc import Iterator
-from typing import Any, Callable, Optional, Union
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
+from inferflow.worker.exact_graph import ATOMS, attributes
+from inferflow.worker.exact_reach import Reach, common, reach
+from inferflow.worker.transport_arrays import overlaps
+from inferflow.worker.transport_code import Refused
 
 __all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "unpack"]
 
@@ -51,7 +56,7 @@ class Unpackable(Exception):
     """These values cannot be sent to another process. ``why`` is a clause like ``it holds a generator (at .rows)``;
     ``member`` is the index of the value in the tuple, if known."""
 
-    def __init__(self, why: str, member: Optional[int] = None) -> None:
+    def __init__(self, why: str, member: int | None = None) -> None:
         super().__init__(why)
         self.why = why
         self.member = member
@@ -66,21 +71,24 @@ class Packed:
 
     ``exact``: whether the rebuilt values are known to be indistinguishable; ``None`` if that was not checked; ``why``
     says what is lost. ``user_code`` names a class of the project whose own methods ran, or will run when this is
-    rebuilt (they may print). ``code``: holds functions or classes by value, which only the same Python version reads."""
+    rebuilt (they may print). ``code``: holds functions or classes by value, which only the same Python version reads.
+    ``needs_given``: refers to objects of another pack, and can be read only beside it."""
 
-    __slots__ = ("_encoder", "buffers", "code", "exact", "head", "size", "user_code", "why")
+    __slots__ = ("_encoder", "_values", "buffers", "code", "exact", "head", "needs_given", "size", "user_code", "why")
 
     def __init__(self, head: bytes, buffers: list[memoryview], size: int) -> None:
         self.head = head
         self.buffers = buffers
         self.size = size
-        self.exact: Optional[bool] = None
+        self.exact: bool | None = None
         self.why = ""
         self.code = False
         self.user_code = ""
+        self.needs_given = False
         self._encoder: Any = None
+        self._values: Any = None
 
-    def pieces(self) -> Iterator[Union[bytes, memoryview]]:
+    def pieces(self) -> Iterator[bytes | memoryview]:
         """The container's bytes, in order, without copying the buffers."""
         yield self.head
         at = len(self.head)
@@ -96,37 +104,48 @@ class Packed:
         return b"".join(self.pieces()) if self.buffers else self.head
 
     def objects(self) -> dict[int, Any]:
-        """Every object that the stream names more than by value, by its number there (see ``Loaded.objects``)."""
+        """The objects of the stream by their number there: the same numbers as in ``Loaded.objects`` of the reader."""
+        if self._encoder is None and self._values is not None:
+            self._encoder = pickle.Pickler(io.BytesIO(), 5)
+            self._encoder.dump(self._values)
         if self._encoder is None:
             return {}
-        return {number: value for number, value in self._encoder.memo.copy().values()}
+        return dict(self._encoder.memo.copy().values())
 
     def release(self) -> None:
-        """Let go of the originals: ``objects`` is empty afterwards."""
-        self._encoder = None
+        """Let go of the originals: ``objects`` is empty afterwards. (The buffers stay.)"""
+        self._encoder = self._values = None
 
 
 def pack(
     values: tuple[Any, ...],
     *,
     check: bool = False,
-    main: Optional[types.ModuleType] = None,
+    main: types.ModuleType | None = None,
     project: frozenset[str] = frozenset(),
+    given: Loaded | None = None,
 ) -> Packed:
     """Pickle ``values`` jointly. With ``check``, also find out whether a round trip is exact; ``main`` is the driver's
     module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's.
 
+    ``given`` is what the task that made the values was given, unchanged, and what the reader still has as live objects:
+    what values share with it is written as a reference to those, so that the reader shares it too (``needs_given``).
+
     Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
     its memory is not copied, and must not change before the pack is written."""
-    known = exactness.known_exact(values) if check else None
-    if known and sys.modules.get("numpy") is None:
-        return _plain(values)
-    if known and not _has_arrays(values):
+    fixed = _shared_with(given, values) if given is not None else None
+    known = exactness.known_exact(values) if check and fixed is None else None
+    if known and (sys.modules.get("numpy") is None or not _has_arrays(values)):
         return _plain(values)
     swapped = None
     if main is not None and sys.modules.get("__main__") is not main:
         swapped, sys.modules["__main__"] = sys.modules.get("__main__"), main
     try:
+        if fixed is not None and given is not None:
+            packed = _encode(values, project, pickling.CarefulEncoder, given.numbers())
+            packed.needs_given = True
+            _check(packed, values, given.objects(), fixed)
+            return packed
         if known is None and check:
             packed = _encode(values, project, pickling.Encoder)
             _check(packed, values)
@@ -146,6 +165,15 @@ def pack(
             sys.modules["__main__"] = swapped
 
 
+def _shared_with(given: Loaded, values: tuple[Any, ...]) -> Reach | None:
+    """What can be reached from ``given``, if the values share any of it."""
+    theirs = reach(values)
+    if not theirs.objects and not theirs.memory:
+        return None
+    ours = reach(given.values)
+    return None if common(ours, theirs) is None else ours
+
+
 def _plain(values: tuple[Any, ...]) -> Packed:
     """The short way, for values that consist of atoms and builtin containers."""
     try:
@@ -153,6 +181,7 @@ def _plain(values: tuple[Any, ...]) -> Packed:
     except RecursionError:
         raise Unpackable("it is nested too deeply to be pickled") from None
     packed.exact = True
+    packed._values = values
     return packed
 
 
@@ -177,16 +206,21 @@ def _may_help(why: str) -> bool:
     return any(text in why for text in _CHANGED_BY_PLAIN_PICKLE)
 
 
-def _encode(values: tuple[Any, ...], project: frozenset[str], kind: type[pickling.Encoder]) -> Packed:
+def _encode(
+    values: tuple[Any, ...],
+    project: frozenset[str],
+    kind: type[pickling.Encoder],
+    given: dict[int, int] | None = None,
+) -> Packed:
     """One or, if arrays share memory, two goes of the pickler."""
     clusters: tuple[tuple[int, int], ...] = ()
     for final in (False, True):
         stream = io.BytesIO()
         found: list[pickle.PickleBuffer] = []
-        encoder = kind(stream, found, project, clusters)
+        encoder = kind(stream, found, project, clusters, given)
         try:
             encoder.dump(values)
-        except pickling.Refused as refused:
+        except Refused as refused:
             raise _unpackable(values, refused.what, refused.culprit) from None
         except RecursionError:
             raise Unpackable("it is nested too deeply to be pickled") from None
@@ -194,7 +228,7 @@ def _encode(values: tuple[Any, ...], project: frozenset[str], kind: type[picklin
             raise
         except Exception as error:
             raise _explained(values, error) from None
-        shared = pickling.overlaps(encoder.extents)
+        shared = overlaps(encoder.extents)
         if not shared:
             break
         if final:
@@ -220,18 +254,18 @@ def _container(stream: bytes, buffers: list[memoryview], code: bool) -> Packed:
     return packed
 
 
-def _check(packed: Packed, values: tuple[Any, ...]) -> None:
-    """Rebuild the pack in this process, and compare. The rebuilt arrays look at the originals' own memory, read-only."""
+def _check(packed: Packed, values: tuple[Any, ...], given: Any = None, fixed: Reach | None = None) -> None:
+    """Rebuild the pack in this process, and compare. The rebuilt arrays look at the originals' memory, read-only."""
     encoder = packed._encoder
     if encoder.nameless:  # rebuilding such a class would write to the original
         packed.exact, packed.why = False, encoder.doubts[0]
         return
     try:
-        rebuilt = _decode(packed.head, [buffer.toreadonly() for buffer in packed.buffers], None)[0]
+        rebuilt = _decode(packed.head, [buffer.toreadonly() for buffer in packed.buffers], None, given)[0]
     except Exception as error:
         packed.exact, packed.why = False, f"it cannot be rebuilt: {type(error).__name__}: {error}"[:300]
         return
-    difference = exactness.same(values, rebuilt)
+    difference = exactness.same(values, rebuilt, fixed)
     if difference is not None:
         packed.exact, packed.why = False, str(difference)
     else:
@@ -257,7 +291,7 @@ class Loaded:
         more and compares; large arrays at the speed of memory."""
         return self.change() is None
 
-    def change(self) -> Optional[exactness.Difference]:
+    def change(self) -> exactness.Difference | None:
         """What changed first, if anything did."""
         return exactness.same(load(self._source).values, self.values)
 
@@ -265,15 +299,21 @@ class Loaded:
         """The loaded objects by their number in the stream: the same numbers as in ``Packed.objects``."""
         return dict(self._decoder.memo.copy())
 
+    def numbers(self) -> dict[int, int]:
+        """The number of each loaded object that has an identity, by its id."""
+        return {id(value): number for number, value in self.objects().items() if type(value) not in ATOMS}
 
-def unpack(data: Union[bytes, str, os.PathLike[str]], *, find: Optional[Find] = None) -> tuple[Any, ...]:
+
+def unpack(data: bytes | str | os.PathLike[str], *, find: Find | None = None) -> tuple[Any, ...]:
     """The values of a container, given as bytes or as the path of a file (which is mapped)."""
     return load(data, find=find).values
 
 
-def load(data: Union[bytes, str, os.PathLike[str]], *, find: Optional[Find] = None) -> Loaded:
-    """As :func:`unpack`, with what is needed to tell later whether the values changed. Raises Damaged, OSError, and
-    whatever rebuilding the values raises."""
+def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, given: Packed | None = None) -> Loaded:
+    """As :func:`unpack`, with what is needed to tell later whether the values changed. ``given`` is the pack of the
+    task's inputs, whose originals are still alive here, for a pack that refers to them.
+
+    Raises Damaged, OSError, and whatever rebuilding the values raises."""
     memory = memoryview(data) if isinstance(data, (bytes, bytearray, memoryview)) else _mapped(data)
     length, count = _validate(memory)
     at = _HEADER.size + _ENTRY.size * count
@@ -284,11 +324,12 @@ def load(data: Union[bytes, str, os.PathLike[str]], *, find: Optional[Find] = No
         for number in range(count):
             offset, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
             buffers.append(memory[offset : offset + size])
-    values, decoder = _decode(memory[at : at + length], buffers, find, whole=False)
+    objects = given.objects() if given is not None else None
+    values, decoder = _decode(memory[at : at + length], buffers, find, objects, whole=False)
     return Loaded(values, decoder, data)
 
 
-def _mapped(path: Union[str, os.PathLike[str]]) -> memoryview:
+def _mapped(path: str | os.PathLike[str]) -> memoryview:
     with open(path, "rb") as file:
         try:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
@@ -311,7 +352,9 @@ def _validate(memory: memoryview) -> tuple[int, int]:
     return length, count
 
 
-def _decode(stream: Any, buffers: list[memoryview], find: Optional[Find], whole: bool = True) -> tuple[Any, Any]:
+def _decode(
+    stream: Any, buffers: list[memoryview], find: Find | None, given: Any, whole: bool = True
+) -> tuple[Any, Any]:
     if whole:
         stream = memoryview(stream)
         length, count = _HEADER.unpack_from(stream)[7], len(buffers)
@@ -319,9 +362,9 @@ def _decode(stream: Any, buffers: list[memoryview], find: Optional[Find], whole:
     file = io.BytesIO(stream)
     decoder: Any
     if find is None:
-        decoder = pickling.Decoder(file, buffers)
+        decoder = pickling.Decoder(file, buffers, given)
     else:
-        decoder = pickling.FindingDecoder(file, buffers)
+        decoder = pickling.FindingDecoder(file, buffers, given)
         decoder.find = find
     return decoder.load(), decoder
 
@@ -378,10 +421,8 @@ def _unpackable(values: tuple[Any, ...], what: str, culprit: object, type_name: 
     return Unpackable(f"it holds {what} (at {path})" if path else f"it is {what}", member)
 
 
-def _locate(values: tuple[Any, ...], culprit: object, type_name: str) -> Optional[tuple[int, str]]:
+def _locate(values: tuple[Any, ...], culprit: object, type_name: str) -> tuple[int, str] | None:
     """The member, and the path within it, of ``culprit`` or of the first object of a type of this name."""
-    from inferflow.worker.exact_graph import attributes
-
     queue: list[tuple[Any, int, str]] = [(value, member, "") for member, value in enumerate(values)]
     seen: set[int] = set()
     for value, member, path in queue:  # grows while it is walked: breadth first
@@ -410,7 +451,6 @@ def _locate(values: tuple[Any, ...], culprit: object, type_name: str) -> Optiona
 
 def _filled(cell: Any) -> bool:
     try:
-        cell.cell_contents
+        return cell.cell_contents is not cell
     except ValueError:
         return False
-    return True

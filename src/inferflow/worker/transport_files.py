@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 from inferflow.worker.layout import SMALL, artifact_path, publish, temporary_path
 from inferflow.worker.transport import Packed
@@ -29,7 +30,7 @@ class Stored:
 
     __slots__ = ("digest", "inline", "path", "size")
 
-    def __init__(self, digest: str, size: int, path: str = "", inline: Optional[bytes] = None) -> None:
+    def __init__(self, digest: str, size: int, path: str = "", inline: bytes | None = None) -> None:
         self.digest = digest
         self.size = size
         self.path = path
@@ -100,14 +101,14 @@ class Ticket:
     def __init__(self, ranges: tuple[tuple[int, int], ...]) -> None:
         self._done = threading.Event()
         self.ranges = ranges
-        self.stored: Optional[Stored] = None
-        self.error: Optional[BaseException] = None
+        self.stored: Stored | None = None
+        self.error: BaseException | None = None
 
     @property
     def done(self) -> bool:
         return self._done.is_set()
 
-    def result(self, timeout: Optional[float] = None) -> Stored:
+    def result(self, timeout: float | None = None) -> Stored:
         """Wait for it, at most ``timeout`` seconds (TimeoutError). Raises what writing raised."""
         if not self._done.wait(timeout):
             raise TimeoutError("the value is still being written")
@@ -116,7 +117,7 @@ class Ticket:
         assert self.stored is not None
         return self.stored
 
-    def finish(self, stored: Optional[Stored], error: Optional[BaseException]) -> None:
+    def finish(self, stored: Stored | None, error: BaseException | None) -> None:
         self.stored, self.error = stored, error
         self._done.set()
 
@@ -134,11 +135,11 @@ class Writer:
     def _fresh(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Condition()
-        self._queue: list[tuple[Packed, Ticket, Optional[Callable[[Ticket], None]]]] = []
+        self._queue: list[tuple[Packed, Ticket, Callable[[Ticket], None] | None]] = []
         self._pending: list[Ticket] = []
-        self._thread: Optional[threading.Thread] = None
+        self._thread: threading.Thread | None = None
 
-    def submit(self, packed: Packed, then: Optional[Callable[[Ticket], None]] = None) -> Ticket:
+    def submit(self, packed: Packed, then: Callable[[Ticket], None] | None = None) -> Ticket:
         """Write ``packed`` behind (a small one at once, in this thread). ``then`` is called with the ticket when it is
         done, in the thread that wrote it. The memory of its arrays is let go as soon as it is written."""
         if self._pid != os.getpid():
@@ -156,7 +157,7 @@ class Writer:
             self._lock.notify()
         return ticket
 
-    def wait(self, ranges: Optional[list[tuple[int, int]]] = None) -> None:
+    def wait(self, ranges: list[tuple[int, int]] | None = None) -> None:
         """Wait until nothing that is still to be written overlaps these ranges of addresses (``None``: until all is
         written). Errors stay in their tickets."""
         if self._pid != os.getpid():
@@ -187,7 +188,7 @@ class Writer:
                 self._pending.remove(ticket)
             del ticket, then
 
-    def _write(self, packed: Packed, ticket: Ticket, then: Optional[Callable[[Ticket], None]]) -> None:
+    def _write(self, packed: Packed, ticket: Ticket, then: Callable[[Ticket], None] | None) -> None:
         try:
             ticket.finish(write(packed, self.root, self.scratch), None)
         except BaseException as error:
