@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-CheckKind: TypeAlias = Literal["given", "true", "false", "among"]
+CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions"]
 
 
 @frozen
@@ -27,7 +27,8 @@ class Check:
     """One test of parameter ``param``, turned round if ``negated``.
 
     ``given``: an argument is given and is not ``None``. ``true`` / ``false``: given, and truthy / falsy. ``among``:
-    given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too.
+    given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too. ``mentions``: a
+    text in which one of ``values`` occurs.
     """
 
     kind: CheckKind
@@ -103,6 +104,8 @@ def _plain(test: Check, arguments: Arguments) -> bool | None:
         return None if value is UNKNOWN else value is not None
     if isinstance(value, Marker):
         return None
+    if test.kind == "mentions":
+        return any(str(v) in str(value) for v in test.values)
     if test.kind == "among":
         return any(type(value) is type(v) and value == v for v in test.values)
     return bool(value) == (test.kind == "true")

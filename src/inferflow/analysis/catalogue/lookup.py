@@ -11,6 +11,7 @@ The file of a library is ``data/<top-level name>.effects``; a plugin folder may 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -48,8 +49,6 @@ class Library:
     """The entries of one top-level library, read one by one on demand (kept in ``read``)."""
 
     index: Index
-    version: tuple[int, ...]
-    """Of what is installed; empty if that is not known: the newest is assumed."""
     read: dict[tuple[str, str], object] = field(factory=dict, repr=False)
 
     def entry(self, name: str) -> Entry | None:
@@ -57,7 +56,8 @@ class Library:
         candidates = self.index.entries.get(name, ())
         if len(candidates) == 1 and "since " not in candidates[0].rest and "until " not in candidates[0].rest:
             return candidates[0]
-        return next((c for c in candidates if _in_range(c, self.version)), None)
+        version = _installed(self.index.package)
+        return next((c for c in candidates if _in_range(c, version)), None)
 
     def once(self, kind: str, name: str, make: Callable[[], T]) -> T:
         """``make()``, once."""
@@ -273,7 +273,7 @@ def _load(top: str, extra: tuple[Path, ...]) -> Library | None:
             {**merged.shorts, **more.shorts},
             more.package or merged.package,
         )
-    return Library(merged, _installed(merged))
+    return Library(merged)
 
 
 @cache
@@ -301,17 +301,21 @@ def _plugged(folder: Path, top: str) -> str | None:
         return None
 
 
-def _installed(found: Index) -> tuple[int, ...]:
-    if not found.package:
+@cache
+def _installed(package: str) -> tuple[int, ...]:
+    """The version of a distribution, from the name of its metadata folder (``importlib.metadata`` takes longer to import
+    than everything here); empty if that is not known: the newest is assumed."""
+    if not package:
         return sys.version_info[:3]
-    if not any("since " in e.rest or "until " in e.rest for es in found.entries.values() for e in es):
-        return ()
-    from importlib import metadata
-
-    try:
-        return _numbers(metadata.version(found.package))
-    except metadata.PackageNotFoundError:
-        return ()
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith(f"{package}-") and name.endswith(".dist-info"):
+                return _numbers(name[len(package) + 1 : -len(".dist-info")])
+    return ()
 
 
 def _in_range(entry: Entry, version: tuple[int, ...]) -> bool:

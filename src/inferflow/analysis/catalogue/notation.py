@@ -267,7 +267,7 @@ def qualify(name: str, shorts: Mapping[str, str]) -> str:
 
 # -- conditions --------------------------------------------------------------------------------------
 
-_TEST = re.compile(r"(not )?(?:(given|true|false)\(([\w.]+)\)|([\w.]+) in (\S+))")
+_TEST = re.compile(r"(not )?(?:(given|true|false|mentions)\(([\w.]+)(?:, (\S+))?\)|([\w.]+) in (\S+))")
 _CONSTANTS: dict[str, object] = {"True": True, "False": False, "None": None, "absent": ABSENT}
 
 
@@ -285,11 +285,11 @@ def read_condition(text: str) -> Condition:
         found = _TEST.fullmatch(part.strip())
         if found is None:
             raise Malformed(f"not a condition: {part!r}")
-        negated, kind, param, tested, values = found.groups()
+        negated, kind, param, mentioned, tested, values = found.groups()
         if tested:
             tests.append(Check("among", tested, tuple(_constant(v) for v in values.split("|")), bool(negated)))
         else:
-            tests.append(Check(cast(CheckKind, kind), param, (), bool(negated)))
+            tests.append(Check(cast(CheckKind, kind), param, (mentioned,) if mentioned else (), bool(negated)))
     return tuple(tests)
 
 
