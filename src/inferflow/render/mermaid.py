@@ -58,4 +58,6 @@ def _order(edge: Edge) -> str:
 
 def _text(text: str) -> str:
     """Text for a quoted Mermaid label: everything that is markup to Mermaid, Markdown or HTML as a character code."""
-    return "".join(c if c.isalnum() or c in " .,:()=·…→'-/_+?" else f"#{ord(c)};" for c in clean(text))
+    # Mermaid breaks the line at a backslash and an n even if they come as codes; a space of no width keeps them apart.
+    shown = clean(text).replace("\\n", "\\\u200bn")
+    return "".join(c if c.isalnum() or c in " .,:()=·…→'-/_+?" else f"#{ord(c)};" for c in shown)

@@ -221,6 +221,7 @@ def _row(parts: Sequence[Piece], widths: Sequence[int], width: int, color: bool,
         if column:
             pieces.append(("  ", ""))
         fill = " " * (room - cells(text))
+        text = text.replace("\u00a0", " ")
         pieces.extend([(fill, ""), (text, role)] if column in right else [(text, role), (fill, "")])
     line = compose(pieces, width, color)
     return line if color else line.rstrip()

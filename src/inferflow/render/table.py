@@ -11,7 +11,7 @@ from __future__ import annotations
 from inferflow.model import TaskGraph
 from inferflow.render.outline import Row, Take, outline
 from inferflow.render.style import Piece, clean, table
-from inferflow.render.tree import footer, header
+from inferflow.render.tree import AHEAD, HOME, footer, header
 
 __all__ = ["render_table"]
 
@@ -24,19 +24,19 @@ def render_table(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     view = outline(graph)
     lines = [*header(view, width, color), ""]
     if view.rows:
-        head = ["#", "task", "runs", "call", "takes", "gives", "line"]
+        head = ["#", "", "task", "call", "takes", "gives", "line"]
         rows = [_cells(row, graph.path) for row in view.rows]
         height = 6 if len(rows) <= FULL else 1
-        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(1, 4, 5), lines=height)
-    return "\n".join([*lines, *footer(view, width, color, legend=False)]) + "\n"
+        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(2, 4, 5), lines=height)
+    return "\n".join([*lines, *footer(view, width, color)]) + "\n"
 
 
 def _cells(row: Row, path: str) -> list[Piece]:
     span = row.task.span
     return [
         (str(row.number), "dim"),
+        (HOME, "home") if row.at_home else (AHEAD, "ahead"),
         (row.task.name, "name"),
-        ("home", "home") if row.at_home else ("ahead", "ahead"),
         (row.call, ""),
         ("; ".join(map(_take, row.takes)), "dim"),
         (row.result, "value"),
@@ -46,4 +46,5 @@ def _cells(row: Row, path: str) -> list[Piece]:
 
 def _take(take: Take) -> str:
     what = ", ".join(take.labels)
-    return f"{what} ← {take.producer + 1}" if take.producer >= 0 else f"{what} given"
+    # The spaces do not break, so that a number never stands alone.
+    return f"{what}\u00a0←\u00a0{take.producer + 1}" if take.producer >= 0 else f"{what}\u00a0given"

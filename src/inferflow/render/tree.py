@@ -206,13 +206,13 @@ def _parameter(parameter: Parameter) -> str:
     return clean(" ".join(text.split()))
 
 
-def footer(view: Outline, width: int, color: bool, legend: bool = True) -> list[str]:
+def footer(view: Outline, width: int, color: bool) -> list[str]:
     """What the driver returns, the marks explained, the diagnostics by code, and the next step."""
     graph, rows = view.graph, view.rows
     lines: list[str] = []
     if graph.returns:
         lines += ["", *bullet(("returns ", "dim"), _returns(view), width, color, indent=0, role="value")]
-    if legend and rows:
+    if rows:
         pieces: list[Piece] = []
         if view.ahead:
             pieces += [(AHEAD, "ahead"), (" may run ahead in a helper process   ", "dim")]
