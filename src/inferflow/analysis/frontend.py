@@ -16,7 +16,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Driver, DriverBlock, Project, SourceFinder, StepKey
@@ -53,7 +53,9 @@ def load_project(main: Source, find: SourceFinder, lower: Lower) -> Project:
     while queue:
         source = queue.pop(0)
         module, found = lower(source, source is main)
-        diagnostics.extend(found)
+        diagnostics.extend(
+            found if module is not None else map(_unreadable if source is main else _unknown_module, found)
+        )
         if module is None:
             continue
         modules[source.module] = module
@@ -67,6 +69,15 @@ def load_project(main: Source, find: SourceFinder, lower: Lower) -> Project:
                 sources[name] = other
                 queue.append(other)
     return Project(main.module, modules, sources, tuple(diagnostics))
+
+
+def _unreadable(found: Diagnostic) -> Diagnostic:
+    return evolve(found, code="IF005")
+
+
+def _unknown_module(found: Diagnostic) -> Diagnostic:
+    text = f"the module cannot be read, so what it does is not known: {found.message}"
+    return evolve(found, code="IF006", message=text, severity=Severity.WARNING, hint="importing it will fail")
 
 
 def _imported(module: ir.Module) -> Iterator[str]:

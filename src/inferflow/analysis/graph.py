@@ -717,7 +717,7 @@ def _unknown_notes(tasks: Sequence[Task]) -> list[Diagnostic]:
         if unknown:
             why = unknown[0].reason
             code, what = (
-                ("IF301", "unknown code") if unknown[0].place == World("anything") else ("IF302", str(unknown[0].place))
+                ("IF310", "unknown code") if unknown[0].place == World("anything") else ("IF311", str(unknown[0].place))
             )
             message = f"{task.name} keeps its place, and later tasks wait for it ({what}): {why.text}"
             found.append(Diagnostic(why.span, code, message))
