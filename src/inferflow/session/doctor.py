@@ -227,7 +227,7 @@ def _leftovers(settings: Settings) -> Iterator[Finding]:
     from inferflow.storage.prune import prune
     from inferflow.storage.runs import Runs
 
-    if not settings.store.exists() or not os.access(settings.store, os.W_OK):
+    if not settings.store.is_dir() or not os.access(settings.store, os.W_OK):
         return
     waste = prune(Runs(Folder(settings.store)), dry_run=True)
     if waste.runs or waste.artifacts or waste.temporary:
