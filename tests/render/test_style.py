@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import graphs
 import pytest
@@ -67,7 +68,6 @@ def test_units_are_said_as_a_person_would() -> None:
 
 def test_highlighting_changes_no_text() -> None:
     import html
-    import re
 
     text = 'def f(x):  # "comment"\n    """doc\n    more"""\n    return rb\'\\\'\' + x[1e-3] & "unclosed\n'
     lines = highlight(text)
@@ -82,69 +82,79 @@ class _Terminal(io.StringIO):
         return True
 
 
-def _shown(data: str) -> list[str]:
-    """The screen after this was written to it: enough of a terminal for what the display uses."""
-    lines, row, column = [""], 0, 0
-    position = 0
-    while position < len(data):
-        rest = data[position:]
-        if rest.startswith("\x1b["):
-            end = next(i for i, c in enumerate(rest[2:]) if c.isalpha()) + 2
-            if rest[end] == "A":
-                row -= int(rest[2:end] or 1)
-            elif rest[end] == "J":
-                lines[row:] = [lines[row][:column]]
-            position += end + 1
-            continue
-        if rest[0] == "\n":
-            row, column = row + 1, 0
-            if row == len(lines):
-                lines.append("")
-        elif rest[0] == "\r":
+def _screen(data: str, height: int = 6) -> tuple[list[str], int]:
+    """The lines after this was written to a terminal, and the line of its cursor: as much of one as the display uses,
+    with the scrolling that low windows have."""
+    lines, row, column, saved = [""], 0, 0, (0, 0)
+    top = 0
+
+    def down() -> None:
+        nonlocal row, top
+        row += 1
+        lines.extend([""] * (row + 1 - len(lines)))
+        top = max(top, row - height + 1)
+
+    for match in re.finditer(r"\x1b\[(\d*)([AJ])|\x1b([78D])|([\n\r])|(.)", data):
+        number, code, escape, move, sign = match.groups()
+        if code == "A":
+            row = max(top, row - int(number))
+        elif code == "J":
+            lines[row:] = [lines[row][:column]]
+        elif escape == "7":
+            saved = row - top, column
+        elif escape == "8":
+            row, column = saved[0] + top, saved[1]
+        elif escape == "D" or move == "\n":
+            down()
+        elif move == "\r":
             column = 0
         else:
-            lines[row] = lines[row][:column] + rest[0] + lines[row][column + 1 :]
+            lines[row] = f"{lines[row][:column]:<{column}}{sign}{lines[row][column + 1 :]}"
             column += 1
-        position += 1
-    return lines
+    return lines, row
 
 
-def test_the_display_never_mixes_with_the_drivers_output() -> None:
+@pytest.mark.parametrize("height", [6, 24])
+def test_the_display_never_mixes_with_the_drivers_output(height: int) -> None:
     now = [0.0]
     out = _Terminal()
     graph, _ = graphs.comparison()
-    progress = Progress(graph, out, clock=lambda: now[0])
+    progress = Progress(out, clock=lambda: now[0])
 
-    def later(seconds: float) -> None:
+    def later(seconds: float) -> list[str]:
         now[0] += seconds
         progress.tick()
+        return _screen(out.getvalue(), height)[0]
 
     def driver(text: str) -> None:
-        progress.clear()
-        out.write(text)
-        progress.wrote(text.encode())
+        progress.before_output()
+        out.write(text.replace("\n", "\r\n"))  # as a terminal does
 
-    progress.update(TaskStarted(0, 0, 1, "home", "home"))
+    assert progress.tick() is None
+    progress.planned("run", graph)
+    progress.event(TaskStarted(0, 0, 1, "home", "home"))
+    assert progress.tick() == 0.5
     assert out.getvalue() == ""
-    later(1)
-    assert "1 load" in "\n".join(_shown(out.getvalue()))
+    assert "1 load" in "\n".join(later(1))
     driver("one\ntwo")
-    assert _shown(out.getvalue()) == ["one", "two"]
-    later(1)
-    assert _shown(out.getvalue()) == ["one", "two"]
+    assert _screen(out.getvalue(), height)[0] == ["one", "two"]
+    screen = later(1)
+    assert screen[:2] == ["one", "two"]
+    assert "1 load" in screen[2]
     driver(" three\n")
-    progress.update(TaskFinished(0, 0, 1, 1, 1, 1))
-    progress.update(TaskRetired(0, 0, 1))
-    progress.update(TaskStarted(0, 1, 1, "ahead", "h"))
-    later(1)
-    screen = _shown(out.getvalue())
-    assert screen[:2] == ["one", "two three"]
-    assert "2 split" in screen[2]
-    assert "ahead" in screen[2]
-    assert "1 of 10 tasks done" in screen[3]
+    progress.event(TaskFinished(0, 0, 1, 1, 1, 1))
+    progress.event(TaskRetired(0, 0, 1))
+    progress.event(TaskStarted(0, 1, 1, "ahead", "h"))
+    screen = later(1)
+    assert screen[:3] == ["one", "two three", ""]
+    assert "2 split" in screen[3]
+    assert "ahead" in screen[3]
+    assert "1 of 10 tasks done" in screen[4]
+    driver("".join(f"{n}\n" for n in range(20)))
+    assert later(1)[:23] == ["one", "two three", *map(str, range(20)), ""]
     progress.close()
-    later(5)
-    assert _shown(out.getvalue()) == ["one", "two three", ""]
+    assert progress.tick() is None
+    assert later(5) == ["one", "two three", *map(str, range(20)), ""]
 
 
 def test_the_display_is_for_terminals_only() -> None:

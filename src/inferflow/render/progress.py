@@ -4,15 +4,18 @@
     ⠹ 4 fit_svm       3.4 s  ahead
       2 of 10 tasks done · 15 s
 
-It takes itself away before the driver's own output reaches the terminal, stays away while that stands in the middle of
-a line, and is drawn at most ten times a second, the first time after half a second. Plain ANSI sequences, by hand: a
-library for it would take longer to import than most tasks to run.
+It stands below the cursor, which stays where the driver's own output left it, even in the middle of a line; so to take
+it away is to erase what is below. It does so before the driver's output reaches the terminal, and is drawn at most ten
+times a second, the first time after half a second. Plain ANSI sequences, by hand: a library for it would take longer
+to import than most tasks to run.
 
-    progress = Progress(graph, sys.stderr, color=True)
-    progress.update(event)              # each event of the run
-    progress.tick()                     # whenever the loop comes round, at least every Progress.interval seconds
-    progress.clear()                    # before anyone else writes to the terminal ...
-    progress.wrote(data)                # ... and what was written, so that a line is never cut
+``Progress`` is an observer of the session:
+
+    progress = Progress(sys.stderr, color=True)
+    progress.planned(run, graph)
+    progress.event(event)              # each event of the run
+    progress.before_output()           # before anyone else writes to the terminal
+    progress.tick()                    # now and then; says in how many seconds it wants to be called again
     progress.close()
 """
 
@@ -26,6 +29,7 @@ from typing import TextIO
 from inferflow.model import (
     Event,
     Run,
+    RunFinished,
     TaskDropped,
     TaskFailed,
     TaskFinished,
@@ -43,6 +47,9 @@ PLAIN_FRAMES = "|/-\\"
 DELAY = 0.5
 """Seconds before anything is drawn: most runs need no display."""
 
+INTERVAL = 0.1
+"""Seconds between two drawings."""
+
 MOST = 6
 """So many running tasks are shown."""
 
@@ -58,25 +65,25 @@ def wants_progress(stream: TextIO, environ: Mapping[str, str]) -> bool:
 class Progress:
     """The display of one run. Not for several threads at once."""
 
-    interval = 0.1
-    """Seconds between two drawings."""
-
-    def __init__(
-        self, graph: TaskGraph, out: TextIO, *, color: bool = False, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._names = [clean(task.name) for task in graph.tasks]
+    def __init__(self, out: TextIO, *, color: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._color, self._clock = out, color, clock
+        self._names: list[str] = []
         self._began = self._drawn = clock()
         self._running: dict[int, tuple[float, bool]] = {}
         self._done: set[int] = set()
         self._ahead: set[int] = set()
-        self._lines = 0
-        self._midline = False
-        self._closed = False
+        self._shown = False
+        self._open = False
         plain = for_encoding(FRAMES, getattr(out, "encoding", None)) != FRAMES
         self._frames = PLAIN_FRAMES if plain else FRAMES
 
-    def update(self, event: Event) -> None:
+    def planned(self, run: str, graph: TaskGraph) -> None:
+        """The tasks are known; from now on there is something to show."""
+        self._names = [clean(task.name) for task in graph.tasks]
+        self._began = self._drawn = self._clock()
+        self._open = True
+
+    def event(self, event: Event) -> None:
         """Take note of an event of the run."""
         match event:
             case TaskStarted():
@@ -88,89 +95,79 @@ class Progress:
             case TaskRetired():
                 self._done.add(event.task)
                 self._ahead.discard(event.task)
+                self._running.pop(event.task, None)
             case TaskDropped() | TaskFailed():
                 self._running.pop(event.task, None)
                 self._ahead.discard(event.task)
+            case RunFinished():
+                self.close()
             case _:
                 pass
-        self.tick()
 
-    def tick(self) -> None:
-        """Draw again if it is time to."""
+    def tick(self) -> float | None:
+        """Draw again if it is time to; seconds until the next drawing."""
+        if not self._open:
+            return None
         now = self._clock()
-        if self._closed or self._midline or now - self._began < DELAY or now - self._drawn < self.interval:
-            return
+        left = max(self._began + DELAY, self._drawn + INTERVAL) - now
+        if left > 0:
+            return left
         self._drawn = now
         lines = self._picture(now)
-        text = self._erasure() + "\n".join(lines)
-        self._lines = len(lines)
-        self._write(text)
+        # Make room below without losing the cursor's column (ESC D), remember the place, draw, come back.
+        room = f"{chr(27)}D" * len(lines) + f"\x1b[{len(lines)}A"
+        self._write(f"\x1b[J{room}\x1b7\n\r" + "\n\r".join(lines) + "\x1b8")
+        self._shown = True
+        return INTERVAL
 
-    def clear(self) -> None:
-        """Take the display away, the cursor back to where it began."""
-        text = self._erasure()
-        self._lines = 0
-        if text:
-            self._write(text)
-
-    def wrote(self, data: bytes) -> None:
-        """Someone else wrote this to the terminal: nothing is drawn until its last line is complete."""
-        if data:
-            self._midline = not data.endswith(b"\n")
+    def before_output(self) -> None:
+        """Take the display away: someone else is about to write."""
+        if self._shown:
+            self._shown = False
+            self._write("\x1b[J")
             self._drawn = self._clock()
-
-    def write_through(self, stream: TextIO, data: bytes) -> None:
-        """Write to a stream that may go to the same terminal, the display out of the way."""
-        self.clear()
-        stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
-        self.wrote(data)
 
     def close(self) -> None:
         """Take the display away for good; idempotent."""
-        self.clear()
-        self._closed = True
-
-    def _erasure(self) -> str:
-        if not self._lines:
-            return ""
-        up = f"\x1b[{self._lines - 1}A" if self._lines > 1 else ""
-        return f"\r{up}\x1b[J"
+        self.before_output()
+        self._open = False
 
     def _picture(self, now: float) -> list[str]:
-        width = self._width() - 1  # a full line would wrap
-        frame = self._frames[int(now / self.interval) % len(self._frames)]
+        width, height = self._size()
+        width -= 1  # a full line would wrap
+        most = max(0, min(MOST, height - 4))
+        frame = self._frames[int(now / INTERVAL) % len(self._frames)]
         shown = sorted(self._running.items())
-        longest = max((cells(self._names[task]) for task, _ in shown[:MOST]), default=0)
+        longest = max((cells(self._names[task]) for task, _ in shown[:most]), default=0)
         digits = len(str(len(self._names)))
         lines = []
-        for task, (since, ahead) in shown[:MOST]:
+        for task, (since, ahead) in shown[:most]:
             name = self._names[task]
             pieces: list[Piece] = [(f"{frame} ", "link"), (f"{task + 1:>{digits}} ", "dim"), (name, "name")]
             pieces.append((" " * (longest - cells(name)) + f"  {duration(now - since):>10}", ""))
             pieces.append(("  ahead" if ahead else "", "ahead"))
             lines.append(compose(pieces, width, self._color))
-        if len(shown) > MOST:
-            lines.append(compose([(f"  and {len(shown) - MOST} more", "dim")], width, self._color))
+        if len(shown) > most > 0:
+            lines.append(compose([(f"  and {len(shown) - most} more", "dim")], width, self._color))
         parts = [f"{len(self._done)} of {count(len(self._names), 'task')} done"]
         if self._ahead:
             parts.append(f"{len(self._ahead)} done ahead")
         parts.append(duration(now - self._began))
         return [*lines, compose([("  " + " · ".join(parts), "dim")], width, self._color)]
 
-    def _width(self) -> int:
+    def _size(self) -> tuple[int, int]:
         try:
-            return max(20, os.get_terminal_size(self._out.fileno()).columns)
+            size = os.get_terminal_size(self._out.fileno())
         except (OSError, ValueError):
-            return 80
+            return 80, 24
+        return max(20, size.columns), size.lines
 
     def _write(self, text: str) -> None:
         try:
             self._out.write(for_encoding(text, getattr(self._out, "encoding", None)))
             self._out.flush()
         except (OSError, ValueError):  # the terminal has gone: the run goes on without a display
-            self._closed = True
+            self._open = self._shown = False
 
 
 def final_line(run: Run, color: bool = False) -> str:
