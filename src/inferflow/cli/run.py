@@ -8,18 +8,19 @@ the summary; what the driver prints stands inside them, and nothing else is prin
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inferflow.cli import complete
-from inferflow.cli.common import Shared, answer, detail, enter
+from inferflow.cli.common import Shared, answer, detail, enter, wants_color
 from inferflow.cli.watch import JsonLines, close_report
 
 if TYPE_CHECKING:
     from inferflow.model import TaskGraph
-    from inferflow.session.observer import Observer
+    from inferflow.render.progress import Progress
 
 __all__ = ["command"]
 
@@ -108,7 +109,12 @@ def command(
             outcome = execute(target, settings, raw_parameters, given, lines, stdout=silent, stderr=silent)
         lines.finish(outcome)
         return outcome.exit_code
-    outcome = execute(target, settings, raw_parameters, given, _display(shared))
+    display = _display(shared)
+    try:
+        outcome = execute(target, settings, raw_parameters, given, display)
+    finally:
+        if display:
+            display.close()
     if not shared.quiet:
         close_report(outcome, shared)
     return outcome.exit_code
@@ -129,6 +135,10 @@ def _driver_arguments(shared: Shared, driver: str, arguments: list[str]) -> tupl
     return tuple(arguments)
 
 
-def _display(shared: Shared) -> Observer | None:
+def _display(shared: Shared) -> Progress | None:
     """The live lines on a terminal; nothing where nobody would see them move."""
-    return None
+    from inferflow.render.progress import Progress, wants_progress
+
+    if shared.quiet or not wants_progress(sys.stderr, os.environ):
+        return None
+    return Progress(sys.stderr, color=wants_color(shared, sys.stderr))
