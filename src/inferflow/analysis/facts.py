@@ -1,4 +1,4 @@
-"""What the passes tell each other: the values between lowering and the task graph.
+r"""What the passes tell each other: the values between lowering and the task graph.
 
     Source --lower--> Module --frontend--> Driver --defuse--> DefUse --\
                                        \--effects--> DriverEffects ----+--partition--> TaskGraph
