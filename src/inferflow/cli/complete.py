@@ -60,7 +60,7 @@ def runs(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 def run_tasks(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     """The tasks of the run that was named."""
     store = _store()
-    return [task.name for task in store.graph(store.resolve(ctx.params["run"])).tasks]
+    return [task.name for task in store.graph(store.resolve(_given(ctx, "run"))).tasks]
 
 
 @_quietly
@@ -69,7 +69,7 @@ def values(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     from inferflow.storage.values import kept_values
 
     store = _store()
-    name = store.resolve(ctx.params["run"])
+    name = store.resolve(_given(ctx, "run"))
     run = store.load(name)
     kept = [value.value.name for value in kept_values(store.graph(name), run)]
     files = [use.path for attempt in run.attempts for use in attempt.files if use.mode == "write"]
@@ -83,7 +83,7 @@ def graph_tasks(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     from inferflow.session.infer import infer
     from inferflow.session.target import open_target
 
-    target = open_target(ctx.params["driver"], Path.cwd())
+    target = open_target(_given(ctx, "driver"), Path.cwd())
     graph = infer(target, load_settings(Path(target.filename).parent)).graph
     return [task.name for task in graph.tasks]
 
@@ -110,6 +110,11 @@ def backends(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     from inferflow.config.settings import backend_names
 
     return backend_names()
+
+
+def _given(ctx: typer.Context, name: str) -> str:
+    """The first argument of the command. While an option still lacks its value, arguments are not given names yet."""
+    return str(ctx.params.get(name) or ctx.args[0])
 
 
 def _store() -> Runs:
