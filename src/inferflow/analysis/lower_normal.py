@@ -79,7 +79,7 @@ def normal_form_of(tree: ast.AST) -> str:
             value = getattr(item, name, None)
             if name in _SKIPPED or value is None or value == []:
                 if name == "value" and isinstance(item, ast.Constant):
-                    stack.append("None")
+                    stack.append("value=None,")
                 continue
             if name == "body" and isinstance(item, _DOCUMENTED):
                 value = _without_docstring(value)
@@ -89,7 +89,7 @@ def normal_form_of(tree: ast.AST) -> str:
 
 def _push(stack: list[Any], name: str, value: Any) -> None:
     if isinstance(value, list):
-        stack.append("]")
+        stack.append("],")
         for element in reversed(value):
             stack.append(",")
             stack.append(element if isinstance(element, ast.AST) else repr(element))
