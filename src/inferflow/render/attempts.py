@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
 from inferflow.render.outline import because, label
-from inferflow.render.runs import counting, status_role
+from inferflow.render.runs import counting, kind_text, status_role
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
 
@@ -92,7 +92,7 @@ def _inputs(graph: TaskGraph, run: Run, task: Task, width: int, color: bool) -> 
         kept = best[item.producer].values if item.producer in best else ()
         names = {item.variable.name, "<value>" if item.variable.scope == "<value>" else item.variable.name}
         value = next((value for value in kept if value.name in names), None)
-        what = clean(value.summary or value.type) if value else ""
+        what = kind_text(value) if value else ""
         if item.producer >= 0:
             origin = f"from {item.producer + 1} {clean(graph.tasks[item.producer].name)}"
         else:
@@ -111,7 +111,7 @@ def _values(values: Iterable[StoredValue], width: int, color: bool) -> list[str]
         else:
             kept = ("not kept" + (f": {clean(value.why_not)}" if value.why_not else ""), "warn")
         inexact = " (not exact when loaded)" if value.exact is False else ""
-        rows.append([(name, "value"), (clean(value.summary or value.type) + inexact, ""), kept])
+        rows.append([(name, "value"), (kind_text(value) + inexact, ""), kept])
     return _section("values", ["name", "value", "kept"], rows, width, color)
 
 

@@ -22,7 +22,7 @@ from inferflow.render.failure import failure_lines
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
 from inferflow.render.units import ago, count, duration, moment, size
 
-__all__ = ["counting", "render_run", "render_runs", "status_role", "value_text"]
+__all__ = ["counting", "kind_text", "render_run", "render_runs", "status_role", "value_text"]
 
 MARGIN = 13
 """The column at which the facts of a run begin."""
@@ -183,12 +183,20 @@ def _kept(attempt: Attempt) -> list[str]:
 
 
 def value_text(value: StoredValue) -> str:
-    """``X ndarray float64 (150, 2)``; ``f (not kept: an open file)``."""
-    what = clean(value.summary or value.type.rpartition(".")[2])
+    """``X ndarray float64 (150, 2)``; ``f TextIOWrapper (not kept: an open file)``."""
     name = "result" if value.name == "<value>" else clean(value.name)
+    told = f"{name} {kind_text(value)}"
     if value.artifact is None:
-        return f"{name} {what} (not kept{': ' + clean(value.why_not) if value.why_not else ''})"
-    return f"{name} {what}"
+        told += f" (not kept{': ' + clean(value.why_not) if value.why_not else ''})"
+    return told
+
+
+def kind_text(value: StoredValue) -> str:
+    """The short name of the type and what is known of the value: ``list, 10 elements``; ``int 90``."""
+    kind, summary = clean(value.type.rpartition(".")[2]), clean(value.summary)
+    if not summary or summary.startswith(kind):
+        return summary or kind
+    return f"{kind}, {summary}" if summary.endswith(("elements", "element", "bytes")) else f"{kind} {summary}"
 
 
 def _file(use: FileUse) -> str:
@@ -227,7 +235,9 @@ def _commands(graph: TaskGraph, run: Run, failed: bool) -> list[str]:
     if failed:
         names = [graph.tasks[a.task].name for a in counting(run).values() if a.status == "failed"]
         return [f"inferflow show {run.id} {clean(names[0])}"] if names else [f"inferflow logs {run.id}"]
-    commands = [f"inferflow show {run.id} {clean(graph.tasks[-1].name)}"] if graph.tasks else []
+    done = [attempt for attempt in counting(run).values() if attempt.task >= 0]
+    longest = max(done, key=lambda attempt: attempt.duration, default=None)
+    commands = [f"inferflow show {run.id} {clean(graph.tasks[longest.task].name)}"] if longest else []
     kept = [v.name for v in (run.finished.values if run.finished else ()) if v.artifact]
     kept += [v.name for a in run.attempts if a.status == "retired" for v in a.values if v.artifact]
     if kept:

@@ -128,7 +128,9 @@ class _Page:
 
     def reasons(self, edges: Iterable[Edge]) -> None:
         told = dict.fromkeys(
-            ("assumed: " if edge.assumed else "") + because(why, self.path) for edge in edges for why in edge.why
+            ("assumed: " if edge.assumed else "") + "; ".join(because(why, self.path) for why in edge.why)
+            for edge in edges
+            if edge.why
         )
         for text in list(told)[:MANY]:
             self.reason(text)
