@@ -67,6 +67,8 @@ class Engine:
     folder: Path
     plan_message: Message
     jobs: int = 2
+    spawns: bool = False
+    """Helpers are no forks of home: they are as home was before the first task."""
     state: schedule.State = field(init=False)
     outcome: Outcome | None = None
     misfit: str = ""
@@ -90,7 +92,7 @@ class Engine:
     driver_values: tuple[StoredValue, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        self.state = schedule.State(jobs=self.jobs)
+        self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
         self.logs = {"stdout": StreamLog(), "stderr": StreamLog()}
         self.outside = {"stdout": bytearray(), "stderr": bytearray()}
 

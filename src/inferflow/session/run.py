@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -119,17 +119,20 @@ class _Session:
             self.crew = self._open(None)
 
     def _open(self, deliver: Callable[[Notice], None] | None) -> Crew:
-        start = "spawn" if self.settings.start == "spawn" or not hasattr(os, "fork") else "fork"
+        start = self._start()
         launch = Launch(
             self._setup(start),
             Path(self.target.cwd),
             self.sockets,
-            "spawn" if start == "spawn" else "fork",
+            start,
             *self.streams,
             self.observer.before_output,
             deliver,
         )
         return self.backend.open(launch)
+
+    def _start(self) -> Literal["fork", "spawn"]:
+        return "spawn" if self.settings.start == "spawn" or not hasattr(os, "fork") else "fork"
 
     def _setup(self, start: str) -> Message:
         target = self.target
@@ -163,7 +166,7 @@ class _Session:
         crew = self.crew if self.crew is not None else _Later()
         engine = Engine(
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
-            plan_message(plan, raw, graph), self._jobs(),
+            plan_message(plan, raw, graph), self._jobs(), self._start() == "spawn",
         )  # fmt: skip
         self.engine = engine
         if self.crew is None:

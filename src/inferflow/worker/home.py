@@ -569,6 +569,7 @@ class Home:
         hooks.settle = frozenset(plan["settle"])
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
+        hooks.ask = self.setup["start"] == "spawn" and bool(plan["forks"])
         call = self._compile(plan)
         if 0 in plan["forks"] or -1 in plan["forks"]:
             hooks.forks = hooks.forks - {0}
