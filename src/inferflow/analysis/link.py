@@ -1,0 +1,531 @@
+"""Links tasks: who reads what from whom, what has to stay at home and why, what a helper executes again.
+
+    X, Y = load_data()            0 load_data   outputs X, Y
+    m = fit(X, Y, C=1.0)          1 fit         inputs X, Y from 0; needs 0; edges 0 -> 1
+    m.calibrate(Y)                2 calibrate   inputs m from 1, Y from 0; changes m: at home
+    plot(m)                       3 plot        inputs m from 2, since 2 left another version of it
+
+The *producer* of a name that a task reads is the latest earlier task that bound the name or changed an object
+reachable from it. A task is free of home only if everything it does is proved, everything it reads can be handed to
+it, and nothing that it leaves overlaps with what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define, evolve, field
+
+from inferflow.analysis import ir
+from inferflow.analysis.accesses import Ledger
+from inferflow.analysis.facts import DefUse, Driver, StepKey, Use
+from inferflow.analysis.partition import Draft
+from inferflow.analysis.steps import Outline, Step
+from inferflow.analysis.texts import Texts
+from inferflow.analysis.ties import binds_function, own_reasons, words
+from inferflow.model import (
+    Anchor,
+    Edge,
+    Effect,
+    File,
+    Input,
+    Object,
+    Output,
+    Place,
+    Reason,
+    Span,
+    Task,
+    TaskKey,
+    Variable,
+    World,
+)
+
+__all__ = ["Linker"]
+
+VALUE_SCOPE = "<value>"
+
+
+@define
+class _Made:
+    """A task being built; later tasks may still add outputs that they need (versions that it left by changing)."""
+
+    task: Task
+    scope: str
+    outputs: dict[Variable, Output]
+
+
+@define
+class _Read:
+    """What a task reads under one name: who left it, the first place of use, labels of the objects."""
+
+    variable: Variable
+    producer: int
+    span: Span
+    labels: frozenset[str]
+
+
+@define
+class _Gathered:
+    """What is found out about one task on the way."""
+
+    reads: dict[Variable, _Read] = field(factory=dict)
+    home: list[Reason] = field(factory=list)
+    state: set[int] = field(factory=set)
+    needs: set[int] = field(factory=set)
+    replicated: set[StepKey] = field(factory=set)
+    edges: list[Edge] = field(factory=list)
+
+
+class Linker:
+    """The state of the one pass over the drafts: ``build`` them in order, then take ``finished`` and ``edges``."""
+
+    def __init__(
+        self, driver: Driver, names: DefUse, outline: Outline, drafts: Sequence[Draft], keys: Sequence[TaskKey]
+    ) -> None:
+        self.driver = driver
+        self.names = names
+        self.outline = outline
+        self.drafts = drafts
+        self.keys = keys
+        self.texts = Texts(driver.project.sources)
+        self.steps: dict[StepKey, Step] = {step.key: step for step in outline.steps}
+        self.binder = _binders(drafts)
+        self.binds: dict[Variable, int] = {}
+        for step in outline.steps:
+            for bind in step.names.binds:
+                self.binds[bind.variable] = self.binds.get(bind.variable, 0) + 1
+        self.made: list[_Made] = []
+        self.edges: list[Edge] = []
+        self.ledger = Ledger()
+        self.writers: dict[str, tuple[int, Effect]] = {}  # label of an object -> who changed it last
+        self.readers: dict[str, list[tuple[int, Span]]] = {}  # ... and who read it since
+        self.escaped: dict[str, int] = {}  # label -> the task that gave it to unknown code
+        self.last_unknown = -1
+        self.seen: dict[Variable, frozenset[str]] = {}  # labels that a name was ever seen with
+        self.bound: dict[Variable, tuple[StepKey, int]] = {}  # name -> the step that bound it last, and its task or -1
+        self.loose: list[Step] = []  # replicated steps so far
+        self.params = _parameter_names(driver)
+        self.module_tasks = _last_module_task(driver, drafts)
+        self.next_step = 0
+
+    def name(self, index: int) -> str:
+        base, number = self.keys[index]
+        return base if number == 1 else f"{base}.{number}"
+
+    def scope_of(self, index: int) -> str:
+        return self.driver.blocks[self.drafts[index].block].block.scope
+
+    def build(self, index: int) -> None:
+        """Make task ``index`` from its draft; all earlier ones are made."""
+        draft = self.drafts[index]
+        self._pass_loose(draft.first.order)
+        found = _Gathered()
+        found.home.extend(draft.reasons)
+        effects = _effects(draft)
+        found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft))
+        for step in draft.steps:
+            for use in step.names.uses:
+                if draft.has(step, use.op):
+                    self._read(index, draft, step, use, found)
+        for effect in effects:
+            if effect.mode == "read" and isinstance(effect.place, Variable):
+                self._read_global(index, effect, found)
+        self._preamble(index, draft, found)
+        self._depend(index, draft, effects, found)
+        inputs = self._inputs(index, draft, found)
+        outputs = self._outputs(index, draft, effects)
+        value = Variable(VALUE_SCOPE, self.name(index)) if draft.expression is not None else None
+        if value is not None:
+            outputs[value] = Output(value)
+        task = Task(
+            key=self.keys[index],
+            kind=draft.kind,
+            span=_span(draft),
+            source=self.texts.cut(_span(draft)),
+            anchor=_anchor(draft),
+            callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
+            inputs=inputs,
+            effects=effects,
+            value=value,
+            inner=self._inner(draft),
+            preamble=tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
+            home=tuple(dict.fromkeys(found.home)),
+            needs=tuple(sorted(found.needs)),
+            state=tuple(sorted(found.state)),
+        )
+        self.edges.extend(found.edges)
+        self.made.append(_Made(task, self.scope_of(index), outputs))
+        self._record(index, draft, effects, found)
+
+    def finished(self) -> tuple[Task, ...]:
+        return tuple(evolve(made.task, outputs=tuple(made.outputs.values())) for made in self.made)
+
+    def _inner(self, draft: Draft) -> tuple[int, ...]:
+        found: list[int] = []
+        for index in draft.inner:
+            for deeper in (*self.made[index].task.inner, index):
+                if deeper not in found:
+                    found.append(deeper)
+        return tuple(found)
+
+    # -- reads ---------------------------------------------------------------------------------------
+
+    def _read(self, index: int, draft: Draft, step: Step, use: Use, found: _Gathered) -> None:
+        variable = use.variable
+        own = {s.key for s in draft.steps}
+        outer: set[StepKey | None] = set()
+        for definition in use.defs:
+            if definition is not None and definition in own:
+                binder = self.binder.get((definition, variable), index)
+                if binder == index:
+                    continue
+                found.home.append(Reason(f"reads {variable.name!r}, which its own statement binds", use.span))
+                continue
+            outer.add(definition)
+        if not outer and use.defs:
+            return
+        labels = step.effects.before.get(variable, frozenset())
+        self._note_labels(variable, labels)
+        if use.unbound and self.binds.get(variable, 0):
+            found.home.append(Reason(f"{variable.name!r} may not be bound here", use.span))
+        producer = -1
+        given = False
+        for definition in outer:
+            if definition is None:
+                given = True
+            elif self.steps[definition].kind == "replicated" and self.binder.get((definition, variable), -1) < 0:
+                found.replicated.add(definition)
+            else:
+                binder = self.binder.get((definition, variable), -1)
+                if binder < 0 or binder >= index:
+                    found.home.append(Reason(f"reads {variable.name!r}, whose making is not followed", use.span))
+                else:
+                    producer = max(producer, binder)
+                    if binds_function(self.steps[definition], variable.name):
+                        found.home.append(Reason(f"{variable.name!r} is a function that a task made", use.span))
+        self._settle(index, variable, producer, given, labels, use.span, found)
+
+    def _settle(
+        self, index: int, variable: Variable, producer: int, given: bool, labels: frozenset[str], span: Span,
+        found: _Gathered,
+    ) -> None:  # fmt: skip
+        """Note an input from whoever left this version: the task that bound the name, or changed an object of it."""
+        for label in labels:
+            producer = max(producer, self._changed(label, index))
+        if producer < 0:
+            if given and variable in self.params and variable not in found.reads:
+                found.reads[variable] = _Read(variable, -1, span, labels)
+            return
+        if self.scope_of(producer) != variable.scope:
+            found.state.add(producer)
+            found.edges.append(self._flow(producer, index, variable, span))
+            return
+        before = found.reads.get(variable)
+        if before is not None and before.producer >= producer:
+            before.labels |= labels
+            return
+        if before is not None:
+            labels |= before.labels
+        found.reads[variable] = _Read(variable, producer, span, labels)
+
+    def _changed(self, label: str, index: int) -> int:
+        """The last task before ``index`` that may have changed an object, -1 if none."""
+        writer = self.writers[label][0] if label in self.writers else -1
+        if label in self.escaped and self.last_unknown > self.escaped[label]:
+            writer = max(writer, self.last_unknown)
+        return writer
+
+    def _read_global(self, index: int, effect: Effect, found: _Gathered) -> None:
+        """A called function reads a module's global: its version comes from whoever bound or changed it last."""
+        variable = effect.place
+        assert isinstance(variable, Variable)
+        if variable in found.reads:
+            return
+        labels = self.seen.get(variable, frozenset())
+        last = self.bound.get(variable)
+        if last is None:
+            self._settle(index, variable, -1, False, labels, effect.reason.span, found)
+            return
+        key, binder = last
+        if binder >= 0:
+            self._settle(index, variable, binder, False, labels, effect.reason.span, found)
+        elif self.steps[key].kind == "replicated":
+            found.replicated.add(key)
+            self._settle(index, variable, -1, False, labels, effect.reason.span, found)
+        else:
+            found.home.append(effect.reason)
+
+    def _note_labels(self, variable: Variable, labels: frozenset[str]) -> None:
+        if labels:
+            self.seen[variable] = self.seen.get(variable, frozenset()) | labels
+
+    # -- statements to replicate -------------------------------------------------------------------------
+
+    def _pass_loose(self, order: int) -> None:
+        """Take note of the steps before ``order`` that belong to no task."""
+        steps = self.outline.steps
+        while self.next_step < order:
+            step = steps[self.next_step]
+            self.next_step += 1
+            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
+                self._note_labels(variable, labels)
+            if any((step.key, bind.variable) in self.binder for bind in step.names.binds):
+                continue
+            for bind in step.names.binds:
+                self.bound[bind.variable] = (step.key, -1)
+            if step.kind == "replicated":
+                self.loose.append(step)
+
+    def _preamble(self, index: int, draft: Draft, found: _Gathered) -> None:
+        """Close the set of replicated statements over what they read themselves, and refuse what cannot be repeated."""
+        block = self.driver.blocks[draft.block].block
+        calls = any(facts.callees for _, facts in draft.facts())
+        defines = any(_defines(self.steps[key]) for key in found.replicated)
+        if block.kind != "function" and (calls or defines):
+            for step in self.loose:
+                current = all(self.bound.get(b.variable, (None, -1))[0] == step.key for b in step.names.binds)
+                if current and self.driver.blocks[step.key[0]].block.kind != "function":
+                    found.replicated.add(step.key)
+        elif block.kind == "function" and calls:
+            for step in self.loose:
+                if self.driver.blocks[step.key[0]].block.kind != "function":
+                    found.home.append(
+                        Reason("a statement of the module that its functions may use stands before", step.span)
+                    )
+                    break
+        if block.kind == "function":
+            found.replicated = {key for key in found.replicated if key[0] == draft.block}
+        todo = list(found.replicated)
+        while todo:
+            step = self.steps[todo.pop()]
+            for use in step.names.uses:
+                for definition in use.defs:
+                    if definition is None:
+                        if use.variable in self.params:
+                            labels = step.effects.before.get(use.variable, frozenset())
+                            self._settle(index, use.variable, -1, True, labels, use.span, found)
+                    elif definition in self.steps and self.steps[definition].kind == "replicated":
+                        if definition not in found.replicated and (
+                            block.kind != "function" or definition[0] == draft.block
+                        ):
+                            found.replicated.add(definition)
+                            todo.append(definition)
+                    elif definition != step.key:
+                        found.home.append(
+                            Reason(f"reads {use.variable.name!r}, whose making is not followed", use.span)
+                        )
+        for key in sorted(found.replicated):
+            self._check_replicated(draft, self.steps[key], found)
+
+    def _check_replicated(self, draft: Draft, step: Step, found: _Gathered) -> None:
+        if step.key[0] != draft.block:
+            found.home.append(Reason("uses what another block of the driver defines", step.span))
+        for bind in step.names.binds:
+            if bind.variable in found.reads:
+                found.home.append(Reason(f"{bind.variable.name!r} is bound both by a task and before it", step.span))
+            if self.bound.get(bind.variable, (step.key, -1))[0] != step.key:
+                found.home.append(Reason(f"{bind.variable.name!r} was bound again in the meantime", step.span))
+        if isinstance(step.statement, ir.Plain) and step.statement.kind == "class":
+            found.home.append(Reason("uses a class that is defined after the first statement", step.span))
+        module = self.driver.project.modules[self.driver.blocks[step.key[0]].module]
+        for op in step.ops:
+            if isinstance(op, ir.MakeFunction) and module.scopes[op.scope].free:
+                free = ", ".join(repr(name) for name in module.scopes[op.scope].free)
+                found.home.append(Reason(f"may call a nested function that uses {free} of the driver", step.span))
+
+    # -- dependences -------------------------------------------------------------------------------------
+
+    def _depend(self, index: int, draft: Draft, effects: tuple[Effect, ...], found: _Gathered) -> None:
+        found.needs.update(draft.inner)
+        for inner in draft.inner:
+            value = self.made[inner].task.value
+            assert value is not None
+            span = self.made[inner].task.span
+            found.reads[value] = _Read(value, inner, span, frozenset())
+        for read in found.reads.values():
+            if read.producer >= 0:
+                found.needs.add(read.producer)
+                found.edges.append(self._flow(read.producer, index, read.variable, read.span))
+        taken = frozenset(label for read in found.reads.values() for label in read.labels)
+        for dependence in self.ledger.dependences(effects):
+            place = dependence.place
+            if isinstance(place, Object) and place.label in taken and dependence.flow:
+                continue  # the version is handed over
+            self._edge(index, dependence.source, "flow" if dependence.flow else "order", place, dependence.why,
+                       dependence.assumed, found)  # fmt: skip
+            if dependence.flow:
+                found.needs.add(dependence.source)
+                if not isinstance(place, File):
+                    found.state.add(dependence.source)
+        for effect in effects:
+            if isinstance(effect.place, Object) and effect.mode == "write":
+                for reader, span in self.readers.get(effect.place.label, ()):
+                    why = (effect.reason, Reason(f"{self.name(reader)} reads it before", span))
+                    self._edge(index, reader, "order", effect.place, why, effect.assumed, found)
+        wide, cause = self.ledger.wide, self.ledger.wide_effect
+        if wide >= 0 and cause is not None:
+            found.needs.add(wide)
+            found.state.add(wide)
+            if not any(edge.source >= wide for edge in found.edges):
+                self._edge(index, wide, "order", cause.place, (cause.reason,), cause.assumed, found)
+        found.needs |= found.state
+
+    def _flow(self, source: int, target: int, variable: Variable, span: Span) -> Edge:
+        why = [Reason(f"{self.name(target)} reads {variable}", span)]
+        if variable.scope == VALUE_SCOPE:
+            why = [Reason(f"{self.name(target)} takes the value of {self.name(source)}", span)]
+        else:
+            for step in self.drafts[source].steps:
+                for bind in step.names.binds:
+                    if bind.variable == variable and self.drafts[source].has(step, bind.op):
+                        why.append(Reason(f"{self.name(source)} binds {variable}", bind.span))
+                        break
+            if len(why) == 1:
+                changes = [
+                    e for e in self.made[source].task.effects if isinstance(e.place, Object) and e.mode == "write"
+                ]
+                why.append(changes[0].reason if changes else Reason("it was changed", self.made[source].task.span))
+        return Edge(source, target, "flow", variable, tuple(why[:2]))
+
+    def _edge(
+        self, index: int, source: int, kind: str, place: Place, why: tuple[Reason, ...], assumed: bool,
+        found: _Gathered,
+    ) -> None:  # fmt: skip
+        found.edges.append(Edge(source, index, "flow" if kind == "flow" else "order", place, why, assumed))
+
+    # -- inputs, outputs, and what later tasks must know --------------------------------------------------
+
+    def _inputs(self, index: int, draft: Draft, found: _Gathered) -> tuple[Input, ...]:
+        reads = sorted(found.reads.values(), key=lambda r: (r.span, r.variable))
+        groups = _groups(reads)
+        producers: dict[int, set[int]] = {}
+        for read, group in zip(reads, groups, strict=True):
+            producers.setdefault(group, set()).add(read.producer)
+        for group, several in producers.items():
+            if len(several) > 1:
+                names = [read.variable for read, g in zip(reads, groups, strict=True) if g == group]
+                text = f"{words([str(n) for n in names])} share objects, but come from different tasks"
+                found.home.append(Reason(text, _span(draft)))
+        for read in reads:
+            if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
+                outputs = self.made[read.producer].outputs
+                if read.variable not in outputs:
+                    outputs[read.variable] = Output(read.variable, True, "changed")
+        return tuple(
+            Input(read.variable, read.producer, group, read.span) for read, group in zip(reads, groups, strict=True)
+        )
+
+    def _outputs(self, index: int, draft: Draft, effects: Iterable[Effect]) -> dict[Variable, Output]:
+        scope = self.scope_of(index)
+        found: dict[Variable, Output] = {}
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if not draft.has(step, bind.op) or bind.variable.scope != scope:
+                    continue
+                if bind.deletes:
+                    found.pop(bind.variable, None)
+                else:
+                    sure = bind.definite or (bind.variable in found and found[bind.variable].definite)
+                    found[bind.variable] = Output(bind.variable, sure)
+        written = {e.place.label for e in effects if isinstance(e.place, Object) and e.mode == "write"}
+        if written:
+            for step in draft.steps:
+                for use in step.names.uses:
+                    if use.variable in found or not draft.has(step, use.op) or use.variable.scope != scope:
+                        continue
+                    if step.effects.before.get(use.variable, frozenset()) & written and not use.unbound:
+                        found[use.variable] = Output(use.variable, True, "changed")
+        return found
+
+    def _record(self, index: int, draft: Draft, effects: tuple[Effect, ...], found: _Gathered) -> None:
+        self.next_step = max(self.next_step, draft.last.order + 1)
+        for read in found.reads.values():
+            for label in read.labels:
+                self.readers.setdefault(label, []).append((index, read.span))
+        unknown = False
+        for effect in effects:
+            if effect.mode == "write" and isinstance(effect.place, Object):
+                self.writers[effect.place.label] = (index, effect)
+                self.readers[effect.place.label] = []
+            unknown = unknown or effect.place == World("anything")
+        for step in draft.steps:
+            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
+                self._note_labels(variable, labels)
+                if unknown:
+                    for label in labels:
+                        self.escaped.setdefault(label, index)
+            for bind in step.names.binds:
+                if draft.has(step, bind.op):
+                    self.bound[bind.variable] = (step.key, index)
+        if unknown:
+            self.last_unknown = index
+        self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
+
+
+def _binders(drafts: Sequence[Draft]) -> dict[tuple[StepKey, Variable], int]:
+    """Which task binds a name in a step."""
+    found: dict[tuple[StepKey, Variable], int] = {}
+    for index, draft in enumerate(drafts):
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if draft.has(step, bind.op):
+                    found[step.key, bind.variable] = index
+    return found
+
+
+def _last_module_task(driver: Driver, drafts: Sequence[Draft]) -> int:
+    """The last task of the module and its guard before the driver's function is entered, -1 if none."""
+    last = -1
+    for index, draft in enumerate(drafts):
+        if driver.blocks[draft.block].block.kind == "function":
+            break
+        last = index
+    return last
+
+
+def _effects(draft: Draft) -> tuple[Effect, ...]:
+    return tuple(dict.fromkeys(effect for _, facts in draft.facts() for effect in facts.effects))
+
+
+def _anchor(draft: Draft) -> Anchor:
+    return Anchor(draft.block, draft.first.statement.index, draft.last.statement.index, draft.expression)
+
+
+def _span(draft: Draft) -> Span:
+    if draft.expression is not None:
+        return draft.expression
+    first, last = draft.first.span, draft.last.span
+    return Span(first.path, first.line, first.column, last.end_line, last.end_column)
+
+
+def _groups(reads: Sequence[_Read]) -> list[int]:
+    """Alias components among inputs, numbered in order: those whose labels overlap are one."""
+    owner: dict[str, int] = {}
+    parent = list(range(len(reads)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for i, read in enumerate(reads):
+        for label in read.labels:
+            if label in owner:
+                a, b = sorted((root(owner[label]), root(i)))
+                parent[b] = a
+            else:
+                owner[label] = i
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(reads))]
+
+
+def _defines(step: Step) -> bool:
+    return isinstance(step.statement, ir.Plain) and step.statement.kind == "def"
+
+
+def _parameter_names(driver: Driver) -> frozenset[Variable]:
+    for block in driver.blocks:
+        if block.block.kind == "function":
+            scope = driver.project.modules[block.module].scopes[block.scope]
+            return frozenset(Variable(block.block.scope, param.name) for param in scope.params)
+    return frozenset()

@@ -1,0 +1,99 @@
+"""Why a task is tied to home by what it is and does: its form, its operations, the names that it binds.
+
+results["a"] = fit(X)        the store changes an object in place
+b = same(a)                  'b' may share objects with 'a'
+if ok: c = 1                 binds 'c' on some paths only
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from inferflow.analysis import ir
+from inferflow.analysis.facts import DefUse, Driver
+from inferflow.analysis.partition import Draft
+from inferflow.analysis.steps import Outline, Step, op_reasons
+from inferflow.model import Reason, Span, Variable
+
+__all__ = ["binds_function", "own_reasons", "words"]
+
+
+def own_reasons(
+    driver: Driver, names: DefUse, outline: Outline, counts: Mapping[Variable, int], draft: Draft
+) -> Iterator[Reason]:
+    """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name."""
+    start = draft.first.order
+    for step in draft.steps:
+        for reason in step.shape:
+            if draft.expression is None or _within(reason.span, draft.expression):
+                yield reason
+    for _, facts in draft.facts():
+        yield from op_reasons(facts, outline, start)
+    if draft.kind == "opaque" and not draft.first.shape:
+        yield Reason("runs as a whole, in its place: it calls project functions in turn", draft.first.span)
+    for step in draft.steps:
+        yield from _of_binds(outline, draft, step)
+        for use in step.names.uses:
+            if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
+                text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
+                yield Reason(text, use.span)
+        for number, op in enumerate(step.ops):
+            if isinstance(op, ir.MakeFunction) and draft.has(step, number):
+                yield from _of_function(driver, counts, draft, op)
+
+
+def _of_binds(outline: Outline, draft: Draft, step: Step) -> Iterator[Reason]:
+    for bind in step.names.binds:
+        if not draft.has(step, bind.op) or bind.deletes:
+            continue
+        name = bind.variable.name
+        if not bind.definite:
+            yield Reason(f"binds {name!r} on some paths only", bind.span)
+        if draft.expression is not None:
+            yield Reason(f"binds {name!r} within an expression", bind.span)
+        labels = step.effects.after.get(bind.variable, frozenset())
+        old = sorted(label for label in labels if outline.outside(label, draft.first.order))
+        if old:
+            yield Reason(f"{name!r} may share objects with {words(old)}", bind.span)
+
+
+def _of_function(driver: Driver, counts: Mapping[Variable, int], draft: Draft, op: ir.MakeFunction) -> Iterator[Reason]:
+    """A function made here that reads names of the driver which are bound again sees whatever they are by then."""
+    block = driver.blocks[draft.block]
+    for name in driver.project.modules[block.module].scopes[op.scope].free:
+        if counts.get(Variable(block.block.scope, name), 0) > 1:
+            yield Reason(f"makes a function that reads {name!r}, which is bound again", op.span)
+
+
+def binds_function(step: Step, name: str) -> bool:
+    """Whether what a step binds to a name is, or holds, a function made right there: its globals and captured names
+    are those of home, and no copy of it elsewhere would follow them."""
+    made = {op.out for op in step.ops if isinstance(op, ir.MakeFunction)}
+    if not made:
+        return False
+    for op in step.ops:
+        match op:
+            case ir.Build() if made & set(op.items):
+                made.add(op.out)
+            case ir.Choice() if made & {value for _, value in op.arms}:
+                made.add(op.out)
+            case ir.Store() if op.name == name and op.value in made:
+                return True
+            case _:
+                pass
+    return False
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return (outer.line, outer.column) <= (inner.line, inner.column) and (inner.end_line, inner.end_column) <= (
+        outer.end_line,
+        outer.end_column,
+    )
+
+
+def words(names: Sequence[str]) -> str:
+    """Names in quotes, joined as in a sentence."""
+    quoted = [repr(name) for name in dict.fromkeys(names)]
+    if len(quoted) > 3:
+        quoted = [*quoted[:3], "others"]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
