@@ -60,7 +60,7 @@ def ran(project: Path) -> str:
     assert (done.returncode, done.stdout) == (0, "model 7.5\n")
     first, last = done.stderr.splitlines()
     assert first == "warned"
-    assert last.startswith("inferflow: ok in ")
+    assert last.startswith("inferflow: ok, ")
     return last.rpartition(" ")[2]
 
 

@@ -16,7 +16,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import Shared, answer, detail, enter, wants_color
-from inferflow.cli.watch import JsonLines, close_report
+from inferflow.cli.watch import JsonLines, Tally, close_report
 
 if TYPE_CHECKING:
     from inferflow.model import TaskGraph
@@ -110,13 +110,14 @@ def command(
         lines.finish(outcome)
         return outcome.exit_code
     display = _display(shared)
+    tally = Tally(display)
     try:
-        outcome = execute(target, settings, raw_parameters, given, display)
+        outcome = execute(target, settings, raw_parameters, given, tally)
     finally:
         if display:
             display.close()
     if not shared.quiet:
-        close_report(outcome, shared)
+        close_report(outcome, tally, shared)
     return outcome.exit_code
 
 
