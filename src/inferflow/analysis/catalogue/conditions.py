@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions"]
+CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain"]
 
 
 @frozen
@@ -28,7 +28,7 @@ class Check:
 
     ``given``: an argument is given and is not ``None``. ``true`` / ``false``: given, and truthy / falsy. ``among``:
     given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too. ``mentions``: a
-    text in which one of ``values`` occurs.
+    text in which one of ``values`` occurs. ``plain``: not given, a constant, or :data:`PLAIN`.
     """
 
     kind: CheckKind
@@ -52,6 +52,10 @@ UNKNOWN: Final = Marker("unknown")
 
 SOMETHING: Final = Marker("something")
 """Given, surely not ``None``, but its value is not known."""
+
+PLAIN: Final = Marker("plain")
+"""Given, not ``None``, and known to hold no estimator whose methods draw from a global generator or change their arguments
+(see ``Catalogue.is_plain``)."""
 
 ABSENT: Final = Marker("absent")
 """Only in ``Check.values``: no argument is given."""
@@ -98,8 +102,10 @@ def _plain(test: Check, arguments: Arguments) -> bool | None:
     if given is None:
         return None
     if name not in given:
-        return (ABSENT in test.values) if complete else None
+        return (ABSENT in test.values or test.kind == "plain") if complete else None
     value = given[name]
+    if test.kind == "plain":
+        return True if value is PLAIN or not isinstance(value, Marker) else None
     if test.kind == "given":
         return None if value is UNKNOWN else value is not None
     if isinstance(value, Marker):
