@@ -130,14 +130,15 @@ def wrap(text: str, width: int, limit: int = 0) -> list[str]:
 
 
 def compose(pieces: Iterable[Piece], width: int, color: bool, right: Sequence[Piece] = ()) -> str:
-    """One line of at most ``width`` cells: the pieces from the left, clipped if need be, and ``right`` flush right."""
+    """One line of at most ``width`` cells: the pieces from the left, clipped if need be, and ``right`` flush right.
+    Spaces that do not break have done their work then, and become plain ones."""
     tail = sum(cells(text) for text, _ in right)
     room = width - tail - (2 if right else 0)
     out: list[str] = []
     used = 0
     for text, role in pieces:
         shown = clip(text, room - used)
-        out.append(paint(shown, role, color))
+        out.append(paint(shown.replace("\u00a0", " "), role, color))
         used += cells(shown)
         if shown != text:
             break
@@ -221,7 +222,6 @@ def _row(parts: Sequence[Piece], widths: Sequence[int], width: int, color: bool,
         if column:
             pieces.append(("  ", ""))
         fill = " " * (room - cells(text))
-        text = text.replace("\u00a0", " ")
         pieces.extend([(fill, ""), (text, role)] if column in right else [(text, role), (fill, "")])
     line = compose(pieces, width, color)
     return line if color else line.rstrip()

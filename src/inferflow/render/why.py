@@ -96,7 +96,7 @@ class _Page:
         self.lines += bullet((lead, "dim"), text, self.width, self.color, role="dim", indent=0)
 
     def name(self, index: int) -> str:
-        return f"{index + 1} {self.view.rows[index].task.name}"
+        return f"{index + 1}\u00a0{self.view.rows[index].task.name}"
 
     def names(self, indices: Iterable[int]) -> str:
         items = list(indices)
