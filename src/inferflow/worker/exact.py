@@ -411,7 +411,11 @@ class _Walk:
         self.on_opaque(a, b, path)
 
     def on_ndarray(self, a: Any, b: Any, path: Any) -> None:
-        self.array(a, b, path)
+        ndarray = sys.modules["numpy"].ndarray
+        if type(a) is ndarray:
+            self.array(a, b, path)
+        else:  # a subclass may have its own idea of every operation
+            self.array(ndarray.view(a, ndarray), ndarray.view(b, ndarray), path)
         self.extras(a, b, path)
 
     def on_scalar(self, a: Any, b: Any, path: Any) -> None:

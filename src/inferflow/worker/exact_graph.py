@@ -19,7 +19,7 @@ import sys
 import types
 from typing import Any
 
-__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "copies_on_write", "reduced", "slots"]
+__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "copies_on_write", "global_name", "reduced", "slots"]
 
 ATOMS: frozenset[type] = frozenset(
     {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice}
@@ -112,7 +112,8 @@ def _only_attributes(cls: type) -> bool:
 
 
 def copies_on_write(cls: type) -> bool:
-    """Whether this is a part of a pandas object (a block, an index, an extension array) whose array memory is copied
+    """Whether this is a part of a pandas object (a block or a manager of blocks, an index, an
+    extension array) whose array memory is copied
     before it is changed, as all of pandas does since 3.0: with whom it shares memory is no matter there."""
     found = _on_write.get(cls)
     if found is None:
@@ -124,7 +125,16 @@ def copies_on_write(cls: type) -> bool:
 def _is_frame_part(cls: type) -> bool:
     version = getattr(sys.modules.get("pandas"), "__version__", "0")
     names = {base.__name__ for base in cls.__mro__}
-    return int(version.split(".", 1)[0]) >= 3 and bool(names & {"Block", "Index", "ExtensionArray"})
+    return int(version.split(".", 1)[0]) >= 3 and bool(names & {"BaseBlockManager", "Block", "Index", "ExtensionArray"})
+
+
+def global_name(value: object) -> tuple[str, str] | None:
+    """Module and attribute of the random generators that belong to the process: they are found there, not copied."""
+    for module, name in (("numpy.random.mtrand", "_rand"), ("random", "_inst")):
+        found = sys.modules.get(module)
+        if found is not None and getattr(found, name, None) is value:
+            return module, name
+    return None
 
 
 def slots_of(cls: type) -> list[str]:

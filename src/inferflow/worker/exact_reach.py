@@ -16,20 +16,21 @@ import collections
 import gc
 import sys
 import types
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
+from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, global_name, reduced, slots
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_code import resolve
 
 __all__ = ["Reach", "common", "merged", "reach", "shares"]
 
 _VALUES = frozenset({
-    "_decimal", "_operator", "_pydecimal", "_weakref", "datetime", "decimal", "fractions", "functools", "ipaddress",
-    "operator", "pathlib", "re", "types", "typing", "uuid", "weakref", "zoneinfo",
+    "_decimal", "_operator", "_pydecimal", "datetime", "decimal", "fractions", "ipaddress", "operator", "pathlib", "re",
+    "typing", "uuid", "zoneinfo",
 })  # fmt: skip
-"""Modules whose (opaque) objects are immutable, or are no state that values share."""
+"""Modules whose (opaque) objects are immutable."""
 _HAVE_GC = 1 << 14
 _LEAVES = frozenset({"atom", "reference", "scalar", "dtype", "text", "number", "pickle_buffer"})
 _TRANSPARENT = frozenset({"tuple", "method", "builtin"})
@@ -107,7 +108,7 @@ def reach(values: Iterable[Any]) -> Reach:
         seen[id(value)] = value  # also keeps temporary objects alive, so that no id comes twice
         if kind == "function" and _has_name(value):
             continue
-        if kind == "opaque" and _immutable(cls):
+        if kind == "opaque" and (_immutable(cls) or global_name(value) is not None):
             continue
         if kind not in _TRANSPARENT and cls is not frozenset and kind not in _LEAVES:
             found.objects[id(value)] = value, path
@@ -124,7 +125,7 @@ def _has_name(function: types.FunctionType) -> bool:
 
 
 def _immutable(cls: type) -> bool:
-    if cls.__module__ in _VALUES or cls.__module__.startswith("re."):
+    if cls.__module__ in _VALUES or issubclass(cls, weakref.ref):
         return True
     if cls.__module__.split(".", 1)[0] != "pandas":
         return False

@@ -153,7 +153,7 @@ def pack(
                 return packed
             careful = _encode(values, project, pickling.CarefulEncoder)
             _check(careful, values)
-            return careful if careful.exact else packed
+            return careful
         packed = _encode(values, project, pickling.CarefulEncoder if known is False else pickling.Encoder)
         if check:
             doubts = packed._encoder.doubts
@@ -329,10 +329,14 @@ def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, give
     return Loaded(values, decoder, data)
 
 
+class _Map(mmap.mmap):
+    """The private map of a container, told from those of the user's, which show in their files."""
+
+
 def _mapped(path: str | os.PathLike[str]) -> memoryview:
     with open(path, "rb") as file:
         try:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            return memoryview(_Map(file.fileno(), 0, access=mmap.ACCESS_COPY))
         except ValueError:
             raise Damaged(f"{os.fspath(path)} is empty") from None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import mmap
 import pickle
 import sys
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,15 @@ def _view_of_objects(base: Any, index: Any, shape: Any, strides: Any, writeable:
     return array
 
 
+def _as_subclass(plain: Any, cls: type) -> Any:
+    return type(plain).view(plain, cls)
+
+
+def _set_attributes(array: Any, attributes: dict[str, Any]) -> None:
+    array.__dict__.clear()
+    array.__dict__.update(attributes)
+
+
 # --- writing ------------------------------------------------------------------------------------------
 
 
@@ -119,8 +129,13 @@ def _dense(array: Any, low: int, high: int) -> bool:
 def _root(encoder: Encoder, array: Any, ndarray: Any) -> Any:
     """The object that owns the array's memory: an ndarray, or whatever exports the buffer."""
     base = array
+    memmap = sys.modules["numpy"].memmap
     while isinstance(base, ndarray) and base.base is not None and id(base) not in encoder.given:
+        if isinstance(base, memmap):
+            break
         base = base.base
+    if isinstance(base, memmap) or type(base) is mmap.mmap:  # that of a loaded container is of a subclass
+        raise Refused("an array mapped from a file", array)
     return base
 
 
@@ -147,8 +162,6 @@ def reduce_array(encoder: Encoder, array: Any) -> _Reduced:
         return _view, (Block(low, high, array), offset, dtype, array.shape, array.strides, flags.writeable)
     if array.base is not None:
         root = _root(encoder, array, numpy.ndarray)
-        if isinstance(root, numpy.memmap):
-            raise Refused("an array mapped from a file", array)
         base = _base(encoder, root, low, high, numpy)
         if base is None and not _dense(array, low, high):
             base = Block(low, high, root)
@@ -215,10 +228,17 @@ def _reduce_objects(encoder: Encoder, array: Any, numpy: Any) -> _Reduced:
 
 
 def reduce_subclass(encoder: Encoder, array: Any) -> _Reduced:
-    if array.base is not None or not array.flags.writeable:
-        encoder.doubts.append(f"a view as {type(array).__name__}")
-    encoder.extents.append((*extent(array), id(array)))
-    return NotImplemented
+    """A matrix, masked or record array, or a project's own subclass without pickling methods of its own: its memory as
+    a plain array, its attributes, its class."""
+    numpy = sys.modules["numpy"]
+    cls = type(array)
+    if cls.__reduce__ is not numpy.ndarray.__reduce__ and not cls.__module__.startswith("numpy"):
+        if array.base is not None or not array.flags.writeable:
+            encoder.doubts.append(f"a view as {cls.__name__}")
+        encoder.extents.append((*extent(array), id(array)))
+        return NotImplemented
+    plain = numpy.ndarray.view(array, numpy.ndarray)
+    return _as_subclass, (plain, cls), getattr(array, "__dict__", None) or None, None, None, _set_attributes
 
 
 def overlaps(extents: list[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:

@@ -1,11 +1,11 @@
 """The pickler of values: what pickle does not keep, and what must not travel at all.
 
 Pickle protocol 5 keeps most of a value. Added here and in ``transport_arrays``, ``transport_code`` and
-``transport_sets`` is what programs can tell apart and pickle loses: the memory layout of arrays and who shares it, functions without a
-name, and, by the slower :class:`CarefulEncoder`, NaN objects and the iteration order of sets.
+``transport_sets`` is what programs can tell apart and pickle loses: the memory layout of arrays and who shares it,
+functions without a name, and, by the slower :class:`CarefulEncoder`, NaN objects and the iteration order of sets.
 
-Refused (:class:`Refused`) is what pickle accepts but which is a state of this process: live iterators, figures that
-pyplot holds, the global random generators. ``Encoder.doubts`` collects why a value that was written may still be
+Refused (:class:`Refused`) is what pickle accepts but which is a state of this process, such as live iterators and
+figures that pyplot holds. ``Encoder.doubts`` collects why a value that was written may still be
 told from its copy; ``Encoder.user_code`` names the first project class whose own methods take part in pickling.
 
 >>> import io, pickle
@@ -23,10 +23,11 @@ import struct
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from inferflow.worker import transport_sets
-from inferflow.worker.exact_graph import copies_on_write
+from inferflow.worker.exact_graph import copies_on_write, global_name
 from inferflow.worker.transport_arrays import OUT_OF_BAND, Block, reduce_array, reduce_block, reduce_subclass
 from inferflow.worker.transport_code import (
     Refused,
@@ -67,12 +68,13 @@ def _refuse_iterator(encoder: Encoder, value: Any) -> _Reduced:
 
 
 def _reduce_generator(encoder: Encoder, value: Any) -> _Reduced:
-    """A random generator: the global one is a state of the process, another one is data."""
-    for module, name in (("numpy.random.mtrand", "_rand"), ("random", "_inst")):
-        found = sys.modules.get(module)
-        if found is not None and getattr(found, name, None) is value:
-            raise Refused("the global random generator", value)
-    return NotImplemented
+    """A random generator: the global one goes by name, another one is data."""
+    name = global_name(value)
+    return NotImplemented if name is None else (_global, name)
+
+
+def _global(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def _reduce_figure(encoder: Encoder, figure: Any) -> _Reduced:
@@ -85,11 +87,18 @@ def _reduce_figure(encoder: Encoder, figure: Any) -> _Reduced:
 
 
 def _reduce_frame_part(encoder: Encoder, part: Any) -> _Reduced:
-    """A block, an index or an extension array of pandas (3.0 or later, where everything copies on write)."""
-    numpy = sys.modules["numpy"]
-    for name in ("values", "_ndarray", "_data", "_mask"):
-        array = getattr(part, name, None) if name != "values" or type(part).__name__.endswith("Block") else None
-        if type(array) is numpy.ndarray:
+    """A part of a pandas object (3.0 or later, where everything copies on write). Its arrays are written apart from
+    those that they share memory with."""
+    ndarray = sys.modules["numpy"].ndarray
+    blocks = getattr(part, "blocks", None)
+    if blocks is None:
+        arrays = [getattr(part, name, None) for name in ("_ndarray", "_data", "_mask")]
+        if type(part).__name__.endswith("Block"):
+            arrays.append(part.values)
+    else:
+        arrays = [block.values for block in blocks]
+    for array in arrays:
+        if type(array) is ndarray:
             encoder.lonely.add(id(array))
             encoder.keep.append(array)
     return NotImplemented
@@ -126,17 +135,19 @@ def runs_user_code(cls: type, project: frozenset[str]) -> bool:
         own = vars(base)
         for hook in _HOOKS:
             method = own.get(hook)
-            # dataclasses, namedtuples and enums generate theirs, which do no harm
-            if method is not None and _written(method):
+            if method is not None and _written(method, project):
                 return True
         if issubclass(cls, (list, dict, set)) and any(hook in own for hook in _CONTAINER_HOOKS):
             return True
     return False
 
 
-def _written(method: object) -> bool:
-    code = getattr(getattr(method, "__func__", method), "__code__", None)
-    return code is not None and not code.co_filename.startswith("<") and "/enum.py" not in code.co_filename
+def _written(method: object, project: frozenset[str]) -> bool:
+    """Whether somebody wrote the method: those that dataclasses and namedtuples generate do no harm."""
+    function = getattr(method, "__func__", method)
+    if not isinstance(function, types.FunctionType):
+        return False
+    return function.__globals__.get("__name__") in project and not function.__code__.co_filename.startswith("<")
 
 
 _SAMPLES: tuple[Any, ...] = (
@@ -197,6 +208,17 @@ _PLAIN_ACTS: dict[type, _Act] = {
 _ACTS: dict[type, _Act | None] = {}
 
 
+def _keep(buffers: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bool:
+    """Whether a buffer goes in band. (No method: an encoder that refers to itself would hold its memory for long.)"""
+    try:
+        if buffer.raw().nbytes < OUT_OF_BAND:
+            return True
+    except BufferError:
+        return True
+    buffers.append(buffer)
+    return False
+
+
 class Encoder(pickle.Pickler):
     """Pickles one tuple of values. Buffers that are large enough go to ``buffers``.
 
@@ -211,8 +233,7 @@ class Encoder(pickle.Pickler):
         clusters: tuple[tuple[int, int], ...] = (),
         given: dict[int, int] | None = None,
     ) -> None:
-        super().__init__(file, 5, buffer_callback=self._keep)
-        self._buffers = buffers
+        super().__init__(file, 5, buffer_callback=partial(_keep, buffers))
         self.project = project
         self.clusters = clusters
         self.given: dict[int, int] = given or {}
@@ -226,16 +247,6 @@ class Encoder(pickle.Pickler):
         """Ids of arrays of pandas, which copies them before it writes: whom they share memory with is no matter."""
         self.keep: list[Any] = []
         self._seen: set[type] = set()
-
-    def _keep(self, buffer: pickle.PickleBuffer) -> bool:
-        try:
-            raw = buffer.raw()
-        except BufferError:
-            return True
-        if raw.nbytes < OUT_OF_BAND:
-            return True
-        self._buffers.append(buffer)
-        return False
 
     def reducer_override(self, value: Any) -> _Reduced:
         cls = type(value)

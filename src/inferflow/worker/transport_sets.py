@@ -43,12 +43,14 @@ def make(frozen: bool, order: list[Any], first: int) -> set[Any] | frozenset[Any
     """A set from its recipe. The table grows by itself if ``first`` is negative. Otherwise it gets its size at once, so
     that nothing in it is moved later: a set makes room for a whole dictionary before it takes its keys, and counts
     those that it has already (the ``first`` ones) twice."""
-    kind: Any = frozenset if frozen else set
     if first < 0:
-        return kind(order)  # type: ignore[no-any-return]
+        return frozenset(order) if frozen else set(order)
+    keys = dict.fromkeys(order)
+    if frozen:
+        return frozenset(order[:first]).union(keys)
     made = set(order[:first])
-    made.update(dict.fromkeys(order))
-    return kind(made) if frozen else made
+    made.update(keys)
+    return made
 
 
 def recipe(value: set[Any] | frozenset[Any]) -> tuple[bool, list[Any], int] | None:
