@@ -72,6 +72,8 @@ class Engine:
     state: schedule.State = field(init=False)
     outcome: Outcome | None = None
     misfit: str = ""
+    faults: list[str] = field(factory=list)
+    """Tracebacks of our own code in a worker."""
     interrupted: bool = False
     timed_out: bool = False
     values: Values = field(factory=Values)
@@ -186,6 +188,10 @@ class Engine:
             self.misfit = message["message"]
         elif kind == "note":
             self.reasons[message["text"]] = None
+        elif kind == "fault":
+            self.faults.append(message["text"])
+            self.reasons["inferflow itself failed; the rest of the run was not recorded"] = None
+            self.pending_reply = None
         elif kind == "end":
             self.end = message
         return []
@@ -448,6 +454,11 @@ class Engine:
 
     def _home_lost(self, notice: Notice) -> None:
         """Home ended without a word: a signal, or ``os._exit``."""
+        if notice.exit_code == 0:
+            if not self.faults:
+                self.reasons["the driver ended its process at once, or hid from us: the end was not recorded"] = None
+            self._close(notice, None)
+            return
         task = self.pending_reply[0] if self.pending_reply else self._running_at_home()
         attempt = self.attempts.get(task)
         failure = failure_of_loss(notice, task, attempt.number if attempt else 0, self.plan, self.timed_out)

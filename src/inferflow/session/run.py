@@ -38,13 +38,15 @@ __all__ = ["RunOutcome", "execute"]
 
 @frozen
 class RunOutcome:
-    """``exit_code`` is what the command exits with; ``failure`` is set if the driver did not end well."""
+    """``exit_code`` is what the command exits with; ``failure`` is set if the driver did not end well. ``fault`` is a
+    file that tells of a failure of inferflow itself (the driver went on as natively, but was not recorded)."""
 
     run_id: str
     exit_code: int
     graph: TaskGraph
     store: Path
     failure: TaskFailed | None = None
+    fault: Path | None = None
 
     def run(self) -> Run:
         """The run as recorded."""
@@ -174,7 +176,8 @@ class _Session:
         outcome = engine.run(self._tick)
         if engine.misfit:
             raise WrongUse(engine.misfit)
-        return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure)
+        fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")
+        return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure, fault)
 
     def _jobs(self) -> int:
         return 1 if self.settings.backend == "inline" else self.settings.jobs
@@ -205,6 +208,13 @@ class _Session:
         if self.crew is not None:
             self.crew.close()
         shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def _write_fault(faults: list[str], file: Path) -> Path | None:
+    if not faults:
+        return None
+    file.write_text("\n".join(faults))
+    return file
 
 
 class _Later:

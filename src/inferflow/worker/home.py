@@ -163,16 +163,23 @@ class _muted:
         del self.filters[: len(self.rules)]
 
 
-class _Unmask:
-    """Defers Ctrl-C while a hook talks to the controller, so that it strikes in the user's code as natively."""
+class _Shielded:
+    """Our own work between two statements of the user's. Ctrl-C is deferred, so that it strikes in the user's code as
+    natively; and a fault of ours never becomes an exception there: the program goes on, no longer seen."""
+
+    def __init__(self, home: "Home") -> None:
+        self.home = home
 
     def __enter__(self) -> None:
         if _CAN_MASK:
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        if isinstance(error, Exception):
+            self.home.fault(error)
         if _CAN_MASK:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        return isinstance(error, Exception)
 
 
 class Memory:
@@ -282,6 +289,7 @@ class Hooks:
 
     def __init__(self, home: "Home") -> None:
         self.home = home
+        self.shield = _Shielded(home)
         self.channel = home.channel
         self.units: dict[int, transform.Unit] = {}
         self.publish: dict[int, bool] = {}
@@ -332,13 +340,13 @@ class Hooks:
         return False
 
     def o(self, task: int) -> int:
-        with _Unmask():
+        with self.shield:
             if not self._off_plan(task):
                 self._begin(task)
         return task
 
     def s(self, task: int) -> bool:
-        with _Unmask():
+        with self.shield:
             if self._off_plan(task):
                 return True
             if self.units[task].adoptable and self.ask and self._adopt(task, []):
@@ -347,10 +355,11 @@ class Hooks:
         return True
 
     def q(self, task: int) -> bool:
-        with _Unmask():
+        with self.shield:
             if self._off_plan(task) or not self.ask:
                 return True
             return not self._adopt(task, self._all_inner(task))
+        return True
 
     def _all_inner(self, task: int) -> "list[int]":
         inner: list[int] = []
@@ -360,7 +369,7 @@ class Hooks:
         return inner
 
     def b(self, task: int, value: Any) -> Any:
-        with _Unmask():
+        with self.shield:
             if not self._off_plan(task):
                 self._begin(task)
         return value
@@ -406,12 +415,12 @@ class Hooks:
         if self.open != task or self.alone:
             return
         frame = sys._getframe(1) if not self.units[task].definite else None
-        with _Unmask():
+        with self.shield:
             self._finish(task, values, frame)
 
     def v(self, task: int, value: Any) -> Any:
         if self.open == task and not self.alone:
-            with _Unmask():
+            with self.shield:
                 self._finish(task, (value,), None)
         return value
 
@@ -451,7 +460,7 @@ class Hooks:
             self.entered = True
             return
         self.entered = True
-        with _Unmask():
+        with self.shield:
             names, values = _bound_in(sys._getframe(1), self.inputs)
             self.home.send({"kind": "inputs", **self.home.keeper.keep(names, values, True)})
 
@@ -461,7 +470,7 @@ class Hooks:
     def r(self, value: Any) -> Any:
         if self.alone:
             return value
-        with _Unmask():
+        with self.shield:
             if self.open is not None:
                 self._finish(self.open, (), None)
             self.returned = self.home.keeper.keep(["return"], (value,), False)
@@ -523,6 +532,14 @@ class Home:
         except Closed:
             self.go_alone()
             return {"kind": "run"}
+
+    def fault(self, error: Exception) -> None:
+        """Something of ours went wrong: tell the controller, and get out of the program's way."""
+        import traceback
+
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.send({"kind": "fault", "text": text})
+        self.go_alone()
 
     def go_alone(self) -> None:
         """Stop recording: in a process that the driver's own code forked, or cut off from the controller."""
