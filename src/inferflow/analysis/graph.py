@@ -141,7 +141,7 @@ def _unknown_notes(tasks: Sequence[Task]) -> list[Diagnostic]:
         if unknown:
             why = unknown[0].reason
             code, what = (
-                ("IF310", "unknown code") if unknown[0].place == World("anything") else ("IF311", str(unknown[0].place))
+                ("IF320", "unknown code") if unknown[0].place == World("anything") else ("IF321", str(unknown[0].place))
             )
             message = f"{task.name} keeps its place, and later tasks wait for it ({what}): {why.text}"
             found.append(Diagnostic(why.span, code, message))
