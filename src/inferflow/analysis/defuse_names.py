@@ -73,17 +73,18 @@ class Captured:
 
 
 def captured(view: View, scope: int) -> Captured:
-    """What the function (or generator expression) of a scope takes from the block around it."""
+    """What the function (or generator expression) of a scope takes from the block around it; of a class, what its
+    methods do, since its body runs at once."""
     module = view.module
     reads: set[Variable] = set()
     writes: set[Variable] = set()
     inner = False
-    stack = [scope]
+    stack = [(scope, module.scopes[scope].kind == "class")]
     while stack:
-        index = stack.pop()
+        index, at_once = stack.pop()
         inside = view.into(index)
         here = module.scopes[index]
-        for name in here.free:
+        for name in () if at_once else here.free:
             variable = inside.variable(name, "free")
             if variable is not None and name != "__class__":
                 reads.add(variable)
@@ -92,10 +93,12 @@ def captured(view: View, scope: int) -> Captured:
             match op:
                 case ir.Store(binding="free") | ir.Delete(binding="free"):
                     variable = inside.variable(op.name, "free")
-                    if variable is not None:
+                    if variable is not None and not at_once:
                         writes.add(variable)
-                case ir.MakeFunction() | ir.MakeClass() | ir.Comprehension():
-                    stack.append(op.scope)
+                case ir.MakeFunction():
+                    stack.append((op.scope, False))
+                case ir.MakeClass() | ir.Comprehension():
+                    stack.append((op.scope, at_once))
                 case _:
                     pass
     return Captured(frozenset(reads), frozenset(writes), inner)

@@ -244,9 +244,13 @@ class Walk:
         own = State(caught)
         self.extra(view, handler.bind, own)
         names = [view.variable(op.name, op.binding) for op in handler.bind if isinstance(op, ir.Store)]
-        self.cleanups.append({name: GONE for name in names if name is not None})
-        reached = self.body(view, handler.body, own)
+        caught_as = [name for name in names if name is not None]
+        self.cleanups.append(dict.fromkeys(caught_as, GONE))
+        reached = self.body(view, handler.body[:-1] if handler.bind else handler.body, own)
         self.cleanups.pop()
+        for name in caught_as:  # the last statement is the implicit ``del``, which does not mind an unbound name
+            own.put(name, GONE)
+            self.listener.bind(name, True, -1, handler.span)
         return own.since(base) if reached else None
 
     def _final(self, view: View, block: ir.Try, paths: list[Changes | None], state: State) -> bool:
