@@ -142,7 +142,7 @@ def test_a_trivial_command_loads_nothing_heavy(project: Path) -> None:
     inferflow(project, "preview", "driver.py")
     code = (
         "import sys; from inferflow.cli.app import execute; execute(['preview', 'driver.py', '-o', 'x'])\n"
-        "heavy = ('libcst', 'cattrs', 'rich', 'yaml', 'pydantic', 'sqlite3', 'asyncio', 'inferflow.analysis')\n"
+        "heavy = ('libcst', 'cattrs', 'yaml', 'pydantic', 'sqlite3', 'asyncio', 'inferflow.analysis')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)

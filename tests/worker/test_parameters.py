@@ -250,3 +250,11 @@ def test_plain_parameters_need_no_cattrs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_fields_of_attrs_classes_are_named_as_their_arguments_are() -> None:
+    @attrs.define
+    class Hidden:
+        _size: int
+
+    assert structured({"size": 1}, Hidden) == Hidden(size=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ __all__ = ["COMMANDS", "execute"]
 
 COMMANDS = ("preview", "run", "runs", "show", "logs", "get", "doctor", "prune", "init")
 """In the order in which a person meets them. Each is a module here with a function ``command``."""
+
+COMPLETE = "_INFERFLOW_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 OFTEN_MEANT = {"list": "runs", "ls": "runs", "log": "logs", "plan": "preview", "graph": "preview", "clean": "prune"}
 
@@ -190,9 +194,8 @@ def build() -> Any:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=CONTEXT,
-        no_args_is_help=True,
     )
-    app.callback(no_args_is_help=True)(_options)
+    app.callback()(_options)
     group = typer.main.get_command(app)
     for parameter in group.params:
         _take_as_given(parameter, parameter.name in SHARED)
@@ -203,6 +206,10 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command line; its exit status."""
     shared = Shared(arguments=tuple(arguments))
     try:
+        if not arguments and COMPLETE not in os.environ:
+            with redirect_stdout(sys.stderr):
+                build().main(["--help"], prog_name="inferflow", standalone_mode=False, obj=shared)
+            return 2
         status = build().main(list(arguments), prog_name="inferflow", standalone_mode=False, obj=shared)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
@@ -226,9 +233,6 @@ def _usage(error: Any, shared: Shared) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "inferflow"
     message = error.format_message()
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(context.get_help() if context else message, file=sys.stderr)
-        return 2
     if path.endswith(" run") and type(error).__name__ == "NoSuchOption":
         hint = "arguments of the driver itself stand after --: inferflow run driver.py -- --its-option"
     else:

@@ -270,11 +270,16 @@ def _class(data: Any, kind: Any) -> Any:
         return _named_tuple(data, kind)
     from cattrs import Converter, transform_error
     from cattrs.errors import BaseValidationError
+    from cattrs.gen import make_dict_structure_fn
 
-    converter = Converter(forbid_extra_keys=True, use_alias=True)
+    converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook_func(lambda inner: inner is not kind, structured)
     for leaf in _FROM_TEXT:  # for these, cattrs has direct hooks, which would win
         converter.register_structure_hook(leaf, structured)
+    if hasattr(typing.get_origin(kind) or kind, "__attrs_attrs__"):  # its arguments are named by their aliases
+        converter.register_structure_hook(
+            kind, make_dict_structure_fn(kind, converter, _cattrs_use_alias=True, _cattrs_forbid_extra_keys=True)
+        )
     try:
         return converter.structure(data, kind)
     except BaseValidationError as error:
