@@ -3,8 +3,8 @@
     python tools/picture.py                      # redraws every picture of docs/images
     python tools/picture.py OUT.svg COMMAND...   # one picture, of any command that prints colours
 
-The command runs in the folder of the examples as ``inferflow --color always ...``, 80 columns wide. The picture is light
-or dark as the reader's system is.
+The command runs in the folder of the examples as ``inferflow --color always ...``, 80 columns wide. The picture is
+light or dark as the reader's system is.
 """
 
 from __future__ import annotations

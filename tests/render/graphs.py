@@ -208,7 +208,7 @@ def opaque() -> tuple[TaskGraph, str]:
     tasks = list(graph.tasks)
     train = tasks[4]
     value = Variable("<value>", "train")
-    inner_span = Span(path, 8, 16, 8, 44)
+    inner_span = Span(path, 8, 16, 8, 43)
     tasks[4] = evolve(
         train,
         source="train(rows, weights, C=1.0)",
@@ -220,7 +220,7 @@ def opaque() -> tuple[TaskGraph, str]:
     evaluate = Task(
         key=("evaluate", 1),
         kind="call",
-        span=Span(path, 8, 0, 8, 45),
+        span=Span(path, 8, 0, 8, 44),
         source="best = evaluate(train(rows, weights, C=1.0))",
         anchor=Anchor(0, 5, 5),
         inputs=(Input(value, 4, 0, inner_span),),

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
-from inferflow.render.outline import because, label
+from inferflow.render.outline import because, label, source_text
 from inferflow.render.runs import counting, kind_text, status_role
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
@@ -36,7 +36,7 @@ def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: b
         compose([(f"{index + 1}  ", "dim"), (clean(item.name), "name")], width, color, [(run.id, "dim")]),
         compose([("   ", ""), (clean(str(item.span)), "dim")], width, color),
     ]
-    for text in item.source.splitlines()[:12]:
+    for text in source_text(item).splitlines()[:12]:
         shown = clean(text)
         lead = " " * (5 + min(20, len(shown) - len(shown.lstrip())))
         lines += [compose([(lead, ""), (part, "")], width, color) for part in wrap(shown.strip(), width - len(lead), 3)]

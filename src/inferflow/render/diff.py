@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferflow.model import Block, TaskGraph
-from inferflow.render.outline import Outline, Row, outline, takes_text
+from inferflow.render.outline import Outline, Row, outline, source_text, takes_text
 from inferflow.render.style import Piece, cells, clean, clip, compose, paint, wrap
 from inferflow.render.tree import AHEAD, HOME, footer, header
 from inferflow.render.units import count
@@ -52,7 +52,7 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
     for row in others:
         if source:
             lines.append(shape.line("", str(row.task.span), [], "dim"))
-        own = [part for line in row.task.source.splitlines() for part in shape.code(line)]
+        own = [part for line in source_text(row.task).splitlines() for part in shape.code(line)]
         right = shape.task(row)
         for offset in range(max(len(own), len(right))):
             number = str(row.task.span.line) if not offset else ""

@@ -10,7 +10,7 @@ One arrow for each pair of tasks: solid for what flows, dotted for order alone.
 
 from __future__ import annotations
 
-from inferflow.model import Edge, TaskGraph, World
+from inferflow.model import TaskGraph
 from inferflow.render.outline import Outline, label, outline
 from inferflow.render.style import clean, clip
 
@@ -46,14 +46,10 @@ def links(view: Outline) -> list[tuple[int, int, str, bool]]:
     for row in view.rows:
         real = (take for take in row.takes if take.producer >= 0)
         flows.extend((take.producer, row.index, ", ".join(take.labels), True) for take in real)
-        orders += [(edge.source, row.index, _order(edge), False) for edge in row.after]
+        orders += [(edge.source, row.index, label(edge.place), False) for edge in row.after]
     if len(flows) + len(orders) > FLOWS:
         orders = [link for link in orders if link[0] == link[1] - 1]
     return sorted(flows + orders, key=lambda link: (link[1], link[0]))
-
-
-def _order(edge: Edge) -> str:
-    return "unknown code" if edge.place == World("anything") else label(edge.place)
 
 
 def _text(text: str) -> str:

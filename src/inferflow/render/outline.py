@@ -11,16 +11,29 @@ must run at home also come after one another.
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 
 from attrs import frozen
 
-from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable
+from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
 from inferflow.render.style import clean
 from inferflow.render.units import numbers
 
-__all__ = ["Outline", "Row", "Take", "because", "call_text", "label", "outline", "place_of", "takes_text"]
+__all__ = [
+    "Outline",
+    "Row",
+    "Take",
+    "because",
+    "call_text",
+    "label",
+    "outline",
+    "place_of",
+    "source_text",
+    "takes_text",
+]
 
 MANY = 8
 """Of more takes than this, only half as many are named."""
@@ -111,7 +124,8 @@ def outline(graph: TaskGraph) -> Outline:
         after = _after(into[index], flows, before, ancestors)
         ancestors.append(_union(ancestors, before))
         direct.append(before)
-        rows.append(_row(index, task, takes, after, step, scopes))
+        inner = {other + 1: graph.tasks[other] for other in task.inner}
+        rows.append(_row(index, task, inner, takes, after, step, scopes))
     crowd = [0] * (max(steps, default=0) + 1)
     for step in steps:
         crowd[step] += 1
@@ -147,13 +161,21 @@ def _descendants(direct: Sequence[set[int]]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _row(index: int, task: Task, takes: tuple[Take, ...], after: tuple[Edge, ...], step: int, scopes: set[str]) -> Row:
-    targets, call = call_text(task)
+def _row(
+    index: int,
+    task: Task,
+    inner: dict[int, Task],
+    takes: tuple[Take, ...],
+    after: tuple[Edge, ...],
+    step: int,
+    scopes: set[str],
+) -> Row:
+    targets, call = call_text(task, inner)
     bound = [label(item.variable, scopes) for item in task.outputs if item.change == "bound" and not _hidden(item)]
-    if set(targets) == set(bound):
+    if targets and set(targets) == set(bound):
         bound = list(targets)
     elif targets:
-        call = _joined(task.source)
+        call = _joined(_shortened(task, inner))
     changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
     return Row(
         index=index,
@@ -197,6 +219,8 @@ def label(place: Place, scopes: set[str] | frozenset[str] = frozenset({"<driver>
             return f"what {clean(place.label)} holds"
         case Hidden():
             return clean(place.name)
+        case World(kind="anything"):
+            return "unknown code"
         case _:
             return clean(str(place))
 
@@ -205,9 +229,10 @@ def takes_text(row: Row) -> str:
     """``path (given) · X, Y from 1 · logreg from 2``; given is what is there before any task, like a parameter."""
     parts = []
     shown = row.takes if len(row.takes) <= MANY else row.takes[: MANY // 2]
-    for take in shown:
-        what = ", ".join(take.labels)
-        parts.append(f"{what} from {take.producer + 1}" if take.producer >= 0 else f"{what} (given)")
+    for labels, same in groupby(shown, key=lambda take: take.labels):
+        producers = [take.producer + 1 for take in same]
+        what = ", ".join(labels)
+        parts.append(f"{what} from {numbers(producers)}" if producers[0] > 0 else f"{what} (given)")
     if len(shown) < len(row.takes):
         rest = [take.producer + 1 for take in row.takes[len(shown) :]]
         parts.append(f"and what {len(rest)} more give ({numbers(rest)})")
@@ -224,10 +249,17 @@ def place_of(span: Span, path: str) -> str:
     return clean(f"line {span.line}" if span.path == path else str(span))
 
 
-def call_text(task: Task) -> tuple[tuple[str, ...], str]:
+def source_text(task: Task) -> str:
+    """The task's text as it stands, moved to the left margin."""
+    first, newline, rest = task.source.partition("\n")
+    return textwrap.dedent(" " * (task.span.column if newline else 0) + first + newline + rest) if rest else first
+
+
+def call_text(task: Task, inner: dict[int, Task] | None = None) -> tuple[tuple[str, ...], str]:
     """The plain names that the task's single statement assigns to, and its text on one line without them; no names
-    and the whole text where it is anything else."""
-    text = textwrap.dedent(task.source)
+    and the whole text where it is anything else. ``inner``: tasks within its statement, by their numbers, which are
+    shown as ``‹8›``."""
+    text = _shortened(task, inner or {})
     if task.anchor.expression is None and task.anchor.first == task.anchor.last:
         found = _assignment(text)
         if found:
@@ -236,6 +268,31 @@ def call_text(task: Task) -> tuple[tuple[str, ...], str]:
             lines[0] = lines[0].encode()[column:].decode(errors="replace")
             return names, _joined("".join(lines))
     return (), _joined(text)
+
+
+def _shortened(task: Task, inner: dict[int, Task]) -> str:
+    """The text with each inner task's expression replaced by a name that stands for it."""
+    spans = [(other.anchor.expression, number) for number, other in inner.items() if other.anchor.expression]
+    lines = task.source.split("\n")
+    outermost: list[tuple[tuple[int, int], tuple[int, int], int]] = []
+    for span, number in sorted(spans, key=lambda pair: (pair[0].line, pair[0].column, -pair[0].end_column)):
+        start, end = (span.line, span.column), (span.end_line, span.end_column)
+        if not outermost or start >= outermost[-1][1]:
+            outermost.append((start, end, number))
+    for (line, column), (end_line, end_column), number in reversed(outermost):
+        first, last = line - task.span.line, end_line - task.span.line
+        if not 0 <= first <= last < len(lines):
+            continue
+        head = lines[first].encode()[: column - (task.span.column if first == 0 else 0)].decode(errors="replace")
+        tail = lines[last].encode()[end_column - (task.span.column if last == 0 else 0) :].decode(errors="replace")
+        lines[first : last + 1] = [f"{head}{_STANDS_FOR}{number}_{tail}"]
+    text = "\n".join(lines)
+    rest = text.partition("\n")[2]
+    return textwrap.dedent(" " * task.span.column + text) if rest else text
+
+
+_STANDS_FOR = "_inferflow_task_"
+_INNER = re.compile(rf"{_STANDS_FOR}(\d+)_")
 
 
 def _assignment(text: str) -> tuple[tuple[str, ...], int, int] | None:
@@ -279,4 +336,4 @@ def _joined(source: str) -> str:
             )
         out += line
         depth = max(0, depth + sum(map(line.count, "([{")) - sum(map(line.count, ")]}")))
-    return clean(out)
+    return clean(_INNER.sub(r"‹\1›", out))

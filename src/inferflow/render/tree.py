@@ -22,14 +22,14 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
-from inferflow.render.outline import Outline, Row, because, outline, place_of, takes_text
+from inferflow.render.outline import Outline, Row, because, label, outline, place_of, takes_text
 from inferflow.render.rails import Rail, rails
 from inferflow.render.style import Piece, bullet, cells, clean, clip, compose, paint, wrap
 from inferflow.render.units import count, numbers
 
 __all__ = ["footer", "header", "render_tree", "summary", "title"]
 
-ROOMY = 14
+ROOMY = 20
 FULL = 60
 ALIKE = 8
 """So many tasks in a row that differ only in literals and names are drawn together, when there are more than FULL."""
@@ -97,8 +97,8 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
         details.append((f"takes {takes_text(row)}", "dim"))
     if row.after:
         sources = [edge.source + 1 for edge in row.after]
-        places = list(dict.fromkeys(str(edge.place) for edge in row.after))
-        for_sake = f" ({', '.join(map(clean, places[:3]))}{', …' if len(places) > 3 else ''})"
+        places = list(dict.fromkeys(label(edge.place) for edge in row.after))
+        for_sake = f" ({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
         details.append((f"after {numbers(sources)}{for_sake}", "dim"))
     if row.task.home:
         more = f" and {len(row.task.home) - 1} more" if len(row.task.home) > 1 else ""
@@ -171,8 +171,17 @@ def _folded(groups: dict[int, int]) -> dict[int, int]:
 
 def header(view: Outline, width: int, color: bool) -> list[str]:
     """The driver, its entry with parameters, and the graph's size in words."""
-    path, _, signature = title(view.graph).partition(" › ")
+    graph = view.graph
+    path, _, signature = title(graph).partition(" › ")
+    below: list[str] = []
+    if cells(path) + 3 + cells(signature) > width:
+        # Each parameter stays whole: the parameters go below, broken between them only.
+        signature = f"{clean(graph.entry)}(…)" if graph.parameters else signature
+        whole = ", ".join(_parameter(parameter) for parameter in graph.parameters)
+        names = ", ".join(_parameter(parameter).replace(" ", "\u00a0") for parameter in graph.parameters)
+        below = wrap(names, width - 4) if cells(whole) < 6 * width else wrap(whole, width - 4, 6)
     lines = [compose([(path, "title"), *([(" › ", "dim"), (signature, "")] if signature else [])], width, color)]
+    lines += [compose([("    ", ""), (part, "")], width, color) for part in below]
     return [*lines, paint(clip(summary(view), width), "dim", color)]
 
 
