@@ -15,7 +15,7 @@ from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.partition import Draft, partition
 from inferflow.analysis.steps import describe_steps
-from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, World
+from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, Variable, World
 
 __all__ = ["build_graph"]
 
@@ -50,32 +50,33 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
 
 
 def _reduced(edges: Sequence[Edge], count: int) -> tuple[Edge, ...]:
-    """Edges without duplicates, and without those orders that others imply (flow edges all stay)."""
+    """Edges without duplicates, and without those that others imply. Values that flow under a name always stay; of
+    what flows through other places, and of orders, only what no way through other tasks tells already."""
     by_target: dict[int, dict[tuple[int, str, Place], Edge]] = {}
     for edge in edges:
         by_target.setdefault(edge.target, {}).setdefault((edge.source, edge.kind, edge.place), edge)
     before = [0] * count  # bit sets of all tasks before each
     kept: list[Edge] = []
-    for target in range(count):
-        mine = sorted(by_target.get(target, {}).values(), key=lambda e: (-e.source, e.kind != "flow", str(e.place)))
+    for target, found in sorted(by_target.items()):
+        sources = {edge.source for edge in found.values()}
         reached = 0
-        for edge in mine:
-            if edge.kind == "flow":
-                reached |= before[edge.source]
-        direct = 0
-        ordered: set[int] = set()
-        flowing = {edge.source for edge in mine if edge.kind == "flow"}
-        for edge in mine:
-            bit = 1 << edge.source
-            if edge.kind == "order" and (reached & bit or edge.source in flowing or edge.source in ordered):
-                continue
-            if edge.kind == "order":
-                ordered.add(edge.source)
-            kept.append(edge)
-            direct |= bit
-            reached |= before[edge.source]
-        before[target] = reached | direct
+        for source in sorted(sources, reverse=True):
+            mine = sorted((e for e in found.values() if e.source == source), key=lambda e: (e.kind, str(e.place)))
+            kept.extend(_told(mine, bool(reached >> source & 1)))
+            reached |= before[source]
+        for source in sources:
+            reached |= 1 << source
+        before[target] = reached
     return tuple(sorted(kept, key=lambda e: (e.target, e.source, e.kind, str(e.place))))
+
+
+def _told(edges: Sequence[Edge], implied: bool) -> list[Edge]:
+    """Of the edges between two tasks (flows first), those worth telling."""
+    values = [e for e in edges if e.kind == "flow" and isinstance(e.place, Variable)]
+    if implied:
+        return values
+    flows = [e for e in edges if e.kind == "flow" and not isinstance(e.place, Variable)]
+    return [*values, *flows[:1]] or list(edges[:1])
 
 
 # -- the rest of the graph ---------------------------------------------------------------------------

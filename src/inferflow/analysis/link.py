@@ -148,7 +148,9 @@ class Linker:
             effects=effects,
             value=value,
             inner=self._inner(draft),
-            preamble=tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
+            preamble=()
+            if found.home
+            else tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
             home=tuple(dict.fromkeys(found.home)),
             needs=tuple(sorted(found.needs)),
             state=tuple(sorted(found.state)),
@@ -384,7 +386,11 @@ class Linker:
                 changes = [
                     e for e in self.made[source].task.effects if isinstance(e.place, Object) and e.mode == "write"
                 ]
-                why.append(changes[0].reason if changes else Reason("it was changed", self.made[source].task.span))
+                why.append(
+                    changes[0].reason
+                    if changes
+                    else Reason(f"{self.name(source)} may have changed it", self.made[source].task.span)
+                )
         return Edge(source, target, "flow", variable, tuple(why[:2]))
 
     def _edge(

@@ -42,6 +42,11 @@ def _base(draft: Draft) -> str:
         for bind in step.names.binds:
             if draft.has(step, bind.op) and not bind.deletes:
                 return _clean(bind.variable.name)
+    for step in draft.steps:
+        loads = {op.out: op.name for op in step.ops if isinstance(op, ir.Load)}
+        for op in step.ops:
+            if isinstance(op, ir.StoreItem | ir.StoreAttr) and op.obj in loads:
+                return _clean(loads[op.obj])
     word = getattr(statement, "kind", type(statement).__name__.lower())
     return {"expression": "step", "assign": "assign", "augmented": "update", "delete": "del"}.get(word, word)
 

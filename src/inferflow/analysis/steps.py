@@ -73,6 +73,8 @@ class Outline:
 
     steps: tuple[Step, ...]
     born: Mapping[str, int]
+    names: Mapping[str, str]
+    """For each label, the first name that such an object was seen under."""
 
     def outside(self, label: str, start: int) -> bool:
         """Whether an object was there before the step with this order."""
@@ -84,18 +86,21 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
     replicable = replicable_steps(driver, names, effects)
     by_key = {(b, s.index): s for b, block in enumerate(driver.blocks) for s in block.statements}
     born: dict[str, int] = {}
+    called: dict[str, str] = {}
     steps: list[Step] = []
     for order, key in enumerate(driver.steps):
         facts = effects.steps.get(key, NO_EFFECTS)
         bound = names.steps.get(key, NO_NAMES)
         steps.append(_describe(driver, by_key[key], key, bound, facts, key in replicable, order))
-        for labels in facts.before.values():
+        for variable, labels in facts.before.items():
             for label in labels:
                 born.setdefault(label, -1)
-        for labels in facts.after.values():
+                called.setdefault(label, variable.name)
+        for variable, labels in facts.after.items():
             for label in labels:
                 born.setdefault(label, order)
-    return Outline(tuple(steps), born)
+                called.setdefault(label, variable.name)
+    return Outline(tuple(steps), born, called)
 
 
 def _describe(

@@ -20,29 +20,29 @@ __all__ = ["binds_function", "own_reasons", "words"]
 
 def own_reasons(
     driver: Driver, names: DefUse, outline: Outline, counts: Mapping[Variable, int], draft: Draft
-) -> Iterator[Reason]:
+) -> tuple[Reason, ...]:
     """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name."""
-    start = draft.first.order
+    found: list[Reason] = []
     for step in draft.steps:
-        for reason in step.shape:
-            if draft.expression is None or _within(reason.span, draft.expression):
-                yield reason
+        found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
-        yield from op_reasons(facts, outline, start)
+        found.extend(op_reasons(facts, outline, draft.first.order))
     if draft.kind == "opaque" and not draft.first.shape:
-        yield Reason("runs as a whole, in its place: it calls project functions in turn", draft.first.span)
+        found.append(Reason("runs as a whole, in its place: it calls project functions in turn", draft.first.span))
     for step in draft.steps:
-        yield from _of_binds(outline, draft, step)
+        found.extend(_of_binds(outline, draft, step, {reason.span.line for reason in found}))
         for use in step.names.uses:
             if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
-                yield Reason(text, use.span)
+                found.append(Reason(text, use.span))
         for number, op in enumerate(step.ops):
             if isinstance(op, ir.MakeFunction) and draft.has(step, number):
-                yield from _of_function(driver, counts, draft, op)
+                found.extend(_of_function(driver, counts, draft, op))
+    return tuple(found)
 
 
-def _of_binds(outline: Outline, draft: Draft, step: Step) -> Iterator[Reason]:
+def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int]) -> Iterator[Reason]:
+    """What ties a task by the names that it binds; sharing only on lines of which nothing is told yet."""
     for bind in step.names.binds:
         if not draft.has(step, bind.op) or bind.deletes:
             continue
@@ -52,8 +52,8 @@ def _of_binds(outline: Outline, draft: Draft, step: Step) -> Iterator[Reason]:
         if draft.expression is not None:
             yield Reason(f"binds {name!r} within an expression", bind.span)
         labels = step.effects.after.get(bind.variable, frozenset())
-        old = sorted(label for label in labels if outline.outside(label, draft.first.order))
-        if old:
+        old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, draft.first.order)]
+        if old and bind.span.line not in told:
             yield Reason(f"{name!r} may share objects with {words(old)}", bind.span)
 
 
