@@ -1,0 +1,559 @@
+"""The driver's steps: running them one after the other, and telling what each operation did.
+
+Facts are kept in terms of nodes while the steps run, and put into words and labels at the end, when it is known which
+objects are one.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+from inferflow.analysis import ir
+from inferflow.analysis.catalogue import Catalogue
+from inferflow.analysis.effects import imports, run
+from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
+from inferflow.analysis.effects.program import Program
+from inferflow.analysis.facts import Driver, DriverEffects, OpFacts, StepEffects, StepKey
+from inferflow.analysis.lower_normal import normal_form
+from inferflow.analysis.walk import every_op, operands
+from inferflow.model import Diagnostic, Effect, File, Hidden, Object, Reason, Severity, Span, Variable, World
+
+RECURSION = 12_000
+"""Frames of Python that nested calls of the analysed program may need here."""
+
+Labels: TypeAlias = frozenset[Node]
+
+
+def infer_effects(driver: Driver, catalogue: Catalogue) -> DriverEffects:
+    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    restart()
+    try:
+        return _Recorder(driver, catalogue).run()
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+class _Step:
+    """What was found of a step, in terms of nodes."""
+
+    __slots__ = ("after", "before", "cheap", "key", "literal", "ops")
+
+    def __init__(self, key: StepKey) -> None:
+        self.key = key
+        self.ops: list[_Op] = []
+        self.before: dict[Variable, Labels] = {}
+        self.after: dict[Variable, Labels] = {}
+        self.cheap = True
+        self.literal = False
+
+
+class _Op:
+    """What was found of an operation."""
+
+    __slots__ = ("callees", "cheap", "effects", "label", "number", "obstacles", "reads", "shared", "span", "task")
+
+    def __init__(self, number: int, span: Span) -> None:
+        self.number = number
+        self.span = span
+        self.effects: dict[tuple[str, Target], Why] = {}
+        self.reads: list[tuple[Iterable[Node], str]] = []
+        self.obstacles: dict[str, Span] = {}
+        self.callees: tuple[str, ...] = ()
+        self.task = False
+        self.cheap = True
+        self.label = ""
+        self.shared: list[Node] = []
+
+
+class _Recorder:
+    """The state of one analysis of a driver."""
+
+    def __init__(self, driver: Driver, catalogue: Catalogue) -> None:
+        self.driver = driver
+        self.program = Program(driver.project, catalogue)
+        self.frames: dict[int, Frame] = {}
+        self.steps: list[_Step] = []
+        self.current: list[_Op] = []
+        self.counter = 0
+        self.start = 0
+        self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
+
+    def run(self) -> DriverEffects:
+        driver, program = self.driver, self.program
+        imports.module_node(program, driver.project.main)
+        main = self.module_frame(driver.project.main)
+        functions = [b for b in driver.blocks if b.block.kind == "function"]
+        body = main.code.body
+        if driver.call is None and functions:
+            run.body(main, body)
+        else:
+            run.body(main, body[: driver.prefix])
+        for function in functions:
+            frame = Frame(program, function.module, function.scope, root=True)
+            self.frames[function.scope] = frame
+            if driver.call is None:
+                for param in frame.code.params:
+                    run.assign(frame, param.name, parameter(frame, param))
+            else:
+                program.opening = (function.module, function.scope)
+        main.effects = {}
+        main.obstacles = {}
+        program.serial = 1
+        statements = {(b, s.index): s for b, block in enumerate(driver.blocks) for s in block.statements}
+        for key in driver.steps:
+            self.step(key, statements[key])
+        return self.finish()
+
+    def module_frame(self, name: str) -> Frame:
+        frame = self.program.bodies.get(name)
+        if frame is None:
+            frame = self.program.bodies[name] = Frame(self.program, name, 0, root=True)
+        return frame
+
+    def frame_of(self, key: StepKey) -> Frame:
+        block = self.driver.blocks[key[0]]
+        if block.block.kind != "function":
+            return self.module_frame(block.module)
+        frame = self.frames[block.scope]
+        if self.program.opened is not None:
+            for name, value in self.program.opened.items():
+                run.assign(frame, name, value)
+            self.program.opened = None
+        elif self.program.opening is not None:
+            # the call was not seen for what it is: nothing is known of the parameters
+            self.program.opening = None
+            for param in frame.code.params:
+                run.assign(frame, param.name, parameter(frame, param))
+        return frame
+
+    # -- one step ----------------------------------------------------------------------------------
+
+    def step(self, key: StepKey, statement: ir.Statement) -> None:
+        frame = self.frame_of(key)
+        program = self.program
+        program.serial += 1
+        self.start = program.serial
+        found = _Step(key)
+        self.steps.append(found)
+        names = self.names(key, statement)
+        for name, scope in names:
+            value = self.value(frame, name, scope)
+            if value is not None:
+                found.before[Variable(scope, name)] = labels(value)
+        if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
+            self.current = found.ops
+            self.counter = 0
+            frame.hook = lambda op: self.operation(frame, op)
+            frame.ops = statement.ops
+            for op in statement.ops:
+                self.operation(frame, op)
+            frame.hook = None
+            found.cheap = all(op.cheap for op in found.ops)
+            found.literal = is_literal(statement)
+        else:
+            found.ops.append(self.whole(frame, statement, found))
+            found.cheap = False
+        for name, scope in names:
+            value = self.value(frame, name, scope)
+            if value is not None:
+                found.after[Variable(scope, name)] = labels(value)
+        if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
+            return
+        taken = {node for group in (*found.before.values(), *found.after.values()) for node in group}
+        found.ops[-1].reads.append((taken, "the statement may read it"))
+
+    def operation(self, frame: Frame, op: ir.Op) -> None:
+        """Run a numbered operation, and keep what it did."""
+        program = self.program
+        saved = (frame.effects, frame.obstacles, program.targets, program.costly)
+        frame.effects, frame.obstacles, program.targets, program.costly = {}, {}, {}, False
+        program.serial += 1
+        run.operation(frame, op)
+        number = self.counter
+        self.counter += 1
+        fact = _Op(number, op.span)
+        fact.effects, fact.obstacles = frame.effects, frame.obstacles
+        fact.callees = tuple(program.targets)
+        fact.cheap = not program.costly
+        frame.effects, frame.obstacles, program.targets, program.costly = saved
+        match op:
+            case ir.Call():
+                self.call(frame, op, fact)
+            case ir.Operate() | ir.Build(kind="fstring"):
+                for temp in operands(op):
+                    taken = labels(run.val(frame, temp))
+                    if taken:
+                        fact.reads.append((taken, f"uses '{frame.say(temp)}'"))
+            case ir.Attr(obj=obj) | ir.Item(obj=obj):
+                direct = [n for n in run.val(frame, obj) if n.mutable]
+                if direct:
+                    fact.reads.append((direct, f"reads a part of '{frame.say(obj)}'"))
+            case ir.Unpack(value=value) | ir.Iterate(value=value):
+                direct = [n for n in run.val(frame, value) if n.mutable]
+                if direct:
+                    fact.reads.append((direct, f"iterates over '{frame.say(value)}'"))
+            case ir.Comprehension() | ir.MakeClass() | ir.Yield() | ir.Await():
+                for temp in operands(op):
+                    taken = labels(run.val(frame, temp))
+                    if taken:
+                        fact.reads.append((taken, f"uses '{frame.say(temp)}'"))
+            case _:
+                pass
+        if fact.effects or fact.obstacles or fact.reads or fact.callees or not fact.cheap or isinstance(op, ir.Call):
+            if any(mode == "write" or isinstance(t, FileTarget | World) for mode, t in fact.effects):
+                fact.cheap = False
+            self.current.append(fact)
+
+    def call(self, frame: Frame, op: ir.Call, fact: _Op) -> None:
+        """What is particular of calls: they read all that they are given; and are they tasks?"""
+        function = run.val(frame, op.func)
+        member = frame.members.get(op.func)
+        says = frame.say(op.func)
+        fact.label = says.rpartition(".")[2].removesuffix("()") or says
+        for argument in op.args:
+            taken = labels(run.val(frame, argument.value))
+            if taken:
+                fact.reads.append((taken, f"{says}() is given '{frame.say(argument.value)}'"))
+        receivers = labels(member[0] if member else function)
+        if member:
+            receivers |= labels(frozenset(node for node, _ in member[1]))
+        if receivers:
+            fact.reads.append((receivers, f"{says}() uses '{says.rpartition('.')[0] or says}'"))
+        fact.task = any(self.is_task(frame, node) for node in function)
+        if fact.task:
+            fact.label = fact.label or "call"
+            for node in reach(run.val(frame, op.out)):
+                if node.mutable and node.serial < self.start:
+                    fact.shared.append(node)
+            for node in run.val(frame, op.out):
+                if node.types & {"builtins.generator", "builtins.coroutine"}:
+                    fact.obstacles[f"{says}() returns a {sorted(node.types)[0].rpartition('.')[2]}"] = op.span
+
+    def is_task(self, frame: Frame, node: Node) -> bool:
+        """Whether calling this deserves a task: a function of the project, or a class of it whose making does work."""
+        program = self.program
+        match node.kind:
+            case "function":
+                return (node.data[0], node.data[1]) != self.opening_data()
+            case "bound":
+                return isinstance(node.data, Node) and self.is_task(frame, node.data)
+            case "wrapped":
+                return any(self.is_task(frame, inner) for inner in node.fields.get("inner", EMPTY))
+            case "class":
+                for cls in program.mro(node):
+                    for init in cls.fields.get("__init__", EMPTY):
+                        if init.kind == "function":
+                            return self.works(init)
+                return False
+            case "object":
+                return any(t.startswith("@") for t in node.types)
+            case _:
+                return False
+
+    def opening_data(self) -> tuple[str, int] | None:
+        for block in self.driver.blocks:
+            if block.block.kind == "function" and self.driver.call is not None:
+                return block.module, block.scope
+        return None
+
+    def works(self, function: Node) -> bool:
+        """Whether a constructor calls anything."""
+        module, scope = function.data
+        code = self.program.project.modules[module].scopes[scope]
+        return any(isinstance(op, ir.Call | ir.Comprehension) for op in every_op(code.body))
+
+    def whole(self, frame: Frame, statement: ir.Statement, found: _Step) -> _Op:
+        """A compound statement, as one."""
+        program = self.program
+        saved = (frame.effects, frame.obstacles, program.targets)
+        frame.effects, frame.obstacles, program.targets = {}, {}, {}
+        run.step(frame, statement)
+        fact = _Op(-1, statement.span)
+        fact.effects, fact.obstacles = frame.effects, frame.obstacles
+        fact.callees = tuple(program.targets)
+        fact.task = bool(fact.callees)
+        fact.cheap = False
+        frame.effects, frame.obstacles, program.targets = saved
+        return fact
+
+    # -- names -------------------------------------------------------------------------------------
+
+    def names(self, key: StepKey, statement: ir.Statement) -> list[tuple[str, str]]:
+        """The variables that a step names, nested scopes included: (name, scope)."""
+        block = self.driver.blocks[key[0]]
+        inside = block.block.kind == "function"
+        found: dict[tuple[str, str], None] = {}
+        for op in every_op((statement,)):
+            match op:
+                case ir.Load() | ir.Store() | ir.Delete():
+                    outside = inside and op.binding == "global"
+                    found[(op.name, block.module if outside else block.block.scope)] = None
+                case ir.Comprehension() | ir.MakeFunction() | ir.MakeClass():
+                    for name, how in self.nested(block.module, op.scope):
+                        outer = inside and how == "free"
+                        found[(name, block.block.scope if outer else block.module)] = None
+                case _:
+                    pass
+        return list(found)
+
+    def nested(self, module: str, scope: int) -> tuple[tuple[str, str], ...]:
+        """Names that a nested scope takes from around it."""
+        known = self.mentioned.get((module, scope))
+        if known is not None:
+            return known
+        found: dict[tuple[str, str], None] = {}
+        code = self.program.project.modules[module].scopes[scope]
+        for op in every_op(code.body):
+            match op:
+                case ir.Load() | ir.Store():
+                    if op.binding in ("free", "global", "class"):
+                        found[(op.name, "global" if op.binding == "class" else op.binding)] = None
+                case ir.Comprehension() | ir.MakeFunction() | ir.MakeClass():
+                    for inner in self.nested(module, op.scope):
+                        if inner[1] == "global" or inner[0] in code.free:
+                            found[inner] = None
+                case _:
+                    pass
+        result = self.mentioned[(module, scope)] = tuple(found)
+        return result
+
+    def value(self, frame: Frame, name: str, scope: str) -> Value | None:
+        if scope == "<driver>":
+            return frame.env.get(name)
+        node = self.program.modules.get(scope)
+        value = node.fields.get(name) if node is not None else None
+        return value or None
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def finish(self) -> DriverEffects:
+        program = self.program
+        words = _Words(program)
+        steps: dict[StepKey, StepEffects] = {}
+        patched = tuple(program.patched)
+        for found in self.steps:
+            ops = tuple([words.facts(op) for op in found.ops])
+            if patched:
+                span = self.driver.statement(found.key).span
+                ops = (*ops, OpFacts(-1, span, (), (), False, patched))
+            before = {v: words.labels(group) for v, group in found.before.items()}
+            after = {v: words.labels(group) for v, group in found.after.items()}
+            steps[found.key] = StepEffects(ops, before, after, found.cheap and not patched, found.literal)
+        diagnostics = tuple(
+            Diagnostic(
+                reason.span,
+                "IF310",
+                f"the driver {reason.text}: everything stays in order, at home",
+                Severity.WARNING,
+                "what a program replaces at run time cannot be followed",
+            )
+            for reason in patched
+        )
+        return DriverEffects(steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics))
+
+    def reached(self) -> Iterator[tuple[str, str]]:
+        project = self.program.project
+        for module, number in self.program.reached:
+            scope = project.modules[module].scopes[number]
+            text = scope.normal_form or normal_form(project.sources[module], scope)
+            yield f"{module}:{scope.qualname}", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def labels(value: Value) -> Labels:
+    """The objects reachable from a value that can change."""
+    if all(n.kind == "scalar" for n in value):
+        return EMPTY
+    return frozenset([node for node in reach(value) if node.mutable])
+
+
+def is_literal(statement: ir.Statement) -> bool:
+    """Whether it binds names to literals, imports or definitions only."""
+    if not isinstance(statement, ir.Plain):
+        return False
+    if statement.kind in ("import", "def", "class"):
+        return not any(isinstance(op, ir.Call) for op in statement.ops)
+    if statement.kind not in ("assign", "annotated"):
+        return False
+    made: set[int] = set()
+    for op in statement.ops:
+        match op:
+            case ir.Const():
+                made.add(op.out)
+            case ir.Build() if op.kind in ("list", "tuple", "set", "dict") and not op.stars:
+                made.add(op.out)
+            case ir.Operate(op="u-" | "u+" | "~" | "not"):
+                made.add(op.out)
+            case ir.Store():
+                pass
+            case _:
+                return False
+        if any(temp not in made for temp in operands(op)):
+            return False
+    return True
+
+
+# -- parameters of the driver ----------------------------------------------------------------------
+
+PLAIN = {
+    "int": "builtins.int",
+    "float": "builtins.float",
+    "str": "builtins.str",
+    "bool": "builtins.bool",
+    "bytes": "builtins.bytes",
+    "complex": "builtins.complex",
+    "Path": "pathlib.Path",
+    "pathlib.Path": "pathlib.Path",
+    "date": "datetime.date",
+    "datetime": "datetime.datetime",
+    "datetime.date": "datetime.date",
+    "datetime.datetime": "datetime.datetime",
+}
+
+
+def parameter(frame: Frame, param: ir.Param) -> Value:
+    """What a parameter of the driver may be: by its annotation (the run makes sure of it), else by its default."""
+    program = frame.program
+    if param.kind == "var_positional":
+        node = frame.make(("parameter", param.name), types=frozenset(("builtins.tuple",)), immutable=True)
+        frame.put(node, ELEMENTS, frame.below(node))
+        return frozenset((node,))
+    names: list[str] = []
+    if param.annotation is not None:
+        for part in _alternatives(param.annotation):
+            if part == "None":
+                names.append("builtins.NoneType")
+            elif part in PLAIN:
+                names.append(PLAIN[part])
+            elif part.startswith("Literal["):
+                names.extend(("builtins.str", "builtins.int", "builtins.bool"))
+            else:
+                names = []
+                break
+    elif param.default is not None:
+        try:
+            default = ast.literal_eval(param.default)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            default = None
+        if isinstance(default, bool | int | float | str | bytes):
+            names = [f"builtins.{type(default).__name__}"]
+    if names:
+        found: set[Node] = set()
+        for name in names:
+            if name in ("builtins.str", "builtins.bytes", "pathlib.Path"):
+                symbol = frame.make(("parameter", param.name, name), "scalar", frozenset((name,)), None, True)
+                symbol.name = f"{{{param.name}}}"
+                found.add(symbol)
+            else:
+                found |= program.scalar(name)
+        return frozenset(found)
+    kind = (param.annotation or "").partition("[")[0]
+    container = kind if kind in ("list", "dict", "set", "tuple", "frozenset") else ""
+    types = frozenset((f"builtins.{container}" if container else UNKNOWN,))
+    node = frame.make(("parameter", param.name), types=types, immutable=container in ("tuple", "frozenset"))
+    node.name = param.name
+    frame.put(node, ELEMENTS, frame.below(node))
+    return frozenset((node,))
+
+
+def _alternatives(annotation: str) -> list[str]:
+    text = annotation.strip().strip("'\"")
+    for word in ("Optional[", "typing.Optional["):
+        if text.startswith(word):
+            return ["None", *_alternatives(text[len(word) : -1])]
+    if "|" in text and "[" not in text:
+        return [part.strip() for part in text.split("|")]
+    return [text.removeprefix("typing.")]
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+class _Words:
+    """Labels for nodes, and effects in terms of places."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.names: dict[int, str] = {}
+        self.taken: dict[str, int] = {}
+        self.groups: dict[Labels, frozenset[str]] = {}
+
+    def label(self, node: Node) -> str:
+        """The label of an object: the first name bound to it, numbered if that is taken. United objects have one."""
+        key = id(node.fields)
+        label = self.names.get(key)
+        if label is None:
+            base = node.name or (sorted(node.types)[0].rpartition(".")[2] if node.types else node.kind)
+            if base in ("?", ""):
+                base = "object"
+            if base.startswith("@") or ":" in base:
+                base = base.rpartition(":")[2]
+            count = self.taken[base] = self.taken.get(base, 0) + 1
+            label = self.names[key] = base if count == 1 else f"{base}#{count}"
+        return label
+
+    def labels(self, group: Labels) -> frozenset[str]:
+        """The labels of a set of objects."""
+        known = self.groups.get(group)
+        if known is None:
+            cells = self.program.driver_cells
+            known = self.groups[group] = frozenset([self.label(n) for n in sorted(group, key=int) if n is not cells])
+        return known
+
+    def facts(self, op: _Op) -> OpFacts:
+        effects: dict[tuple[str, Any], Effect] = {}
+        for (mode, target), (text, span, assumed) in op.effects.items():
+            for place in self.places(mode, target):
+                effects.setdefault((mode, place), Effect(mode, place, Reason(text, span), assumed))  # type: ignore[arg-type]
+        for nodes, text in op.reads:
+            for node in sorted(nodes, key=int):
+                for place in self.object_places(node, "read"):
+                    if ("read", place) not in effects:
+                        effects[("read", place)] = Effect("read", place, Reason(text, op.span))
+        obstacles = [Reason(text, span) for text, span in op.obstacles.items()]
+        if op.shared:
+            names = sorted({self.label(n) for n in op.shared})
+            said = ", ".join(f"'{n}'" for n in names[:3])
+            obstacles.append(Reason(f"the result of {op.label}() shares parts with {said}", op.span))
+        ordered = tuple(sorted(effects.values(), key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
+        return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label)
+
+    def places(self, mode: str, target: Target) -> Iterator[Any]:
+        if isinstance(target, Node):
+            if target.path is not None:
+                yield World("anything")
+            elif mode == "read":
+                for node in sorted(reach((target,)), key=int):
+                    if node.mutable:
+                        yield from self.object_places(node, mode)
+            else:
+                yield from self.object_places(target, mode)
+        elif isinstance(target, FileTarget):
+            named = target.node
+            path = None
+            if named is not None and named.data:
+                path = str(named.data[0])
+            elif named is not None and named.name.startswith("{"):
+                path = named.name
+            yield File(path, target.aspect)
+        else:
+            yield target
+
+    def object_places(self, node: Node, mode: str) -> Iterator[Any]:
+        if node is self.program.driver_cells:
+            for name in sorted(node.fields):
+                if not name.startswith("<") and (mode == "read" or name in self._rebound()):
+                    yield Variable("<driver>", name)
+        elif node.kind == "state":
+            yield Hidden(node.data)
+        else:
+            yield Object(self.label(node))
+
+    def _rebound(self) -> frozenset[str]:
+        return self.program.rebound(self.program.project.main)

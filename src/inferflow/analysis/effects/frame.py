@@ -1,0 +1,276 @@
+"""One activation under analysis: the body of a function with arguments of certain shapes, and what became known of it.
+
+A finished frame *is* the summary of that function for those shapes. It speaks of
+
+- nodes that stand for what came in (``path``: parameter, then fields),
+- nodes from outside (globals, class attributes, captured variables): those mean the same everywhere,
+- nodes made inside; only those that the result or a store hands out matter to the caller.
+
+The driver's own statements and the bodies of modules run in *root* frames, where every node is real and every
+store happens at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from inferflow.analysis import ir
+from inferflow.analysis.effects.heap import BELOW, EMPTY, UNKNOWN, Node, Value, join, together, unite
+from inferflow.analysis.effects.program import Program
+from inferflow.model import Span
+from inferflow.model.place import Hidden, Place
+
+CROWD = 16
+"""From so many objects in one field on, they are taken for one: keeps the analysis linear."""
+
+
+@frozen
+class FileTarget:
+    """A file in the terms of a frame: ``node`` is the scalar that names it, ``None`` if nothing does."""
+
+    node: Node | None
+    aspect: str = "content"
+
+
+Target: TypeAlias = "Node | Place | FileTarget"
+Why: TypeAlias = tuple[str, Span, bool]
+"""Text, place, and whether it is assumed and not known."""
+
+
+class Frame:
+    """See the module. ``root`` frames have no parameters and no summary.
+
+    ``env`` holds the local names (``envs`` those of the scopes around it that run in the same activation); ``undo`` the earlier values of those stored since the current branch began; ``weak`` is
+    positive inside loops and ``try``, where a store adds to what a name may be instead of replacing it.
+    """
+
+    def __init__(self, program: Program, module: str, scope: int, root: bool = False) -> None:
+        self.program = program
+        self.module = module
+        self.scope = scope
+        self.code: ir.Scope = program.project.modules[module].scopes[scope]
+        self.root = root
+        self.token: object = program if root else self
+        self.env: dict[str, Value] = {}
+        self.undo: list[tuple[str, Value | None]] | None = None
+        self.weak = 0
+        self.temps: dict[int, Value] = {}
+        self.members: dict[int, tuple[Value, list[tuple[Node, str]]]] = {}
+        self.ops: tuple[ir.Op, ...] = ()
+        self.hook: Callable[[ir.Op], None] | None = None
+        self.kind = "module" if self.code.kind == "module" else "function"
+        self.envs: list[dict[str, Value]] = []
+        self.captured: frozenset[str] = frozenset()
+        self.klass: Value = EMPTY
+        self.sent: Value = EMPTY
+        self.nodes: dict[Any, Node] = {}
+        self.params: dict[str, Value] = {}
+        self.cells: Node | None = None
+        self.closure: Value = EMPTY
+        self.globals = program.modules[module]
+        self.effects: dict[tuple[str, Target], Why] = {}
+        self.obstacles: dict[str, Span] = {}
+        self.stores: dict[tuple[Node, str], Value] = {}
+        self.links: set[tuple[Node, Node]] = set()
+        self.overlay: dict[tuple[Node, str], Value] = {}
+        self.read: dict[tuple[Node, str], Value] = {}
+        self.result: Value = EMPTY
+        self.yielded: Value = EMPTY
+        self.emitted: list[Node] = []
+        self.callees: set[Frame] = set()
+        self.state = "new"
+        self.checked = -1
+        self.changed = False
+        self.recursive = False
+
+    # -- nodes
+
+    def make(
+        self,
+        key: Any,
+        kind: str = "object",
+        types: frozenset[str] = frozenset((UNKNOWN,)),
+        data: Any = None,
+        immutable: bool = False,
+        name: str = "",
+    ) -> Node:
+        """The node for what is made at ``key`` (an operation and, where it makes several things, which)."""
+        node = self.nodes.get(key)
+        if node is None:
+            node = Node(kind, types, self.token, data, immutable, name)
+            node.serial = self.program.serial
+            self.nodes[key] = node
+            self.changed = True
+        elif not types <= node.types:
+            node.types |= types
+            node.immutable = node.immutable and immutable
+            self.changed = True
+        return node
+
+    def owns(self, node: Node) -> bool:
+        """Whether a store to the node can simply be made."""
+        return node.owner is self.token or (self.root and node.owner is None)
+
+    def field(self, node: Node, name: str) -> Value:
+        """What is known to be in a field (nothing, if nothing is)."""
+        value = node.fields.get(name, EMPTY)
+        if not self.owns(node):
+            self.read[(node, name)] = value
+            if node.watched is None:
+                node.watched = set()
+            node.watched.add(name)
+            more = self.overlay.get((node, name))
+            if more is not None:
+                value = join(value, more)
+        return value
+
+    def put(self, node: Node, name: str, value: Value) -> None:
+        """Add to a field."""
+        if node.kind == "scalar" or node.kind == "lib" or not value:
+            return
+        if not self.owns(node):
+            old = self.overlay.get((node, name), EMPTY)
+            new = join(old, value)
+            if new is not old:
+                self.overlay[(node, name)] = self.stores[(node, name)] = new
+                self.changed = True
+            return
+        old = node.fields.get(name, EMPTY)
+        new = join(old, value)
+        if new is old:
+            return
+        if len(new) > CROWD:
+            new = self._crowd(new)
+        node.fields[name] = new
+        self.changed = True
+        if node.watched is not None and name in node.watched:
+            self.program.epoch += 1
+        if node.path is not None:
+            self.stores[(node, name)] = join(self.stores.get((node, name), EMPTY), value)
+
+    def _crowd(self, value: Value) -> Value:
+        """Many objects in one field become one."""
+        alike = [n for n in value if n.owner is self.token and n.kind == "object" and n.path is None]
+        if len(alike) <= CROWD:
+            return value
+        first = unite(alike)
+        return frozenset([n for n in value if n not in set(alike)] + [first])
+
+    def replace(self, node: Node, name: str, value: Value) -> None:
+        """Set a field for good (a global of a module, at its own top level)."""
+        old = node.fields.get(name, EMPTY)
+        if old == value:
+            return
+        node.fields[name] = value
+        self.changed = True
+        if node.watched is not None and name in node.watched:
+            self.program.epoch += 1
+
+    def link(self, one: Node, other: Node) -> None:
+        """The two share memory."""
+        if one is other or other in one.views or one.kind == "scalar" or other.kind == "scalar":
+            return
+        for node, partner in ((one, other), (other, one)):
+            if self.owns(node):
+                node.views.add(partner)
+        if not (self.owns(one) and self.owns(other) and one.path is None and other.path is None):
+            self.links.add((one, other))
+        self.changed = True
+
+    def below(self, node: Node) -> Value:
+        """What lies below an object of which no more is known: one node, that is below itself."""
+        value = node.fields.get(BELOW)
+        if value is None:
+            program = self.program
+            if node.kind == "scalar" or any(map(program.has_cells, node.types)):
+                return program.anything
+            child = Node("object", frozenset((UNKNOWN,)), node.owner)
+            child.serial = node.serial
+            child.name = f"{node.name}.*" if node.name else ""
+            if node.path is not None:
+                child.path = (*node.path, BELOW)
+            child.fields[BELOW] = frozenset((child,))
+            if not node.types or not all(map(program.is_container, node.types)):
+                child.views.add(node)
+                node.views.add(child)
+            value = node.fields[BELOW] = frozenset((child,))
+        return value
+
+    def child(self, node: Node, type_name: str) -> Value:
+        """What lies below an object, known to be of a type. All that is below one object may be one and the same."""
+        field = f"<{type_name}>"
+        value = node.fields.get(field)
+        if value is None:
+            program = self.program
+            below = self.below(node)
+            child = Node("object", frozenset((type_name,)), node.owner, immutable=program.is_immutable(type_name))
+            child.serial = node.serial
+            child.name = f"{node.name}.*" if node.name else ""
+            if node.path is not None:
+                child.path = (*node.path, field)
+            for other in below:
+                if other.kind == "object":
+                    child.views.add(other)
+                    other.views.add(child)
+            value = node.fields[field] = frozenset((child,))
+        return value
+
+    def complete(self, node: Node) -> bool:
+        """Whether all that the node holds is known: only what this very frame made itself."""
+        return node.owner is self.token and node.path is None and UNKNOWN not in node.types
+
+    # -- effects
+
+    def note(self, mode: str, target: Target, text: str, span: Span, assumed: bool = False) -> None:
+        """Record an effect, unless it is on something that nobody outside can see."""
+        if isinstance(target, Node) and not self.root and target.owner is self and target.path is None:
+            return
+        key = (mode, target)
+        if key not in self.effects:
+            self.effects[key] = (text, span, assumed)
+            self.changed = True
+
+    def write(self, nodes: Any, text: str, span: Span, assumed: bool = False) -> None:
+        """The nodes change in place, and what shares memory with them."""
+        for node in together(nodes):
+            if node.mutable:
+                self.note("write", node, text, span, assumed)
+            elif node.kind == "state":
+                self.note("write", Hidden(node.data), text, span, assumed)
+
+    def obstacle(self, text: str, span: Span) -> None:
+        """Why the call is not proved to be independent."""
+        if text not in self.obstacles:
+            self.obstacles[text] = span
+            self.changed = True
+
+    # -- names for messages
+
+    def say(self, temp: int) -> str:
+        """How the source calls an operand (``log``, ``self.items``), as far as it does."""
+        for op in self.ops:
+            match op:
+                case ir.Load(out=out, name=name) if out == temp:
+                    return name
+                case ir.Attr(out=out, obj=obj, name=name) if out == temp:
+                    inner = self.say(obj)
+                    return f"{inner}.{name}" if inner else name
+                case ir.Item(out=out, obj=obj) if out == temp:
+                    inner = self.say(obj)
+                    return f"{inner}[...]" if inner else ""
+                case ir.Call(out=out, func=func) if out == temp:
+                    inner = self.say(func)
+                    return f"{inner}()" if inner else ""
+                case ir.Const(out=out, value=value) if out == temp:
+                    return repr(value)
+                case _:
+                    pass
+        return ""
+
+    @property
+    def where(self) -> str:
+        """The name of the function, for messages; empty in the driver itself."""
+        return "" if self.root else self.code.name

@@ -1,0 +1,715 @@
+"""Applying what the catalogue says of a library function to a call of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inferflow.analysis.catalogue import (
+    SOMETHING,
+    AttrInfo,
+    Callback,
+    FileUse,
+    Link,
+    Result,
+    Signature,
+    TypeRef,
+    applies,
+    bind,
+    open_acts,
+    possible_results,
+)
+from inferflow.analysis.catalogue import (
+    UNKNOWN as MAYBE,
+)
+from inferflow.analysis.catalogue import Arguments as Given
+from inferflow.analysis.effects import access, calls
+from inferflow.analysis.effects.frame import FileTarget, Frame
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, reach
+from inferflow.model import Hidden, Span, World
+
+if TYPE_CHECKING:
+    from inferflow.analysis.effects.calls import Arguments
+
+STANDARD = frozenset(("builtins",))
+FLAT = frozenset(
+    f"builtins.{n}" for n in ("list", "set", "frozenset", "tuple", "iterator", "filter", "map", "reversed", "generator")
+)
+"""Types whose elements are, for an ``elements`` link, just those of the other container (not pairs of them, say)."""
+IMPLICIT = (
+    "__eq__", "__lt__", "__gt__", "__hash__", "__len__", "__str__", "__repr__", "__iter__", "__next__", "__getitem__",
+    "__float__", "__int__", "__index__", "__bool__", "__contains__", "__array__", "__getstate__", "__reduce__",
+    "__deepcopy__", "__copy__", "__getattr__", "__fspath__",
+)  # fmt: skip
+PANDAS_ITEMS = frozenset(
+    f"pandas.{owner}.__getitem__" for owner in ("DataFrame", "Series", "DataFrame.loc", "DataFrame.iloc")
+)
+PEACEFUL = frozenset(("stdout", "stderr", "clock"))
+
+
+def is_pure(signature: Signature) -> bool:
+    """Whether a call surely leaves its receiver, its arguments and the world alone, whatever the arguments are."""
+    return signature.known and not (
+        signature.mutates
+        or signature.keeps
+        or signature.consumes
+        or signature.hidden
+        or signature.files
+        or signature.irrevocable
+        or signature.calls
+        or any(use.kind not in PEACEFUL for use in signature.world)
+    )
+
+
+def apply(
+    frame: Frame,
+    signature: Signature,
+    receiver: Value,
+    positional: list[Value],
+    keywords: dict[str, Value],
+    span: Span,
+    key: Any,
+    says: str,
+) -> Value:
+    """A call with plain arguments."""
+    arguments = calls.Arguments(tuple(positional), tuple(keywords.items()), says=says)
+    return apply_call(frame, signature, receiver, arguments, span, key)
+
+
+class _Call:
+    """One call of a library function: its arguments by parameter name."""
+
+    __slots__ = ("arguments", "elements", "frame", "given", "key", "receiver", "signature", "span", "table", "who")
+
+    def __init__(
+        self, frame: Frame, signature: Signature, receiver: Value, arguments: Arguments, span: Span, key: Any
+    ) -> None:
+        self.frame = frame
+        self.signature = signature
+        self.arguments = arguments
+        self.span = span
+        self.key = key
+        says = arguments.says or signature.name.removeprefix("builtins.")
+        self.who = f"{frame.where}: {says}()" if frame.where else f"{says}()"
+        if signature.kind == "method" and not receiver and arguments.positional:
+            receiver = arguments.positional[0]
+            positional = arguments.positional[1:]
+        else:
+            positional = arguments.positional
+        self.receiver = receiver
+        self.table: dict[str, Value] = {}
+        given: dict[str, object] = {}
+        for name, values in bind(signature, positional, dict(arguments.keywords)).items():
+            self.table[name] = values[0] if len(values) == 1 else join_all(values)
+            given[name] = constant(values[0]) if len(values) == 1 else SOMETHING
+        loose = [v for v in (arguments.more, arguments.named) if v is not None]
+        if loose:
+            extra = join_all(loose)
+            for param in signature.params:
+                if param.name not in given:
+                    self.table[param.name] = join(self.table.get(param.name, EMPTY), extra)
+        self.given = Given(given, not loose, settings(receiver) if receiver else None)
+        self.elements: dict[str, Value] = {}
+
+    def value(self, param: str) -> Value:
+        return self.receiver if param == "self" else self.table.get(param, EMPTY)
+
+    def contents(self, param: str) -> Value:
+        if param in self.elements:
+            return self.elements[param]
+        return access.contents(self.frame, self.value(param), keys=True)
+
+    def names(self, param: str) -> str:
+        """How the source calls the argument."""
+        arguments = self.arguments
+        if param == "self":
+            return arguments.receiver
+        target = self.value(param)
+        for value, name in zip(arguments.positional, arguments.names, strict=False):
+            if value is target:
+                return name
+        return ""
+
+
+def apply_call(
+    frame: Frame, signature: Signature, receiver: Value, arguments: Arguments, span: Span, key: Any
+) -> Value:
+    """A call of a library function or method: its effects, and its value."""
+    if not signature.known:
+        what = arguments.says or signature.name
+        return calls.unknown(frame, what, [receiver, *arguments.all()], span, key)
+    if not signature.cheap:
+        frame.program.costly = True
+    call = _Call(frame, signature, receiver, arguments, span, key)
+    for use in signature.hidden:
+        if applies(use.when, call.given) is not False:
+            hidden(frame, use.mode, use.state, arguments.says or signature.name, span)
+    for file in signature.files:
+        if applies(file.when, call.given) is not False:
+            _file(call, file)
+    for world in signature.world:
+        if applies(world.when, call.given) is not False:
+            verb = "prints" if world.kind in ("stdout", "stderr") else f"uses the outside world ({world.kind})"
+            frame.note("write", World(world.kind), f"{call.who} {verb}", span)
+    if signature.irrevocable:
+        frame.obstacle(f"{call.who} cannot be taken back", span)
+    for param in signature.consumes:
+        value = call.value(param)
+        if value:
+            call.elements[param] = access.iterate(frame, value, span, (key, "consumes", param))
+    for mutation in signature.mutates:
+        if applies(mutation.when, call.given) is not False:
+            _mutate(call, mutation.param)
+    for keep in signature.keeps:
+        if applies(keep.when, call.given) is not False:
+            _keep(call, keep.param, keep.into, keep.relation)
+    returned = EMPTY
+    made: list[tuple[Callback, Value]] = []
+    for callback in signature.calls:
+        if applies(callback.when, call.given) is not False:
+            value = _call_back(call, callback)
+            if callback.gives:
+                returned = join(returned, value)
+            if callback.later:
+                made.append((callback, value))
+    _passed_on(call)
+    result = _result(call, returned)
+    for callback, _ in made:
+        for node in result:
+            if node.kind == "object" and frame.owns(node):
+                node.data = ("later",)
+                frame.put(node, "<function>", call.value(callback.param))
+                frame.put(node, "<given>", _received(call, callback))
+    for file in signature.files:
+        if file.act == "open" or file.param != "self":
+            for node in result:
+                if node.kind == "object" and any(t.startswith(("io.", "gzip.", "zipfile.")) for t in node.types):
+                    frame.put(node, "<path>", call.value(file.param))
+    if signature.kind == "class":
+        _remember_settings(call, result)
+    return result
+
+
+def constant(value: Value) -> object:
+    """What conditions may know of an argument."""
+    if len(value) == 1:
+        node = next(iter(value))
+        if node.kind == "scalar" and node.data:
+            return node.data[0]
+    if not value or any(n.kind == "scalar" and (UNKNOWN in n.types or "builtins.NoneType" in n.types) for n in value):
+        return MAYBE
+    if any(n.kind == "object" and UNKNOWN in n.types for n in value):
+        return MAYBE
+    return SOMETHING
+
+
+def settings(receiver: Value) -> dict[str, object] | None:
+    """The arguments of the receiver's constructor, if it is one object whose making was seen."""
+    if len(receiver) != 1:
+        return None
+    data = next(iter(receiver)).data
+    return dict(data[1]) if isinstance(data, tuple) and data and data[0] == "settings" else None
+
+
+def _remember_settings(call: _Call, result: Value) -> None:
+    if not call.given.complete:
+        return
+    data = ("settings", tuple(sorted(call.given.given.items())))
+    for node in result:
+        if node.kind == "object" and node.owner is call.frame.token:
+            if node.data is None:
+                node.data = data
+            elif node.data != data and node.data[0] == "settings":
+                node.data = ("unsettled",)
+
+
+# -- effects ---------------------------------------------------------------------------------------
+
+
+def hidden(frame: Frame, mode: str, state: str, who: str, span: Span) -> None:
+    """A hidden state is read or written."""
+    info = frame.program.catalogue.hidden(state)
+    what = info.what if info is not None else state
+    where = f"{frame.where}: " if frame.where else ""
+    verb = "uses" if mode == "read" else "changes"
+    frame.note(mode, Hidden(state), f"{where}{who} {verb} {what}", span)
+
+
+def mutated_library(frame: Frame, node: Node, span: Span) -> None:
+    """An object that lives in a library module changes."""
+    hidden(frame, "write", str(node.data), node.name, span)
+
+
+def _file(call: _Call, use: FileUse) -> None:
+    frame = call.frame
+    value = call.value(use.param) if use.param else EMPTY
+    if use.param and not value:
+        return
+    acts = (use.act,)
+    if use.act == "open":
+        mode = call.given.given.get(use.mode, None if not call.given.complete else "r")
+        acts = open_acts(mode if isinstance(mode, str) or mode is None else None)  # type: ignore[assignment]
+    paths: list[Node | None] = []
+    if use.param == "self":
+        value = join(value, join_all(frame.field(n, "<path>") for n in value if n.kind == "object"))
+    for node in value:
+        if node.kind == "scalar" and (node.data is not None or node.path is not None or _is_path(node)):
+            paths.append(node if node.data is not None or node.path is not None or node.name else None)
+        elif node.kind == "scalar" and node.types <= access.NUMBERS:
+            continue
+        elif node.kind == "object" and UNKNOWN not in node.types:
+            if use.param != "self":
+                verb = "reads from" if use.act in ("read", "open") else "writes to"
+                frame.write((node,), f"{call.who} {verb} '{call.names(use.param)}'", call.span)
+        else:
+            paths.append(None)
+            if node.kind == "object" and use.param != "self":
+                frame.write((node,), f"{call.who} may use '{call.names(use.param)}' as a file", call.span)
+    if not value or (use.param == "self" and not paths):
+        paths = [None]
+    for act in acts:
+        aspect = {"list": "listing", "exists": "existence"}.get(act, "content")
+        mode = "read" if act in ("read", "list", "exists") else "write"
+        for path in paths:
+            text = f"{call.who} {FILE_VERBS[act]} {file_name(path)}"
+            frame.note(mode, FileTarget(path, aspect), text, call.span)
+
+
+FILE_VERBS = {
+    "read": "reads",
+    "write": "writes",
+    "append": "appends to",
+    "delete": "removes",
+    "list": "lists",
+    "exists": "looks for",
+    "open": "opens",
+}
+
+
+def _is_path(node: Node) -> bool:
+    return any(t in ("builtins.str", "builtins.bytes", UNKNOWN) or t.startswith("pathlib.") for t in node.each)
+
+
+def file_name(node: Node | None) -> str:
+    if node is not None and node.data:
+        return repr(str(node.data[0]))
+    return "a file"
+
+
+def _mutate(call: _Call, param: str) -> None:
+    frame = call.frame
+    value = call.value(param)
+    if not value:
+        return
+    what = call.names(param)
+    text = f"{call.who} changes '{what}'" if what else f"{call.who} changes what it is given"
+    targets: set[Node] = set()
+    for node in value:
+        if node.kind == "state":
+            access.use_state(frame, "write", node, call.span)
+        elif node.kind == "lib":
+            if node.types:
+                mutated_library(frame, node, call.span)
+        elif node.kind == "object":
+            targets |= touched(frame, node)
+            if frame.program.is_iterator(next(iter(node.types), UNKNOWN)) or UNKNOWN in node.types:
+                calls.run_deferred(frame, node, call.span)
+            if settings(frozenset((node,))) is not None and call.signature.name.endswith("set_params"):
+                node.data = ("unsettled",)
+    frame.write(targets, text, call.span)
+
+
+def touched(frame: Frame, node: Node) -> set[Node]:
+    """What changes when a method changes its receiver: a container alone, any other object with all that it holds."""
+    program = frame.program
+    if node.types and all(program.is_container(t) or program.has_cells(t) for t in node.types if t != UNKNOWN):
+        if UNKNOWN not in node.types:
+            if any(map(program.is_iterator, node.types)):
+                return {n for n in reach((node,)) if n is node or _moves(frame, n)}
+            return {node}
+    return {n for n in reach((node,)) if n.kind == "object"}
+
+
+def _moves(frame: Frame, node: Node) -> bool:
+    return node.kind == "object" and (UNKNOWN in node.types or any(map(frame.program.is_iterator, node.types)))
+
+
+def _keep(call: _Call, param: str, into: str, relation: str) -> None:
+    frame = call.frame
+    value = call.contents(param) if relation == "elements" else call.value(param)
+    for holder in call.value(into):
+        if holder.kind != "object":
+            continue
+        if relation == "view":
+            for node in value:
+                if node.kind == "object":
+                    frame.link(holder, node)
+        elif "builtins.dict" in holder.types and param == "key":
+            frame.put(holder, KEYS, value)
+        elif not any(map(frame.program.has_cells, holder.types)):
+            frame.put(holder, ELEMENTS, value)
+            if relation == "elements" and "builtins.dict" in holder.types:
+                frame.put(holder, KEYS, value)
+
+
+# -- callbacks -------------------------------------------------------------------------------------
+
+
+def _received(call: _Call, callback: Callback) -> Value:
+    """What a function that is called back gets."""
+    frame = call.frame
+    value = EMPTY
+    for link in callback.receives:
+        value = join(value, _linked(call, link))
+    if not callback.receives:
+        value = frame.program.anything
+        if any(map(_is_table, (t for n in call.receiver for t in n.types))):
+            value = call.receiver
+    return value
+
+
+def _is_table(name: str) -> bool:
+    return name.rpartition(".")[2] in ("DataFrame", "Series", "GroupBy", "DataFrameGroupBy", "SeriesGroupBy")
+
+
+def _linked(call: _Call, link: Link) -> Value:
+    match link.relation:
+        case "element":
+            return call.contents(link.param)
+        case "elements" | "contains" | "unknown":
+            made = call.frame.make((call.key, "given", link.param))
+            call.frame.put(made, ELEMENTS, join(call.value(link.param), call.contents(link.param)))
+            return frozenset((made,))
+        case _:
+            return call.value(link.param)
+
+
+def _call_back(call: _Call, callback: Callback) -> Value:
+    frame = call.frame
+    given = _received(call, callback)
+    result = EMPTY
+    for node in call.value(callback.param):
+        if node.kind in ("function", "bound", "wrapped", "class", "lib") or (
+            node.kind == "object" and any(t.startswith("@") for t in node.each)
+        ):
+            arguments = calls.Arguments(more=given, says=node.name)
+            if node.kind == "lib":
+                arguments = calls.Arguments((given,), says=node.name)
+            result = join(result, calls.invoke_one(frame, node, arguments, call.span, (call.key, "back", node)))
+        elif node.kind == "object" and UNKNOWN in node.types:
+            result = join(
+                result, calls.unknown(frame, "a function it is given", [frozenset((node,))], call.span, call.key)
+            )
+    return result
+
+
+def _passed_on(call: _Call) -> None:
+    """What a library function may run of the project's code besides its callbacks: special methods of the instances that
+    it gets; and, where it is not said what it does with a function, that function."""
+    frame = call.frame
+    signature = call.signature
+    table = frame.program.table.fields
+    if table:
+        special = [m for m in IMPLICIT if m in table]
+        foreign = signature.name.partition(".")[0] not in frame.program.standard
+        for value in call.arguments.all():
+            seen = value if signature.cheap else join(value, access.contents(frame, value))
+            for node in seen:
+                if node.kind == "object" and any(t.startswith("@") for t in node.each):
+                    if special:
+                        access.implicit(frame, frozenset((node,)), special, call.span)
+                    if foreign and node in value and not signature.cheap:
+                        _may_use(call, node)
+    if signature.cheap or signature.name.startswith("builtins.") or signature.keeps:
+        return
+    known = {c.param for c in signature.calls} | {link.param for r in signature.results for link in r.links}
+    for param, value in call.table.items():
+        if param not in known:
+            for node in value:
+                if node.kind in ("function", "bound") and not isinstance(node.data, Signature):
+                    calls.call_back(frame, node, call.span, (call.key, "passed", node), call.value("self"))
+
+
+def _may_use(call: _Call, node: Node) -> None:
+    """A library gets an object of a class of the project: it may call any method of it."""
+    frame = call.frame
+    for type_name in node.each:
+        if type_name.startswith("@"):
+            for cls in frame.program.mro(frame.program.classes[type_name].node):
+                for name, value in list(cls.fields.items()):
+                    for method in value:
+                        if method.kind == "function" and name not in ("__init__", "__new__", "__post_init__"):
+                            arguments = calls.Arguments((frozenset((node,)),), more=frame.program.anything, says=name)
+                            key = (call.key, "uses", method)
+                            calls.invoke_one(frame, method, arguments, call.span, key)
+
+
+# -- results ---------------------------------------------------------------------------------------
+
+
+def _result(call: _Call, returned: Value) -> Value:
+    frame = call.frame
+    possible = possible_results(call.signature, call.given)
+    if not possible:
+        if call.signature.results:
+            possible = call.signature.results
+        else:
+            return join(returned, typed(frame, TypeRef(""), (call.key, "result"), call))
+    result = EMPTY
+    for number, alternative in enumerate(possible):
+        result = join(result, _one_result(call, alternative, returned, (call.key, "result", number)))
+    return result
+
+
+def _one_result(call: _Call, result: Result, returned: Value, key: Any) -> Value:
+    frame = call.frame
+    links = result.links
+    if not links and not returned:
+        return typed(frame, result.type, key, call)
+    found = EMPTY
+    for link in links:
+        if link.relation == "same":
+            found = join(found, call.value(link.param))
+        elif link.relation == "element":
+            found = join(found, _element(call, link.param, result.type))
+    rest = [link for link in links if link.relation not in ("same", "element")]
+    if not rest:
+        return join(found, returned)
+    if all(n.kind == "scalar" for link in rest for n in call.value(link.param)) and not result.type.name:
+        return join(found, frame.program.anything)
+    made = typed(frame, result.type, key, call, filled=True)
+    if not result.type.name:
+        made = _part_of(call, made, rest)
+    for node in made:
+        if node.kind == "object":
+            _fill(call, node, rest, returned)
+    return join(found, made)
+
+
+def _part_of(call: _Call, made: Value, links: list[Link]) -> Value:
+    """A view of unknown type of an array or table is one of the same type, or a cell."""
+    sources = [n for link in links for n in call.value(link.param)]
+    if not sources or any(link.relation != "view" for link in links):
+        return made
+    types = frozenset(t for n in sources for t in n.types)
+    if not types or not all(map(call.frame.program.has_cells, types)):
+        return made
+    part = call.frame.make((call.key, "part"), types=types)
+    return join(frozenset((part,)), call.frame.program.anything)
+
+
+def _element(call: _Call, param: str, ref: TypeRef) -> Value:
+    frame = call.frame
+    held = EMPTY
+    for node in call.value(param):
+        if ref.name and ref.name not in ("|", "type") and node.kind == "object" and UNKNOWN in _types(frame, node):
+            if frame.program.is_immutable(ref.name):
+                held = join(held, frame.program.scalar(ref.name))
+            else:
+                held = join(held, frame.child(node, ref.name))
+        else:
+            held = join(held, access.contents(frame, frozenset((node,))))
+    return held
+
+
+def _types(frame: Frame, node: Node) -> set[str]:
+    return {t for n in access.contents(frame, frozenset((node,))) for t in n.types}
+
+
+def _fill(call: _Call, node: Node, links: list[Link], returned: Value) -> None:
+    frame = call.frame
+    iterator = any(map(frame.program.is_iterator, node.types))
+    cells = any(map(frame.program.has_cells, node.types))
+    for link in links:
+        value = call.value(link.param)
+        match link.relation:
+            case "view":
+                for source in value:
+                    if source.kind == "object":
+                        frame.link(node, source)
+            case "contains":
+                frame.put(node, "<kept>" if iterator else ELEMENTS, value)
+            case "elements":
+                if cells:
+                    continue
+                elements = _passed_elements(call, link.param, node)
+                frame.put(node, ELEMENTS, elements)
+                if not node.types <= FLAT:
+                    frame.put(node, KEYS, elements)
+            case _:
+                for source in value:
+                    if source.kind == "object":
+                        frame.link(node, source)
+                        frame.put(node, ELEMENTS, join(frozenset((source,)), access.contents(frame, value)))
+    if returned:
+        frame.put(node, ELEMENTS, returned)
+
+
+def _passed_elements(call: _Call, param: str, node: Node) -> Value:
+    """The elements that a new container takes over. Where they may come in pairs, the pairs stand beside them."""
+    frame = call.frame
+    name = call.signature.name
+    value = call.value(param)
+    short = next(iter(node.types), "")
+    if short == "builtins.map":
+        return EMPTY
+    if short in ("builtins.dict_items", "builtins.enumerate", "builtins.zip") or not node.types <= FLAT:
+        if short == "builtins.dict_values":
+            return access.contents(frame, value)
+        if short == "builtins.dict_keys":
+            return join_all(frame.field(n, KEYS) or frame.below(n) for n in value if n.kind == "object")
+        pair = frame.make((call.key, "pair"), types=frozenset(("builtins.tuple",)), immutable=True)
+        if short == "builtins.dict_items":
+            for source in value:
+                if source.kind == "object":
+                    frame.put(pair, "0", frame.field(source, KEYS) or frame.below(source))
+                    frame.put(pair, "1", access.contents(frame, frozenset((source,))))
+            return frozenset((pair,))
+        if short == "builtins.enumerate":
+            frame.put(pair, "0", frame.program.scalar("builtins.int"))
+            frame.put(pair, "1", _iterated(call, param))
+            return frozenset((pair,))
+        if short == "builtins.zip" and call.arguments.more is None:
+            for position, each in enumerate(call.arguments.positional):
+                held = access.iterate(frame, each, call.span, (call.key, "zip", position))
+                frame.put(pair, str(position), held)
+            return frozenset((pair,))
+        if node.types <= {"builtins.dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter"}:
+            return _mapping_elements(call, param, node)
+        held = _iterated(call, param)
+        frame.put(pair, ELEMENTS, held)
+        return join(held, frozenset((pair,)))
+    if name.startswith("builtins.dict.") or name == "builtins.dict":
+        return _mapping_elements(call, param, node)
+    return _iterated(call, param)
+
+
+def _mapping_elements(call: _Call, param: str, node: Node) -> Value:
+    """A mapping made of another one, or of pairs."""
+    frame = call.frame
+    held = EMPTY
+    for source in call.value(param):
+        me = frozenset((source,))
+        if "builtins.dict" in source.types or KEYS in source.fields:
+            held = join(held, access.contents(frame, me))
+            frame.put(node, KEYS, frame.field(source, KEYS))
+        else:
+            pairs = access.contents(frame, me)
+            for pair in pairs:
+                if "1" in pair.fields:
+                    frame.put(node, KEYS, frame.field(pair, "0"))
+                    held = join(held, frame.field(pair, "1"))
+                else:
+                    inner = access.contents(frame, frozenset((pair,)))
+                    held = join_all((held, frozenset((pair,)), inner))
+                    frame.put(node, KEYS, inner)
+    return held
+
+
+def _iterated(call: _Call, param: str) -> Value:
+    """The elements of an argument, as iterating over it gives them."""
+    if param in call.elements:
+        return call.elements[param]
+    frame = call.frame
+    value = EMPTY
+    for node in call.value(param):
+        if "builtins.dict" in node.types and call.signature.name.rpartition(".")[2] not in ("values", "copy"):
+            keys = frame.field(node, KEYS)
+            value = join(value, keys or access.contents(frame, frozenset((node,)), keys=True))
+        else:
+            value = join(value, access.contents(frame, frozenset((node,))))
+    return value
+
+
+def typed(frame: Frame, ref: TypeRef, key: Any, call: _Call | None = None, filled: bool = False) -> Value:
+    """A fresh value of a type. ``filled``: what it holds is put in by the caller."""
+    program = frame.program
+    if ref.name == "|":
+        return join_all([typed(frame, item, (key, number), call, filled) for number, item in enumerate(ref.items)])
+    if ref.name == "type":
+        return _typed_like(frame, call.value(ref.of) if call else EMPTY, key)
+    if not ref.name and call is not None and call.signature.name in PANDAS_ITEMS:
+        part = frame.make((key, "part"), types=frozenset(("pandas.DataFrame", "pandas.Series")))
+        return join(program.anything, frozenset((part,)))
+    if not ref.name:
+        if call is not None and call.signature.name.startswith("builtins.") and _only_scalars(call):
+            return program.anything
+        return frozenset((frame.make((key, "?")),))
+    if ref.name == "builtins.NoneType" or ref.name == "builtins.None":
+        return program.none
+    immutable = program.is_immutable(ref.name)
+    if immutable and not ref.items and not program.is_container(ref.name):
+        return program.scalar(ref.name)
+    node = frame.make((key, ref.name), types=frozenset((ref.name,)), immutable=immutable)
+    if ref.items:
+        if ref.name == "builtins.tuple":
+            for position, item in enumerate(ref.items):
+                frame.put(node, str(position), typed(frame, item, (key, position), call))
+            if len(ref.items) == 1:
+                frame.put(node, ELEMENTS, frame.field(node, "0"))
+        elif len(ref.items) == 2:
+            frame.put(node, KEYS, typed(frame, ref.items[0], (key, "key"), call))
+            frame.put(node, ELEMENTS, typed(frame, ref.items[1], (key, "value"), call))
+        else:
+            frame.put(node, ELEMENTS, typed(frame, ref.items[0], (key, "item"), call))
+    elif not filled and program.is_container(ref.name) and not _starts_empty(call):
+        frame.put(node, ELEMENTS, frame.below(node))
+    return frozenset((node,))
+
+
+def _starts_empty(call: _Call | None) -> bool:
+    """A container made from nothing: ``list()``, ``defaultdict(int)``."""
+    return call is not None and call.signature.kind == "class" and not call.arguments.all()
+
+
+def _typed_like(frame: Frame, value: Value, key: Any) -> Value:
+    program = frame.program
+    result = EMPTY
+    for node in value:
+        if node.kind == "scalar":
+            result = join(result, join_all(program.scalar(t) for t in node.each))
+        elif node.kind == "object":
+            made = frame.make((key, "like", tuple(sorted(node.types))), types=node.types, immutable=node.immutable)
+            if not any(map(program.has_cells, node.types)):
+                frame.put(made, ELEMENTS, frame.below(made))
+            if isinstance(node.data, tuple) and node.data and node.data[0] == "settings" and made.data is None:
+                made.data = node.data
+            result = join(result, frozenset((made,)))
+        else:
+            result = join(result, frozenset((node,)))
+    return result or frozenset((frame.make((key, "?")),))
+
+
+def _only_scalars(call: _Call) -> bool:
+    values = [call.receiver, *call.arguments.all()]
+    if not all(
+        n.kind == "scalar" or call.frame.program.is_container(next(iter(n.types), "?")) for v in values for n in v
+    ):
+        return False
+    inner = [n for v in values for n in access.contents(call.frame, frozenset(n for n in v if n.kind == "object"))]
+    return all(n.kind == "scalar" for n in inner)
+
+
+def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: Span) -> Value:
+    """An attribute of an instance of a library class."""
+    program = frame.program
+    for use in info.hidden:
+        hidden(frame, use.mode, use.state, name, span)
+    for world in info.world:
+        frame.note("write", World(world.kind), f"{name} uses the outside world ({world.kind})", span)
+    stored = frame.field(node, name) if node.kind == "object" else EMPTY
+    ref = info.type
+    if node.kind == "scalar" and info.links:
+        if ref.name and program.is_immutable(ref.name) and not program.is_container(ref.name):
+            return program.scalar(ref.name)
+        return typed(frame, ref, ("attribute", node, name)) if ref.name else program.anything
+    if not info.links:
+        if ref.name:
+            return join(stored, typed(frame, ref, ("attribute", node, name)))
+        return join(stored, frozenset((frame.make(("attribute", node, name)),)))
+    if all(link.relation == "same" for link in info.links):
+        return frozenset((node,))
+    if not ref.name or ref.name in ("|", "type"):
+        return join(stored, frame.below(node))
+    if program.is_immutable(ref.name) and not program.is_container(ref.name):
+        return join(stored, program.scalar(ref.name))
+    return join(stored, frame.child(node, ref.name))

@@ -1,0 +1,662 @@
+"""Running statements abstractly: names, control flow, and one case for each operation.
+
+Branches are run one after the other from the same names and joined; loops, ``try`` and ``with`` are run with *weak* stores,
+which only ever add to what a name may be, until nothing changes: right for any jump out of them, exceptions included.
+What stands after a ``return`` in a branch does not count for what follows the branch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from inferflow.analysis import ir
+from inferflow.analysis.effects import access, calls, classes, imports
+from inferflow.analysis.effects.frame import Frame
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, Node, Value, join
+from inferflow.model import Span, Variable
+
+if sys.version_info >= (3, 11):
+    from typing import assert_never
+else:
+    from typing_extensions import assert_never
+
+ROUNDS = 10
+"""Fixpoints are reached in two or three rounds; this is where we stop counting on it."""
+
+CODE_KINDS = frozenset(("function", "class", "module", "lib"))
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def assign(frame: Frame, name: str, value: Value) -> None:
+    """Bind a local name (at module level: a global)."""
+    if frame.kind == "module":
+        variables = frame.globals.fields
+        old = variables.get(name)
+        if frame.weak and old is not None:
+            value = join(old, value)
+        if frame.undo is not None:
+            frame.undo.append((name, old))
+        frame.replace(frame.globals, name, value)
+        return
+    old = frame.env.get(name)
+    if frame.weak and old is not None:
+        value = join(old, value)
+    if value is not old:
+        if frame.undo is not None:
+            frame.undo.append((name, old))
+        frame.env[name] = value
+        if value != old:
+            frame.changed = True
+    if frame.captured and name in frame.captured:
+        frame.put(cells(frame), name, value)
+
+
+def forget(frame: Frame, name: str) -> None:
+    """``del name``."""
+    variables = frame.globals.fields if frame.kind == "module" else frame.env
+    if frame.weak or name not in variables:
+        return
+    if frame.undo is not None:
+        frame.undo.append((name, variables[name]))
+    if frame.kind == "module":
+        frame.replace(frame.globals, name, EMPTY)
+    else:
+        del variables[name]
+
+
+def cells(frame: Frame) -> Node:
+    """The node that holds the frame's captured variables."""
+    if frame.cells is None:
+        frame.cells = frame.make("cells", "frame", frozenset(), name=frame.code.name)
+        if frame.closure:
+            frame.put(frame.cells, "<around>", frame.closure)
+        if frame.root and frame.code.kind == "function":
+            frame.program.driver_cells = frame.cells
+    return frame.cells
+
+
+def load(frame: Frame, op: ir.Load) -> Value:
+    """What a name stands for."""
+    name = op.name
+    if op.binding == "global" or (op.binding == "local" and frame.kind == "module"):
+        return load_global(frame, name, op.span)
+    value = frame.env.get(name)
+    if op.binding == "local":
+        return EMPTY if value is None else with_rebinding(frame, name, value)
+    if op.binding == "class" and frame.kind == "class":
+        if value is not None:
+            return value
+        found = free(frame, name, op.span)
+        return load_global(frame, name, op.span) if found is None else found
+    found = free(frame, name, op.span)
+    if found is None:
+        return load_global(frame, name, op.span)
+    return found
+
+
+def with_rebinding(frame: Frame, name: str, value: Value) -> Value:
+    """What a local name may be, if a nested function could have bound it anew."""
+    if name in frame.captured and frame.cells is not None and name in frame.program.rebound(frame.module):
+        return join(value, frame.field(frame.cells, name))
+    return value
+
+
+def free(frame: Frame, name: str, span: Span) -> Value | None:
+    """A variable of an enclosing scope: of one that runs in this very frame, or of the activation that made the
+    function."""
+    for env in reversed(frame.envs):
+        if name in env:
+            return with_rebinding(frame, name, env[name])
+    if name == "__class__":
+        return frame.klass or None
+    holders = holders_of(frame, name)
+    if not holders:
+        return None
+    value = EMPTY
+    for holder in holders:
+        value = join(value, frame.field(holder, name))
+        note_cell(frame, "read", holder, name, span)
+    note_read(frame, value, name, span)
+    return value
+
+
+def holders_of(frame: Frame, name: str) -> list[Node]:
+    """The activations around the frame whose captured variable this is."""
+    found: list[Node] = []
+    seen: set[Node] = set()
+    stack = list(frame.closure)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.kind == "frame" and name in node.fields:
+            found.append(node)
+        else:
+            stack.extend(frame.field(node, "<around>"))
+    return found
+
+
+def note_cell(frame: Frame, mode: str, holder: Node, name: str, span: Span) -> None:
+    """A captured variable is read or written: a name of the driver, or part of a closure object."""
+    verb = "reads" if mode == "read" else "sets"
+    text = f"{frame.where or 'a nested function'} {verb} '{name}'"
+    if holder is frame.program.driver_cells:
+        frame.note(mode, Variable("<driver>", name), text, span)
+    else:
+        frame.note(mode, holder, text, span)
+
+
+def note_read(frame: Frame, value: Value, name: str, span: Span) -> None:
+    """Objects from outside are used."""
+    if frame.root and not frame.envs:
+        return
+    for node in value:
+        if node.kind == "state":
+            access.use_state(frame, "read", node, span)
+        elif node.kind == "object" and not node.immutable:
+            frame.note("read", node, f"{frame.where} reads '{name}'", span)
+
+
+def load_global(frame: Frame, name: str, span: Span) -> Value:
+    """A global of the frame's module, or a builtin."""
+    value = frame.field(frame.globals, name)
+    if value:
+        if not frame.root:
+            note_global(frame, "read", frame.module, name, value, span)
+        return value
+    if name == "__name__":
+        return frame.program.constant(frame.module)
+    if name in ("__file__", "__doc__", "__package__"):
+        return frame.program.scalar("builtins.str")
+    starred = imports.from_stars(frame, name) if frame.module in frame.program.stars else EMPTY
+    if starred:
+        return starred
+    return frame.program.library(f"builtins.{name}")
+
+
+def note_global(frame: Frame, mode: str, module: str, name: str, value: Value, span: Span) -> None:
+    """A module's global is read or written by a function."""
+    if mode == "read" and module != frame.program.project.main and all(n.kind in CODE_KINDS for n in value):
+        return
+    verb = "reads" if mode == "read" else "sets"
+    frame.note(mode, Variable(module, name), f"{frame.where or 'code'} {verb} the global '{name}'", span)
+    if mode == "read":
+        note_read(frame, value, name, span)
+
+
+def store(frame: Frame, op: ir.Store, value: Value) -> None:
+    """Bind a name."""
+    if frame.root:
+        for node in value:
+            if not node.name and node.kind == "object":
+                node.name = op.name
+                christen(node)
+    if op.binding == "global" and frame.kind != "module":
+        if frame.root and not frame.envs:
+            frame.put(frame.globals, op.name, value)
+        else:
+            note_global(frame, "write", frame.module, op.name, value, op.span)
+            frame.put(frame.globals, op.name, value)
+    elif op.binding == "free":
+        store_free(frame, op, value)
+    else:
+        assign(frame, op.name, value)
+
+
+def store_free(frame: Frame, op: ir.Store, value: Value) -> None:
+    """``nonlocal``, or a walrus that binds outside of its comprehension."""
+    for env in reversed(frame.envs):
+        if op.name in env or env is frame.envs[0]:
+            old = env.get(op.name)
+            env[op.name] = value if old is None else join(old, value)
+            if env[op.name] != old:
+                frame.changed = True
+            return
+    for holder in holders_of(frame, op.name):
+        frame.put(holder, op.name, value)
+        note_cell(frame, "write", holder, op.name, op.span)
+
+
+def christen(node: Node) -> None:
+    """Name the parts of a new object after it."""
+    for field, value in node.fields.items():
+        for part in value:
+            if not part.name and part.kind == "object":
+                if field.isdigit():
+                    part.name = f"{node.name}[{field}]"
+                else:
+                    part.name = f"{node.name}.{field}" if field.isidentifier() else f"{node.name}[...]"
+
+
+# -- control flow ----------------------------------------------------------------------------------
+
+
+def body(frame: Frame, statements: Iterable[ir.Statement]) -> bool:
+    """Run statements; whether their end can be reached."""
+    return all(step(frame, statement) for statement in statements)
+
+
+def step(frame: Frame, statement: ir.Statement) -> bool:
+    """Run one statement; whether what follows it can be reached."""
+    match statement:
+        case ir.Plain():
+            ops(frame, statement.ops)
+            return True
+        case ir.Return():
+            ops(frame, statement.ops)
+            value = frame.program.none if statement.value is None else val(frame, statement.value)
+            give(frame, value)
+            return False
+        case ir.Raise():
+            ops(frame, statement.ops)
+            return False
+        case ir.Jump():
+            return False
+        case ir.If() if frame.kind == "module" and is_guard(statement):
+            ops(frame, statement.ops)
+            return body(frame, statement.body if frame.module == "__main__" else statement.orelse)
+        case ir.If():
+            ops(frame, statement.ops)
+            access.truth(frame, val(frame, statement.test), statement.span)
+            return fork(frame, [lambda: body(frame, statement.body), lambda: body(frame, statement.orelse)])
+        case ir.For():
+            ops(frame, statement.ops)
+            loop(frame, turn_of(frame, statement))
+            body(frame, statement.orelse)
+            return True
+        case ir.While():
+
+            def turn() -> None:
+                ops(frame, statement.ops)
+                access.truth(frame, val(frame, statement.test), statement.span)
+                body(frame, statement.body)
+
+            loop(frame, turn)
+            body(frame, statement.orelse)
+            return True
+        case ir.With():
+            return with_(frame, statement)
+        case ir.Try():
+            return try_(frame, statement)
+        case ir.Match():
+            ops(frame, statement.ops)
+            frame.weak += 1
+            for case in statement.cases:
+                ops(frame, case.ops)
+                ops(frame, case.guard)
+                body(frame, case.body)
+            frame.weak -= 1
+            return True
+        case _:
+            assert_never(statement)
+
+
+def is_guard(statement: ir.If) -> bool:
+    """``if __name__ == "__main__":``"""
+    names = [op.name for op in statement.ops if isinstance(op, ir.Load)]
+    values = [op.value for op in statement.ops if isinstance(op, ir.Const)]
+    compared = [op.op for op in statement.ops if isinstance(op, ir.Operate)]
+    return len(statement.ops) == 3 and names == ["__name__"] and values == ["__main__"] and compared == ["=="]
+
+
+def turn_of(frame: Frame, statement: ir.For) -> Callable[[], object]:
+    """One turn of a ``for``."""
+
+    def turn() -> None:
+        ops(frame, statement.target)
+        body(frame, statement.body)
+
+    return turn
+
+
+def give(frame: Frame, value: Value) -> None:
+    """``return value``."""
+    joined = join(frame.result, value)
+    if joined is not frame.result:
+        frame.result = joined
+        frame.changed = True
+
+
+def fork(frame: Frame, arms: list[Callable[[], bool]]) -> bool:
+    """Run alternatives from the same names, and join; whether any of them reaches its end."""
+    if frame.weak:
+        reached = [arm() for arm in arms]  # all of them run
+        return any(reached)
+    outer = frame.undo
+    module = frame.kind == "module"
+    variables = frame.globals.fields if module else frame.env
+    outcomes: list[dict[str, Value | None]] = []
+    for arm in arms:
+        log: list[tuple[str, Value | None]] = []
+        frame.undo = log
+        alive = arm()
+        changed: dict[str, Value | None] = {name: variables.get(name) for name, _ in log}
+        for name, old in reversed(log):
+            if module:
+                frame.replace(frame.globals, name, EMPTY if old is None else old)
+            elif old is None:
+                variables.pop(name, None)
+            else:
+                variables[name] = old
+        if alive:
+            outcomes.append(changed)
+    frame.undo = outer
+    names: dict[str, None] = {}
+    for outcome in outcomes:
+        names.update(dict.fromkeys(outcome))
+    for name in names:
+        base = variables.get(name)
+        value = EMPTY
+        for outcome in outcomes:
+            value = join(value, outcome.get(name, base) or EMPTY)
+        if base is None or value != base:
+            assign(frame, name, value)
+    return bool(outcomes)
+
+
+def loop(frame: Frame, turn: Callable[[], object]) -> None:
+    """Run a body until it adds nothing."""
+    frame.weak += 1
+    changed = frame.changed
+    for _ in range(ROUNDS):
+        frame.changed = False
+        turn()
+        if not frame.changed:
+            break
+        changed = True
+    frame.changed = changed
+    frame.weak -= 1
+
+
+def with_(frame: Frame, statement: ir.With) -> bool:
+    managers = []
+    frame.weak += 1
+    for before, manager, entered, bind in statement.items:
+        ops(frame, before)
+        value = val(frame, manager)
+        frame.temps[entered] = access.enter(frame, value, statement.span, ("enter", id(statement), entered))
+        ops(frame, bind)
+        managers.append((value, entered))
+    alive = body(frame, statement.body)
+    for value, entered in reversed(managers):
+        access.leave(frame, value, statement.span, ("leave", id(statement), entered))
+    frame.weak -= 1
+    return alive
+
+
+def try_(frame: Frame, statement: ir.Try) -> bool:
+    frame.weak += 1
+    alive = body(frame, statement.body)
+    if alive and statement.orelse:
+        alive = body(frame, statement.orelse)
+    for handler in statement.handlers:
+        ops(frame, handler.ops)
+        frame.temps[handler.caught] = frozenset((access.exception(frame, handler),))
+        ops(frame, handler.bind)
+        if body(frame, handler.body):
+            alive = True
+    if not body(frame, statement.final):
+        alive = False
+    frame.weak -= 1
+    return alive
+
+
+# -- operations ------------------------------------------------------------------------------------
+
+
+def val(frame: Frame, temp: int) -> Value:
+    """The value of a temporary."""
+    return frame.temps.get(temp, EMPTY)
+
+
+def ops(frame: Frame, run: tuple[ir.Op, ...]) -> None:
+    """Run operations."""
+    saved = frame.ops
+    frame.ops = run
+    for op in run:
+        operation(frame, op)
+    frame.ops = saved
+
+
+def operation(frame: Frame, op: ir.Op) -> None:
+    """Run one operation."""
+    temps = frame.temps
+    frame.program.work += 1
+    match op:
+        case ir.Load():
+            temps[op.out] = load(frame, op)
+        case ir.Const():
+            temps[op.out] = frame.program.constant(op.value)
+        case ir.Store():
+            store(frame, op, val(frame, op.value))
+        case ir.Attr():
+            temps[op.out] = access.attribute(frame, val(frame, op.obj), op.name, op)
+        case ir.Call():
+            temps[op.out] = calls.call_operation(frame, op)
+        case ir.Item():
+            temps[op.out] = access.item(frame, val(frame, op.obj), val(frame, op.key), op)
+        case ir.Operate():
+            temps[op.out] = access.operate(frame, op, [val(frame, t) for t in op.operands])
+        case ir.Build():
+            temps[op.out] = build(frame, op)
+        case ir.Unpack():
+            unpack(frame, op)
+        case ir.Iterate():
+            temps[op.out] = access.iterate(frame, val(frame, op.value), op.span, ("iterate", id(op)), op.value)
+        case ir.StoreAttr():
+            access.store_attribute(frame, val(frame, op.obj), op.name, val(frame, op.value), op)
+        case ir.StoreItem():
+            access.store_item(frame, val(frame, op.obj), val(frame, op.key), val(frame, op.value), op)
+        case ir.Delete():
+            if op.binding in ("local", "class"):
+                forget(frame, op.name)
+            elif op.binding == "global":
+                if frame.kind == "module":
+                    forget(frame, op.name)
+                else:
+                    note_global(frame, "write", frame.module, op.name, EMPTY, op.span)
+        case ir.DelAttr():
+            access.delete_attribute(frame, val(frame, op.obj), op.name, op)
+        case ir.DelItem():
+            access.delete_item(frame, val(frame, op.obj), val(frame, op.key), op)
+        case ir.MakeFunction():
+            temps[op.out] = make_function(frame, op)
+        case ir.MakeClass():
+            temps[op.out] = classes.make_class(frame, op)
+        case ir.ImportModule():
+            temps[op.out] = imports.import_module(frame, op)
+        case ir.ImportFrom():
+            value = imports.import_from(frame, op)
+            if op.out >= 0:
+                temps[op.out] = value
+        case ir.Comprehension():
+            temps[op.out] = comprehension(frame, op)
+        case ir.Choice():
+            choice(frame, op)
+        case ir.Await():
+            temps[op.out] = access.contents(frame, val(frame, op.value))
+            frame.obstacle("awaits", op.span)
+        case ir.Yield():
+            yield_(frame, op)
+        case ir.Emit():
+            emit(frame, op)
+        case _:
+            assert_never(op)
+
+
+def choice(frame: Frame, op: ir.Choice) -> None:
+    values: list[Value] = []
+
+    def arm(run: tuple[ir.Op, ...], value: int) -> Callable[[], bool]:
+        def go() -> bool:
+            ops_inside(frame, run)
+            values.append(val(frame, value))
+            return True
+
+        return go
+
+    fork(frame, [arm(run, value) for run, value in op.arms])
+    result = EMPTY
+    for value in values:
+        result = join(result, value)
+    frame.temps[op.out] = result
+
+
+def ops_inside(frame: Frame, run: tuple[ir.Op, ...]) -> None:
+    """The operations of an arm; those of a step of the driver are told apart as all its others are."""
+    for op in run:
+        if frame.hook is None:
+            operation(frame, op)
+        else:
+            frame.hook(op)
+
+
+def build(frame: Frame, op: ir.Build) -> Value:
+    """A display."""
+    program = frame.program
+    if op.kind == "fstring":
+        for temp in op.items:
+            access.implicit(frame, val(frame, temp), ("__format__", "__str__", "__repr__"), op.span)
+        return program.scalar("builtins.str")
+    if op.kind == "slice":
+        return program.scalar("builtins.slice")
+    node = frame.make(id(op), types=frozenset((f"builtins.{op.kind}",)), immutable=op.kind == "tuple")
+    if op.kind == "tuple" and not op.stars:
+        for position, temp in enumerate(op.items):
+            frame.put(node, str(position), val(frame, temp))
+    elif op.kind == "dict":
+        keys = True
+        for position, temp in enumerate(op.items):
+            if position in op.stars:
+                for source in val(frame, temp):
+                    frame.put(node, ELEMENTS, access.contents(frame, frozenset((source,))))
+                keys = True
+            else:
+                frame.put(node, KEYS if keys else ELEMENTS, val(frame, temp))
+                keys = not keys
+    else:
+        for position, temp in enumerate(op.items):
+            value = val(frame, temp)
+            if position in op.stars:
+                value = access.iterate(frame, value, op.span, ("star", id(op), position), temp)
+            frame.put(node, ELEMENTS, value)
+    return frozenset((node,))
+
+
+def unpack(frame: Frame, op: ir.Unpack) -> None:
+    """``a, b, *c = value``."""
+    value = val(frame, op.value)
+    exact = [n for n in value if "0" in n.fields and n.kind == "object"]
+    rest = frozenset(n for n in value if n not in exact)
+    general = access.iterate(frame, rest, op.span, ("unpack", id(op)), op.value) if rest else EMPTY
+    for position, out in enumerate(op.outs):
+        part = general
+        for node in exact:
+            if op.starred < 0 and not frame.field(node, ELEMENTS):
+                part = join(part, frame.field(node, str(position)))
+            else:
+                part = join(part, access.contents(frame, frozenset((node,))))
+        if position == op.starred:
+            rest_list = frame.make(("rest", id(op)), types=frozenset(("builtins.list",)))
+            frame.put(rest_list, ELEMENTS, part)
+            part = frozenset((rest_list,))
+        frame.temps[out] = part
+
+
+def make_function(frame: Frame, op: ir.MakeFunction) -> Value:
+    """``def`` or ``lambda``."""
+    code = frame.program.project.modules[frame.module].scopes[op.scope]
+    if code.free or op.defaults:
+        node = frame.make(id(op), "function", frozenset(), (frame.module, op.scope), name=code.name)
+        if code.free:
+            around = frame.closure
+            if frame.kind != "module":
+                around = join(around, frozenset((cells(frame),)))
+                capture(frame, code)
+            frame.put(node, "<around>", around)
+            if frame.klass:
+                frame.put(node, "<class>", frame.klass)
+        for name, temp in op.defaults:
+            value = val(frame, temp)
+            for default in value:
+                if not default.name and default.kind == "object":
+                    default.name = f"{code.name}.{name}"
+            frame.put(node, f"={name}", value)
+    else:
+        node = frame.program.function(frame.module, op.scope)
+    return frozenset((node,))
+
+
+def capture(frame: Frame, code: ir.Scope) -> None:
+    """The variables that a nested function uses live in the frame's cells from now on."""
+    node = cells(frame)
+    for name in code.free:
+        for env in (frame.env, *reversed(frame.envs)):
+            if name in env:
+                frame.put(node, name, env[name])
+                break
+    frame.captured = frame.captured | frozenset(code.free)
+
+
+def comprehension(frame: Frame, op: ir.Comprehension) -> Value:
+    """A list, set or dict comprehension runs here; a generator expression runs here (its first element could be asked
+    for at once) and again whenever it is asked."""
+    code = frame.program.project.modules[frame.module].scopes[op.scope]
+    kind = "generator" if op.kind == "generator" else op.kind
+    node = frame.make(id(op), types=frozenset((f"builtins.{kind}",)))
+    frame.program.costly = True
+    first = val(frame, op.first)
+    with_scope(frame, "comprehension", {".0": first}, lambda: inner_body(frame, code, node))
+    if op.kind == "generator":
+        frame.put(node, "<source>", first)
+        if code.free:
+            around = frame.closure
+            if frame.kind != "module":
+                around = join(around, frozenset((cells(frame),)))
+                capture(frame, code)
+            frame.put(node, "<around>", around)
+        node.data = ("generator", frame.module, op.scope)
+    return frozenset((node,))
+
+
+def inner_body(frame: Frame, code: ir.Scope, node: Node) -> None:
+    frame.emitted.append(node)
+    body(frame, code.body)
+    frame.emitted.pop()
+
+
+def with_scope(frame: Frame, kind: str, env: dict[str, Value], run: Callable[[], object]) -> None:
+    """Run the body of a scope that belongs to this activation (a comprehension, a class)."""
+    saved = (frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook)
+    if frame.kind != "module":
+        frame.envs.append(frame.env)
+    frame.kind, frame.env, frame.undo, frame.temps, frame.members = kind, env, None, {}, {}
+    frame.hook = None
+    run()
+    frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook = saved
+    if frame.kind != "module":
+        frame.envs.pop()
+
+
+def yield_(frame: Frame, op: ir.Yield) -> None:
+    value = val(frame, op.value)
+    if op.delegate:
+        value = access.iterate(frame, value, op.span, ("yield", id(op)), op.value)
+    joined = join(frame.yielded, value)
+    if joined is not frame.yielded:
+        frame.yielded = joined
+        frame.changed = True
+    frame.temps[op.out] = join(frame.sent, frame.program.none)
+
+
+def emit(frame: Frame, op: ir.Emit) -> None:
+    if not frame.emitted:
+        return
+    node = frame.emitted[-1]
+    frame.put(node, ELEMENTS, val(frame, op.value))
+    if op.key is not None:
+        frame.put(node, KEYS, val(frame, op.key))
