@@ -18,7 +18,6 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -32,7 +31,14 @@ _LINE = re.compile(r"(?P<indent> *)(?P<kind>def|classmethod|staticmethod|attr|co
 _NAMES = re.compile(r"(?P<names>[\w.]+(?:, *[\w.]+)*)(?P<params>\([^)]*\))?(?P<tail>(?: *->.*| *;.*)?)$")
 STANDS_FOR_NOTHING = {
     "builtins": {"iterator", "NoneType", "function", "module", "generator", "coroutine"}
-    | {"dict_keys", "dict_values", "dict_items"}
+    | {"dict_keys", "dict_values", "dict_items"},
+    "_csv": {"reader", "writer"},
+    "hashlib": {"HASH"},
+    "matplotlib": {"AnyArtist", "AxesOrArray"},
+    "numpy": {"index_trick"},
+    "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"},
+    "sklearn": {"AnyEstimator"},
+    "threading": {"LockType"},
 }
 """Names of the catalogue by which nothing can be found in the library."""
 
@@ -155,6 +161,8 @@ def check(library: str) -> Iterator[str]:
     from inferflow.analysis.catalogue.notation import read_params, version_range
 
     catalogue = load_catalogue()
+    for optional in ("enable_iterative_imputer", "enable_halving_search_cv") if library == "sklearn" else ():
+        importlib.import_module(f"sklearn.experimental.{optional}")
     for name, entry in catalogue.entries(library):
         if version_range(entry.rest) != (None, None):
             continue
@@ -174,13 +182,16 @@ def check(library: str) -> Iterator[str]:
 
 
 def _agree(ours: tuple[Parameter, ...], theirs: tuple[Parameter, ...]) -> bool:
-    """Whether parameter lists bind the same arguments to the same names. Ours may spell out what a ``**kwargs`` takes."""
-    for mine, actual in zip_longest(ours, theirs):
-        if actual is not None and actual.kind in ("var_keyword", "var_positional"):
-            return True
-        if mine != actual:
+    """Whether two parameter lists bind the same positional arguments to the same names, as far as both go (versions of a
+    library add and drop some), and what only ours has by name may be given by name."""
+    for mine, actual in zip(ours, theirs, strict=False):
+        if "var_positional" in (mine.kind, actual.kind) or "keyword" in (mine.kind, actual.kind):
+            break
+        if mine.name != actual.name and "var_keyword" not in (mine.kind, actual.kind):
             return False
-    return True
+    known = {p.name for p in theirs}
+    open_ended = any(p.kind in ("var_keyword", "var_positional") for p in (*theirs, *ours))
+    return open_ended or all(p.name in known for p in ours)
 
 
 def main(arguments: list[str]) -> int:

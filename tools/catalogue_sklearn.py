@@ -80,6 +80,9 @@ LAZY_CACHES = {
 }
 """``predict`` and ``transform`` fill caches in the estimator."""
 
+PARALLEL = {"ensemble", "neighbors", "multioutput", "multiclass", "pipeline", "compose", "model_selection", "decomposition"}
+"""Modules whose estimators use ``n_jobs`` and ``verbose`` not only in ``fit``."""
+
 SPARSE = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer", "TfidfTransformer", "FeatureHasher"}
 HOLDS_X = {"FunctionTransformer"}
 INNER = (
@@ -171,9 +174,8 @@ def result(name: str, method: str, settings: set[str]) -> str:
         return "same(X) view(X)" if "transform" in method else "fresh"
     if name in SPARSE and method in ("transform", "fit_transform"):
         return "sparse"
-    copy = next((c for c in COPIES if c in settings), None)
-    if "transform" in method and copy:
-        return f"same(X) view(X) if false(self.{copy}) -> ndarray"
+    if "transform" in method and "copy" in settings:
+        return "same(X) view(X) if false(self.copy) -> ndarray"
     if method.startswith("staged_"):
         return "contains(self, X) iterator[ndarray]"
     return RESULTS.get(method, "ndarray" if "transform" in method or "predict" in method else "fresh")
@@ -201,7 +203,7 @@ def effects(name: str, cls: type, method: str, params: str, settings: set[str]) 
     elif "random_state" in params:
         clauses.append("mutates random_state")
     if takes_x and (fits or "transform" in method or "predict" in method or method == "score"):
-        clauses += [f"mutates X if false(self.{c})" for c in COPIES if c in settings]
+        clauses += [f"mutates X if false(self.{c})" for c in COPIES if c in settings and (fits or c == "copy")]
         clauses += [f"mutates X if not plain(self.{p})" for p in inner if p != "cv"]
     if "n_jobs" in settings and (
         fits or "predict" in method or "transform" in method or method.startswith("kneighbors")

@@ -113,7 +113,8 @@ class FileUse:
     """The file or folder that ``param`` names. ``open``: how is said by parameter ``mode``, as for the builtin (see
     :func:`open_acts`). ``list`` is for a folder's listing, ``exists`` for presence, size, kind and times.
     ``self`` as ``param``: the receiver is the path, or is or holds an open file. The empty ``param``: an unknown file.
-    ``suffix`` is added to a path that does not end with it. A folder stands for everything below it."""
+    With a ``suffix``, it may also be the file of that name with this added. A folder stands for everything below it.
+    A parameter that is not given: a default place (the working folder, for ``listdir``)."""
 
     act: FileAct
     param: str
