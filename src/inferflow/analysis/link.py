@@ -147,7 +147,7 @@ class Linker:
             inputs=inputs,
             effects=effects,
             value=value,
-            inner=self._inner(draft),
+            inner=draft.inner,
             preamble=()
             if found.home
             else tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
@@ -161,14 +161,6 @@ class Linker:
 
     def finished(self) -> tuple[Task, ...]:
         return tuple(evolve(made.task, outputs=tuple(made.outputs.values())) for made in self.made)
-
-    def _inner(self, draft: Draft) -> tuple[int, ...]:
-        found: list[int] = []
-        for index in draft.inner:
-            for deeper in (*self.made[index].task.inner, index):
-                if deeper not in found:
-                    found.append(deeper)
-        return tuple(found)
 
     # -- reads ---------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ class _Cutter:
         self.run: list[Step] = []
         self.held: list[Step] = []  # replicated statements after the run: part of it only if it goes on behind them
         self.users = _users(outline.steps)
+        self.maker: dict[StepKey | None, int] = {}  # which task a step has become part of
 
     def take(self, step: Step) -> None:
         match step.kind:
@@ -108,6 +109,8 @@ class _Cutter:
 
     def _add(self, draft: Draft) -> None:
         self.drafts.append(draft)
+        for step in draft.steps:
+            self.maker[step.key] = len(self.drafts) - 1
 
     def _hold(self, step: Step) -> None:
         plain = isinstance(step.statement, ir.Plain) and step.statement.kind in ("assign", "annotated", "pass")
@@ -128,7 +131,7 @@ class _Cutter:
         inner = self._expressions(step, step.calls, keep)
         numbers = {}
         if inner:
-            taken = frozenset().union(*(draft.numbers[step.key] for draft in map(self.drafts.__getitem__, inner)))
+            taken = {op for call in step.calls if call != keep for op in range(step.ranges[call], call + 1)}
             numbers[step.key] = frozenset(range(len(step.ops))) - taken
         mine = [f for f in step.effects.ops if f.op < 0 or not numbers or f.op in numbers[step.key]]
         tasks = [f for f in mine if f.task]
@@ -154,15 +157,17 @@ class _Cutter:
         )
 
     def _expressions(self, step: Step, calls: tuple[int, ...], keep: int | None) -> tuple[int, ...]:
-        """Expression tasks for the calls of a statement but ``keep``; their positions, in evaluation order."""
+        """Expression tasks for the calls of a statement but ``keep``; the positions of those that stand in no other, in
+        evaluation order."""
         made: dict[int, int] = {}
+        outermost: list[int] = []
         for number in calls:
             if number == keep:
                 continue
-            inside = [call for call in made if call >= step.ranges[number] and call < number]
+            inside = [call for call in outermost if step.ranges[number] <= call < number]
             numbers = set(range(step.ranges[number], number + 1))
             for call in inside:
-                numbers -= self.drafts[made[call]].numbers[step.key]
+                numbers -= set(range(step.ranges[call], call + 1))
             facts = next((f for f in step.effects.ops if f.op == number), None)
             kind: Literal["call", "library"] = "call" if facts is not None and facts.task else "library"
             draft = Draft(
@@ -177,7 +182,8 @@ class _Cutter:
             )
             self._add(draft)
             made[number] = len(self.drafts) - 1
-        return tuple(made.values())
+            outermost = [*(call for call in outermost if call not in inside), number]
+        return tuple(made[call] for call in outermost)
 
     def _earlier_in_statement(self, step: Step, number: int) -> tuple[Reason, ...]:
         """What a statement does before it comes to one of its calls is part of a later task: if that is more than
@@ -213,15 +219,22 @@ class _Cutter:
             return False
         if statement.cell or statement.paragraph or any(held.statement.paragraph for held in self.held):
             return False
+        together = [*self.run, *self.held, step]
         if not _share(self.run, step):
             return False
-        together = [*self.run, *self.held, step]
+        if not self._makers([step]) <= self._makers([*self.run, *self.held]):
+            return _is_light(self.run) and not self._ties(together)
         free_run, free_step = not self._ties(self.run), not self._ties([step])
         free = not self._ties(together)
         if free:
             return True
         heavy_run = any(s.kind == "library" for s in self.run)
         return not (free_run and heavy_run) and not (free_step and step.kind == "library")
+
+    def _makers(self, steps: Sequence[Step]) -> set[int]:
+        """The tasks whose names these statements read: a run must not come to depend on others as it grows."""
+        found = {self.maker.get(definition, -1) for s in steps for use in s.names.uses for definition in use.defs}
+        return found - {-1}
 
     def _ties(self, steps: Sequence[Step]) -> bool:
         """Whether these statements, as one task, would be tied to home by what they do."""
@@ -274,6 +287,7 @@ class _Cutter:
     def _extend_last(self, step: Step) -> None:
         last = self.drafts[-1]
         self.drafts[-1] = evolve(last, steps=(*last.steps, step))
+        self.maker[step.key] = len(self.drafts) - 1
 
     def _may_precede(self, run: Sequence[Step], following: Step) -> bool:
         """Whether glue may join the call after it: only that reads what it binds, and it does not tie it to home."""
@@ -350,15 +364,19 @@ def _touched(steps: Sequence[Step]) -> set[Object | Hidden | World | Variable]:
         for step in steps
         for facts in step.effects.ops
         for effect in facts.effects
-        if (isinstance(effect.place, Hidden) and not effect.assumed)
-        or (isinstance(effect.place, Object) and effect.mode == "write")
+        if (isinstance(effect.place, Hidden | Object) and effect.mode == "write")
         or effect.place == World("stdout")
     }  # fmt: skip
 
 
+def _is_light(run: Sequence[Step]) -> bool:
+    """Whether a run does nothing that takes time: glue, and objects made by calling a class (``LinearRegression()``)."""
+    return all(f.cheap or f.label[:1].isupper() for step in run for f in step.effects.ops if f.label or f.callees)
+
+
 def _main(facts: Sequence[OpFacts]) -> OpFacts | None:
     """The operation after which a task is named: the last project call, else the weightiest library call."""
-    tasks = [f for f in facts if f.task]
+    tasks = [f for f in facts if f.task] or [f for f in facts if f.callees]
     if tasks:
         return tasks[-1]
     labelled = [f for f in facts if f.label and not f.cheap] or [f for f in facts if f.label]

@@ -146,11 +146,16 @@ def _kind(
     if replicable:
         return "replicated"
     tasks = [facts for facts in effects.ops if facts.task]
-    if any(facts.op < 0 for facts in tasks):
+    if any(facts.op < 0 for facts in tasks) or _calls_in_turn(flatten(statement), effects):
         return "opaque"
     if tasks:
         return "call"
     return "glue" if effects.cheap or effects.literal else "library"
+
+
+def _calls_in_turn(ops: tuple[ir.Op, ...], effects: StepEffects) -> bool:
+    """Whether a comprehension calls functions of the project."""
+    return any(facts.callees and facts.op >= 0 and isinstance(ops[facts.op], ir.Comprehension) for facts in effects.ops)
 
 
 def _is_nothing(statement: ir.Plain) -> bool:

@@ -27,8 +27,6 @@ def own_reasons(
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
         found.extend(op_reasons(facts, outline, draft.first.order))
-    if draft.kind == "opaque" and not draft.first.shape:
-        found.append(Reason("runs as a whole, in its place: it calls project functions in turn", draft.first.span))
     for step in draft.steps:
         found.extend(_of_binds(outline, draft, step, {reason.span.line for reason in found}))
         for use in step.names.uses:
