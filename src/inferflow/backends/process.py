@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from inferflow.errors import BrokenEnvironment
 from inferflow.protocols import Crew, Launch, Message, Notice

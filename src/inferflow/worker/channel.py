@@ -10,12 +10,13 @@ b'x'
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import socket
 import struct
 import sys
-from typing import Any, Optional
+from typing import Any
 
 __all__ = ["Closed", "Decoder", "SocketChannel", "connect", "decode", "encode", "high_descriptor", "listen", "split"]
 
@@ -26,7 +27,7 @@ class Closed(Exception):
     """The other side is gone."""
 
 
-def encode(message: "dict[str, Any]") -> bytes:
+def encode(message: dict[str, Any]) -> bytes:
     """One frame."""
     blobs: list[bytes] = []
     offset = 0
@@ -43,18 +44,18 @@ def encode(message: "dict[str, Any]") -> bytes:
     return b"".join([_HEAD.pack(len(text), offset), text, *blobs])
 
 
-def split(frame: bytes) -> "tuple[bytes, bytes]":
+def split(frame: bytes) -> tuple[bytes, bytes]:
     """The JSON part and the blobs of one whole frame."""
     size, _ = _HEAD.unpack_from(frame)
     return frame[8 : 8 + size], frame[8 + size :]
 
 
-def decode(text: bytes, blobs: bytes) -> "dict[str, Any]":
+def decode(text: bytes, blobs: bytes) -> dict[str, Any]:
     """The message of a frame's two parts."""
     if not blobs and b'"$b"' not in text:
         return json.loads(text)  # type: ignore[no-any-return]
 
-    def restore(value: "dict[str, Any]") -> Any:
+    def restore(value: dict[str, Any]) -> Any:
         if len(value) == 1 and "$b" in value:
             offset, length = value["$b"]
             return blobs[offset : offset + length]
@@ -69,7 +70,7 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> "list[dict[str, Any]]":
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The messages that are complete with these bytes."""
         buffer = self._buffer
         buffer += data
@@ -89,19 +90,22 @@ class Decoder:
 
 
 class SocketChannel:
-    """A worker's blocking end."""
+    """A worker's blocking end. Any thread may send."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._lock = _thread.allocate_lock()
 
-    def send(self, message: "dict[str, Any]") -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Raises Closed when the controller is gone."""
+        frame = encode(message)
         try:
-            self.sock.sendall(encode(message))
+            with self._lock:
+                self.sock.sendall(frame)
         except OSError as error:
             raise Closed(str(error)) from None
 
-    def receive(self) -> "dict[str, Any]":
+    def receive(self) -> dict[str, Any]:
         """The next message; raises Closed."""
         head = self._exactly(8)
         size, extra = _HEAD.unpack(head)
@@ -141,7 +145,7 @@ def _out_of_the_way(sock: socket.socket) -> socket.socket:
     return socket.socket(family, socket.SOCK_STREAM, fileno=high_descriptor(sock.detach()))
 
 
-def listen(folder: str) -> "tuple[socket.socket, str]":
+def listen(folder: str) -> tuple[socket.socket, str]:
     """A listening socket and its address: a Unix socket in ``folder`` where there are such, else on loopback."""
     if hasattr(socket, "AF_UNIX") and sys.platform != "win32":
         path = os.path.join(folder, "s")
@@ -151,12 +155,12 @@ def listen(folder: str) -> "tuple[socket.socket, str]":
     else:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.bind(("127.0.0.1", 0))
-        address = "tcp:127.0.0.1:%d" % sock.getsockname()[1]
+        address = f"tcp:127.0.0.1:{sock.getsockname()[1]}"
     sock.listen(64)
     return sock, address
 
 
-def connect(address: str, hello: Optional["dict[str, Any]"] = None) -> SocketChannel:
+def connect(address: str, hello: dict[str, Any] | None = None) -> SocketChannel:
     """Connect to a controller and say hello; raises OSError."""
     scheme, _, rest = address.partition(":")
     if scheme == "unix":

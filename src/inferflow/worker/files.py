@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import Any, Optional
+from typing import Any
 
 from inferflow.worker.layout import artifact_path, publish, temporary_path
 
 __all__ = ["file_fact"]
 
 _CHUNK = 1 << 20
-_known: "dict[tuple[str, int, int, int], str]" = {}
+_known: dict[tuple[str, int, int, int], str] = {}
 
 
-def file_fact(path: str, keep_in: Optional[str]) -> "Optional[dict[str, Any]]":
+def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
     """``digest`` (SHA-256), ``size`` and, if its content was put among the artifacts under ``keep_in``, ``kept``.
 
     None for what is no regular file, or is gone. Content that could not be kept (a full disk) is only digested."""

@@ -15,12 +15,12 @@ import signal
 import sys
 import time
 import types
-from typing import Any, Optional
+from typing import Any
 
 from inferflow.worker import describe as described
 from inferflow.worker import transform, transport, transport_files
-from inferflow.worker.exact_reach import shares
 from inferflow.worker.channel import Closed, SocketChannel, connect
+from inferflow.worker.exact_reach import shares
 from inferflow.worker.files import file_fact
 from inferflow.worker.home import Home, Memory
 from inferflow.worker.observe import Gate, HiddenState
@@ -59,7 +59,7 @@ def template(home: Home, epoch: int) -> None:
         os._exit(0)
 
 
-def _hello(home: Home, role: str, **more: Any) -> "dict[str, Any]":
+def _hello(home: Home, role: str, **more: Any) -> dict[str, Any]:
     return {"kind": "hello", "role": role, "pid": os.getpid(), "token": home.setup["token"], **more}
 
 
@@ -102,7 +102,8 @@ class _Descriptor:
         else:
             import tempfile
 
-            self.file = os.dup(tempfile.TemporaryFile().fileno())
+            with tempfile.TemporaryFile() as file:
+                self.file = os.dup(file.fileno())
         os.dup2(self.file, number)
 
     def used(self) -> bool:
@@ -172,7 +173,7 @@ class Helper:
 
     # -- one task ------------------------------------------------------------------------------------
 
-    def run(self, order: "dict[str, Any]") -> None:
+    def run(self, order: dict[str, Any]) -> None:
         task = self.task = order["task"]
         unit = self.home.hooks.units[task]
         try:
@@ -189,7 +190,7 @@ class Helper:
         self.memory.reset()
         cpu, begun = time.process_time(), time.perf_counter()
         self.gate.on = True
-        failure: Optional[BaseException] = None
+        failure: BaseException | None = None
         values: tuple[Any, ...] = ()
         try:
             values = self._execute(order, unit, inputs)
@@ -216,7 +217,7 @@ class Helper:
         self.gate.recorder.take()
         self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False})
 
-    def _contradiction(self, loaded: "list[Any]", inputs: "dict[Any, Any]", values: "tuple[Any, ...]") -> str:
+    def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...]) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""
         self._flush_c()
         if any(descriptor.used() for descriptor in self.descriptors):
@@ -229,7 +230,7 @@ class Helper:
         shared = shares(tuple(inputs.values()), values)
         return f"its result shares {shared} with its inputs" if shared else ""
 
-    def _publish(self, unit: transform.Unit, values: "tuple[Any, ...]", facts: "dict[str, Any]") -> None:
+    def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
         names = [name for _, name in unit.outputs]
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
@@ -253,10 +254,10 @@ class Helper:
             message["files"] = files
         self.channel.send(message)
 
-    def _execute(self, order: "dict[str, Any]", unit: transform.Unit, inputs: "dict[Any, Any]") -> "tuple[Any, ...]":
+    def _execute(self, order: dict[str, Any], unit: transform.Unit, inputs: dict[Any, Any]) -> tuple[Any, ...]:
         block = self.home.plan["blocks"][unit.block]
         as_module = block["kind"] != "function"
-        outputs = [VALUE % unit.index] if unit.expression is not None else [name for _, name in unit.outputs]
+        outputs = [VALUE % unit.task] if unit.expression is not None else [name for _, name in unit.outputs]
         inner = {tuple(span): VALUE % number for *span, number in order["inner"]}
         local: dict[str, Any] = {}
         scopes: list[tuple[dict[str, Any], str, Any]] = []
@@ -268,9 +269,9 @@ class Helper:
                 local[name] = value
             else:
                 scopes.append((_namespace(scope), name, value))
-        code = self.codes.get(unit.index)
+        code = self.codes.get(unit.task)
         if code is None:
-            code = self.codes[unit.index] = self._compile(block, unit, sorted(local), inner, outputs, as_module)
+            code = self.codes[unit.task] = self._compile(block, unit, sorted(local), inner, outputs, as_module)
         with _Bound(scopes):
             if as_module:
                 return _run_in_module(code, self.home.program.module.__dict__, outputs)
@@ -278,8 +279,8 @@ class Helper:
             return function(**local)  # type: ignore[no-any-return]
 
     def _compile(
-        self, block: "dict[str, Any]", unit: transform.Unit, parameters: "list[str]", inner: "dict[Any, str]",
-        outputs: "list[str]", as_module: bool,
+        self, block: dict[str, Any], unit: transform.Unit, parameters: list[str], inner: dict[Any, str],
+        outputs: list[str], as_module: bool,
     ) -> types.CodeType:  # fmt: skip
         program = self.home.program
         tree = program.tree()
@@ -289,7 +290,7 @@ class Helper:
         )
 
 
-def _namespace(scope: str) -> "dict[str, Any]":
+def _namespace(scope: str) -> dict[str, Any]:
     module = sys.modules.get(scope)
     if module is None:
         raise LookupError(f"module {scope} is not imported here")
@@ -299,7 +300,7 @@ def _namespace(scope: str) -> "dict[str, Any]":
 class _Bound:
     """Names set in namespaces for the time of one task; afterwards everything is as it was."""
 
-    def __init__(self, names: "list[tuple[dict[str, Any], str, Any]]") -> None:
+    def __init__(self, names: list[tuple[dict[str, Any], str, Any]]) -> None:
         self.names = names
         self.before: list[Any] = []
 
@@ -316,7 +317,7 @@ class _Bound:
                 space[name] = old
 
 
-def _run_in_module(code: types.CodeType, space: "dict[str, Any]", outputs: "list[str]") -> "tuple[Any, ...]":
+def _run_in_module(code: types.CodeType, space: dict[str, Any], outputs: list[str]) -> tuple[Any, ...]:
     """Execute in the module's namespace and take back what was bound there."""
     before = dict(space)
     try:

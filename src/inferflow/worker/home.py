@@ -25,14 +25,15 @@ import signal
 import sys
 import time
 import types
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any, cast
 
 from inferflow.worker import describe as described
 from inferflow.worker import transform, transport, transport_files
 from inferflow.worker.channel import Closed, high_descriptor
+from inferflow.worker.files import file_fact
 from inferflow.worker.layout import SMALL
 from inferflow.worker.observe import FileRecorder
-from inferflow.worker.files import file_fact
 from inferflow.worker.streams import Streams
 
 __all__ = ["Home", "Hooks", "Program"]
@@ -44,7 +45,7 @@ _OURS = os.path.dirname(os.path.abspath(__file__))
 class Program:
     """The driver's text, parsed once; the module it runs as; what is needed to compile parts of it anew."""
 
-    def __init__(self, setup: "dict[str, Any]") -> None:
+    def __init__(self, setup: dict[str, Any]) -> None:
         self.setup = setup
         self.filename: str = setup["filename"]
         self.kind: str = setup["driver"]
@@ -111,8 +112,8 @@ class Program:
         return value
 
     def put_code(self, old_name: str, line: int, new: types.CodeType) -> bool:
-        """Give the function defined at ``line`` its hooked code. The function object stays the same (decorators, default
-        arguments and references to it are untouched), so it is searched for by the code that it has now."""
+        """Give the function defined at ``line`` its hooked code. The function object stays the same (decorators,
+        default arguments and references to it are untouched), so it is searched for by the code that it has now."""
         for value in self._candidates(old_name):
             if type(value) is types.FunctionType and value.__code__.co_name == old_name:
                 code = value.__code__
@@ -155,7 +156,7 @@ class _muted:
     def __enter__(self) -> None:
         import warnings
 
-        self.filters: Any = warnings.filters
+        self.filters: list[Any] = cast("list[Any]", warnings.filters)
         self.rules = [("ignore", None, category, None, 0) for category in (SyntaxWarning, DeprecationWarning)]
         self.filters[:0] = self.rules
 
@@ -167,7 +168,7 @@ class _Shielded:
     """Our own work between two statements of the user's. Ctrl-C is deferred, so that it strikes in the user's code as
     natively; and a fault of ours never becomes an exception there: the program goes on, no longer seen."""
 
-    def __init__(self, home: "Home") -> None:
+    def __init__(self, home: Home) -> None:
         self.home = home
 
     def __enter__(self) -> None:
@@ -226,15 +227,14 @@ class Memory:
 class Keeper:
     """Keeps values: packs them at once, writes small ones into the message and large ones behind."""
 
-    def __init__(self, root: str, scratch: str, send: "Callable[[dict[str, Any]], None]") -> None:
+    def __init__(self, root: str, scratch: str, send: Callable[[dict[str, Any]], None]) -> None:
         self.root = root
         self.scratch = scratch
         self.send = send
         self.writer: Any = None
-        self.pending: list[tuple[int, Any]] = []
         self.number = 0
 
-    def keep(self, names: "list[str]", values: "tuple[Any, ...]", check: bool) -> "dict[str, Any]":
+    def keep(self, names: list[str], values: tuple[Any, ...], check: bool) -> dict[str, Any]:
         """The part of a message that tells how the values were kept."""
         facts = [[name, *described.describe(value)] for name, value in zip(names, values)]
         try:
@@ -243,7 +243,7 @@ class Keeper:
             return self._one_by_one(names, values, facts, check, str(error))
         return {"facts": facts, **self._write(packed)}
 
-    def _write(self, packed: Any) -> "dict[str, Any]":
+    def _write(self, packed: Any) -> dict[str, Any]:
         part: dict[str, Any] = {"exact": packed.exact, "why": packed.why}
         if packed.size <= SMALL:
             stored = transport_files.write(packed, self.root, self.scratch)
@@ -252,13 +252,29 @@ class Keeper:
         if self.writer is None:
             self.writer = transport_files.Writer(self.root, self.scratch)
         self.number += 1
-        self.pending.append((self.number, self.writer.submit(packed)))
-        part["pending"] = self.number
+        number = self.number
+        self.writer.submit(packed, lambda ticket: self._tell(number, ticket))
+        part["pending"] = number
         return part
 
+    def _tell(self, number: int, ticket: Any) -> None:
+        """In the writing thread: a large value is on disk, or could not be written."""
+        if ticket.error is None:
+            stored = ticket.stored
+            message = {"kind": "stored", "id": number, "digest": stored.digest, "size": stored.size}
+        else:
+            why = getattr(ticket.error, "strerror", None) or str(ticket.error)
+            message = {"kind": "stored", "id": number, "error": f"it could not be written: {why}"}
+        self.send(message)
+
+    def wait(self) -> None:
+        """Until all values are on disk: one of them may be changed now."""
+        if self.writer is not None:
+            self.writer.wait()
+
     def _one_by_one(
-        self, names: "list[str]", values: "tuple[Any, ...]", facts: Any, check: bool, why: str
-    ) -> "dict[str, Any]":
+        self, names: list[str], values: tuple[Any, ...], facts: Any, check: bool, why: str
+    ) -> dict[str, Any]:
         """What cannot be packed does not keep the others from being kept (their shared parts are lost then)."""
         if len(names) == 1:
             return {"facts": facts, "unpackable": why}
@@ -267,27 +283,11 @@ class Keeper:
             parts.append(self.keep([name], (value,), check))
         return {"facts": facts, "parts": parts, "unpackable": why}
 
-    def report(self, wait: bool = False) -> None:
-        """Tell of large values that are on disk by now; with ``wait``, of all."""
-        if not self.pending:
-            return
-        still = []
-        for number, handle in self.pending:
-            if wait or handle.done():
-                try:
-                    stored = handle.result()
-                    self.send({"kind": "stored", "id": number, "digest": stored.digest, "size": stored.size})
-                except OSError as error:
-                    self.send({"kind": "stored", "id": number, "error": f"it could not be written: {error.strerror}"})
-            else:
-                still.append((number, handle))
-        self.pending = still
-
 
 class Hooks:
     """What the hooked program calls. One letter each: see ``transform``."""
 
-    def __init__(self, home: "Home") -> None:
+    def __init__(self, home: Home) -> None:
         self.home = home
         self.shield = _Shielded(home)
         self.channel = home.channel
@@ -296,7 +296,7 @@ class Hooks:
         self.settle: frozenset[int] = frozenset()
         self.forks: frozenset[int] = frozenset()
         self.ask = False
-        self.open: Optional[int] = None
+        self.open: int | None = None
         self.closed: set[int] = set()
         self.adopted: dict[int, tuple[Any, ...]] = {}
         self.started = 0.0
@@ -305,7 +305,7 @@ class Hooks:
         self.alone = False
         self.thread = 0
         self.given: dict[str, Any] = {}
-        self.returned: Optional[dict[str, Any]] = None
+        self.returned: dict[str, Any] | None = None
         self.inputs: list[str] = []
         self.entered = False
         self.late: dict[str, int] = {}
@@ -315,9 +315,7 @@ class Hooks:
     def _begin(self, task: int) -> None:
         home = self.home
         if task in self.settle:
-            home.keeper.report(wait=True)
-        else:
-            home.keeper.report()
+            home.keeper.wait()
         if task in self.forks:
             home.fork(task)
         self.open = task
@@ -361,7 +359,7 @@ class Hooks:
             return not self._adopt(task, self._all_inner(task))
         return True
 
-    def _all_inner(self, task: int) -> "list[int]":
+    def _all_inner(self, task: int) -> list[int]:
         inner: list[int] = []
         for index in self.units[task].inner:
             inner.extend(self._all_inner(index))
@@ -376,9 +374,8 @@ class Hooks:
 
     # -- adopting ----------------------------------------------------------------------------------
 
-    def _adopt(self, task: int, inner: "list[int]") -> bool:
+    def _adopt(self, task: int, inner: list[int]) -> bool:
         home = self.home
-        home.keeper.report()
         before = home.streams.mark()
         message: dict[str, Any] = {"kind": "at", "task": task, "inner": inner}
         if before:
@@ -424,7 +421,7 @@ class Hooks:
                 self._finish(task, (value,), None)
         return value
 
-    def _measure(self) -> "dict[str, Any]":
+    def _measure(self) -> dict[str, Any]:
         return {
             "duration": time.perf_counter() - self.started,
             "cpu": time.process_time() - self.cpu,
@@ -432,7 +429,7 @@ class Hooks:
             "memory": self.memory.peak(),
         }
 
-    def _finish(self, task: int, values: "tuple[Any, ...]", frame: Any) -> None:
+    def _finish(self, task: int, values: tuple[Any, ...], frame: Any) -> None:
         home = self.home
         message: dict[str, Any] = {"kind": "done", "task": task, **self._measure()}
         home.files.on = False
@@ -477,7 +474,7 @@ class Hooks:
         return value
 
 
-def _bound_in(frame: Any, names: "list[str]") -> "tuple[list[str], tuple[Any, ...]]":
+def _bound_in(frame: Any, names: list[str]) -> tuple[list[str], tuple[Any, ...]]:
     bound = frame.f_locals
     found = [name for name in names if name in bound]
     return found, tuple(bound[name] for name in found)
@@ -495,8 +492,8 @@ class Home:
     def __init__(
         self,
         channel: Any,
-        setup: "dict[str, Any]",
-        fork_template: "Optional[Callable[[Home, int], None]]" = None,
+        setup: dict[str, Any],
+        fork_template: Callable[[Home, int], None] | None = None,
     ) -> None:
         self.channel = channel
         self.setup = setup
@@ -514,7 +511,7 @@ class Home:
 
     # -- talking -------------------------------------------------------------------------------------
 
-    def send(self, message: "dict[str, Any]") -> None:
+    def send(self, message: dict[str, Any]) -> None:
         if self.alone:
             return
         try:
@@ -524,7 +521,7 @@ class Home:
             # this process): it goes on as natively, and no longer seen.
             self.go_alone()
 
-    def receive_reply(self) -> "dict[str, Any]":
+    def receive_reply(self) -> dict[str, Any]:
         if self.alone:
             return {"kind": "run"}
         try:
@@ -549,7 +546,7 @@ class Home:
 
     # -- the program -----------------------------------------------------------------------------------
 
-    def prepare(self) -> Optional[BaseException]:
+    def prepare(self) -> BaseException | None:
         """Streams, arguments, path, prefix; the exception that ended it, if any."""
         self.streams.install()
         self.files.install()
@@ -577,11 +574,11 @@ class Home:
         )
         return failure
 
-    def run(self, plan: "dict[str, Any]") -> None:
+    def run(self, plan: dict[str, Any]) -> None:
         """Run the hooked program to its end. Whatever it raises comes out."""
         self.plan = plan
         hooks = self.hooks
-        hooks.units = {unit.index: unit for unit in map(_unit, plan["units"])}
+        hooks.units = {unit.task: unit for unit in map(_unit, plan["units"])}
         hooks.publish = dict.fromkeys(plan["publish"], True)
         hooks.settle = frozenset(plan["settle"])
         hooks.forks = frozenset(plan["forks"])
@@ -593,16 +590,16 @@ class Home:
             self.fork(0)
         call()
 
-    def _compile(self, plan: "dict[str, Any]") -> "Callable[[], Any]":
+    def _compile(self, plan: dict[str, Any]) -> Callable[[], Any]:
         """The program with its hooks in place, ready to be called."""
         program, hooks = self.program, self.hooks
         by_block: dict[int, list[transform.Unit]] = {}
         for unit in hooks.units.values():
             by_block.setdefault(unit.block, []).append(unit)
         module_units: list[transform.Unit] = []
-        guard: Optional[tuple[int, int]] = None
+        guard: tuple[int, int] | None = None
         guard_units: list[transform.Unit] = []
-        function: Optional[dict[str, Any]] = None
+        function: dict[str, Any] | None = None
         with _muted():
             for number, block in enumerate(plan["blocks"]):
                 units = by_block.get(number, [])
@@ -637,7 +634,7 @@ class Home:
 
         return call
 
-    def _hook_function(self, block: "dict[str, Any]") -> None:
+    def _hook_function(self, block: dict[str, Any]) -> None:
         program, hooks = self.program, self.hooks
         tree = program.tree()
         node = transform.find_block(tree, "function", block["line"], block["column"])
@@ -651,7 +648,7 @@ class Home:
 
     # -- files -------------------------------------------------------------------------------------------
 
-    def keep_files(self) -> "list[dict[str, Any]]":
+    def keep_files(self) -> list[dict[str, Any]]:
         """Digest what the task read and wrote; keep what it wrote."""
         read, written = self.files.take()
         out = []
@@ -672,6 +669,7 @@ class Home:
         if self.fork_template is None or not self._may_fork():
             return
         begun = time.perf_counter()
+        self.keeper.wait()
         pid = os.fork()
         if pid == 0:
             self.streams.release()
@@ -694,7 +692,7 @@ class Home:
 
     # -- the end -------------------------------------------------------------------------------------------
 
-    def finish(self, error: Optional[BaseException]) -> int:
+    def finish(self, error: BaseException | None) -> int:
         """Tell the controller how it ended, and show an uncaught exception as native does; the exit status."""
         hooks = self.hooks
         message: dict[str, Any] = {"kind": "end", "time": time.time(), "task": -1}
@@ -707,13 +705,12 @@ class Home:
             else:
                 message.update(task=hooks.open, **hooks._measure())
         self.files.on = False
-        self.keeper.report(wait=True)
         message["status"] = "ok" if error is None else "exit" if isinstance(error, SystemExit) else "error"
         if hooks.returned is not None and error is None:
             message["returned"] = hooks.returned
         if error is not None:
             message.update(_exception_facts(error))
-        self.keeper.report(wait=True)
+        self.keeper.wait()
         if error is not None and not isinstance(error, SystemExit):
             _show(error)
         message["output"] = self.streams.mark()
@@ -721,7 +718,7 @@ class Home:
         self.send(message)
         return self._status(error, shown=True)
 
-    def _status(self, error: Optional[BaseException], shown: bool = False) -> int:
+    def _status(self, error: BaseException | None, shown: bool = False) -> int:
         if error is None:
             return 0
         if isinstance(error, SystemExit):
@@ -731,7 +728,7 @@ class Home:
         return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def call_arguments(function: Any, given: "dict[str, Any]") -> "tuple[list[Any], dict[str, Any]]":
+def call_arguments(function: Any, given: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Parameters by name as the arguments of a call."""
     if not given:
         return [], {}
@@ -747,7 +744,7 @@ def hooks_returned(hooks: Hooks, value: Any) -> Any:
     return value
 
 
-def _unit(data: "list[Any]") -> transform.Unit:
+def _unit(data: list[Any]) -> transform.Unit:
     index, block, first, last, expression, outputs, definite, adoptable, inner, preamble = data
     return transform.Unit(
         index, block, first, last,
@@ -808,7 +805,7 @@ def _show(error: BaseException) -> None:
                 pass
 
 
-def _exception_facts(error: BaseException) -> "dict[str, Any]":
+def _exception_facts(error: BaseException) -> dict[str, Any]:
     import traceback
 
     kind = type(error)

@@ -17,12 +17,12 @@ __all__ = ["boot_code", "main"]
 def boot_code(root: str) -> str:
     """The text for ``python -c``: ``root`` is the folder in which the package ``inferflow`` stands."""
     return (
-        "import sys; base = frozenset(sys.modules); sys.path[0] = {!r}; "
+        f"import sys; base = frozenset(sys.modules); sys.path[0] = {root!r}; "
         "from inferflow.worker.main import main; main(sys.argv[1], base)"
-    ).format(root)
+    )
 
 
-def main(address: str, base: "frozenset[str]") -> None:
+def main(address: str, base: frozenset[str]) -> None:
     """Be home (or, where processes cannot be forked, a helper of its own)."""
     from inferflow.worker.channel import connect
 
@@ -58,7 +58,7 @@ def main(address: str, base: "frozenset[str]") -> None:
         sys.exit(status)
 
 
-def run_plan(home: Any, plan: "dict[str, Any]") -> "BaseException | None":
+def run_plan(home: Any, plan: dict[str, Any]) -> BaseException | None:
     """Run the program; the exception that ended it, if any."""
     try:
         home.hooks.given = given_parameters(home, plan)
@@ -68,7 +68,7 @@ def run_plan(home: Any, plan: "dict[str, Any]") -> "BaseException | None":
     return None
 
 
-def given_parameters(home: Any, plan: "dict[str, Any]") -> "dict[str, Any]":
+def given_parameters(home: Any, plan: dict[str, Any]) -> dict[str, Any]:
     """The driver function's parameters that the user gave, as the objects that its annotations ask for. Ends the
     process with a message to the controller if one is ill-typed: nothing has run then."""
     if not plan["parameters"]:
@@ -108,7 +108,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
     from inferflow.worker.home import _unit
 
     home.plan = plan
-    home.hooks.units = {unit.index: unit for unit in map(_unit, plan["units"])}
+    home.hooks.units = {unit.task: unit for unit in map(_unit, plan["units"])}
     from inferflow.worker.observe import HiddenState
 
     helper.state = HiddenState()
@@ -119,7 +119,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
         os._exit(0)
 
 
-def _die_with_controller(setup: "dict[str, Any]") -> None:
+def _die_with_controller(setup: dict[str, Any]) -> None:
     """If the controller is killed, home must not go on unseen: a second run may begin on the same files. The kernel
     sends SIGKILL when the other end of the lifeline, a pipe that only the controller holds, is closed."""
     lifeline = setup.get("lifeline", -1)
@@ -139,7 +139,7 @@ def _die_with_controller(setup: "dict[str, Any]") -> None:
         os._exit(143)
 
 
-def _uncover(folder: str, base: "frozenset[str]") -> None:
+def _uncover(folder: str, base: frozenset[str]) -> None:
     """Forget the library modules that we imported if the user's folder has a module that takes the place of one: then
     everything is imported anew, with the user's module, as natively. (We keep using ours.)"""
     ours = [name for name in sys.modules if name not in base and not name.startswith("inferflow")]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 __all__ = ["FileRecorder", "Gate", "HiddenState"]
 
@@ -26,17 +27,17 @@ def _writes(mode: Any, flags: Any) -> bool:
 class FileRecorder:
     """Collects the files that the task at home opens. ``ignored`` are path prefixes (the interpreter, packages)."""
 
-    def __init__(self, ignored: "tuple[str, ...]") -> None:
+    def __init__(self, ignored: tuple[str, ...]) -> None:
         self.ignored = ignored
         self.read: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.on = False
-        self._thread: Optional[int] = None
+        self._thread: int | None = None
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
 
-    def _hook(self, event: str, args: "tuple[Any, ...]") -> None:
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.on:
             return
         if event == "open":
@@ -50,7 +51,7 @@ class FileRecorder:
             if name is not None:
                 self.written.pop(name, None)
 
-    def _opened(self, args: "tuple[Any, ...]") -> None:
+    def _opened(self, args: tuple[Any, ...]) -> None:
         path, mode, flags = (*args, None, None)[:3]
         if isinstance(path, int):
             return
@@ -73,7 +74,7 @@ class FileRecorder:
         if target is not None:
             self.written[target] = None
 
-    def _name(self, path: Any) -> Optional[str]:
+    def _name(self, path: Any) -> str | None:
         try:
             name = os.path.abspath(os.fsdecode(path))
         except (TypeError, ValueError, OSError):
@@ -82,7 +83,7 @@ class FileRecorder:
             return None
         return name
 
-    def take(self) -> "tuple[list[str], list[str]]":
+    def take(self) -> tuple[list[str], list[str]]:
         """The files read and written since the last call (a file both read and written is among the written)."""
         if not self.read and not self.written:
             return [], []
@@ -94,24 +95,81 @@ class FileRecorder:
 
 # Acts that a task which may yet be thrown away must not do.
 _IRREVOCABLE = frozenset(
-    """
-    os.remove os.rename os.mkdir os.rmdir os.link os.symlink os.truncate os.utime os.chmod os.chown os.chflags
-    os.lchmod os.lockf os.setxattr os.removexattr os.system os.exec os.fork os.forkpty os.posix_spawn os.spawn
-    os.startfile os.kill os.killpg os.putenv os.unsetenv os.chdir os.fchdir subprocess.Popen
-    socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo socket.gethostbyname
-    sqlite3.connect builtins.input builtins.breakpoint signal.pthread_kill tempfile.mkdtemp tempfile.mkstemp
-    shutil.copyfile shutil.move shutil.rmtree shutil.copytree shutil.chown shutil.make_archive shutil.unpack_archive
-    sys.setprofile sys.settrace sys._setprofileallthreads sys._settraceallthreads pty.spawn syslog.syslog
-    fcntl.flock fcntl.lockf resource.setrlimit resource.prlimit ftplib.connect smtplib.connect
-    telnetlib.Telnet.open imaplib.open poplib.connect nntplib.connect urllib.Request webbrowser.open
-    """.split()
+    [
+        "os.remove",
+        "os.rename",
+        "os.mkdir",
+        "os.rmdir",
+        "os.link",
+        "os.symlink",
+        "os.truncate",
+        "os.utime",
+        "os.chmod",
+        "os.chown",
+        "os.chflags",
+        "os.lchmod",
+        "os.lockf",
+        "os.setxattr",
+        "os.removexattr",
+        "os.system",
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.startfile",
+        "os.kill",
+        "os.killpg",
+        "os.putenv",
+        "os.unsetenv",
+        "os.chdir",
+        "os.fchdir",
+        "subprocess.Popen",
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "sqlite3.connect",
+        "builtins.input",
+        "builtins.breakpoint",
+        "signal.pthread_kill",
+        "tempfile.mkdtemp",
+        "tempfile.mkstemp",
+        "shutil.copyfile",
+        "shutil.move",
+        "shutil.rmtree",
+        "shutil.copytree",
+        "shutil.chown",
+        "shutil.make_archive",
+        "shutil.unpack_archive",
+        "sys.setprofile",
+        "sys.settrace",
+        "sys._setprofileallthreads",
+        "sys._settraceallthreads",
+        "pty.spawn",
+        "syslog.syslog",
+        "fcntl.flock",
+        "fcntl.lockf",
+        "resource.setrlimit",
+        "resource.prlimit",
+        "ftplib.connect",
+        "smtplib.connect",
+        "telnetlib.Telnet.open",
+        "imaplib.open",
+        "poplib.connect",
+        "nntplib.connect",
+        "urllib.Request",
+        "webbrowser.open",
+    ]
 )
 
 
 class Gate:
     """Ends the helper at the first irrevocable act. ``refuse(why)`` must not return."""
 
-    def __init__(self, refuse: "Callable[[str], None]") -> None:
+    def __init__(self, refuse: Callable[[str], None]) -> None:
         self.refuse = refuse
         self.on = False
         self.recorder = FileRecorder(())
@@ -119,7 +177,7 @@ class Gate:
     def install(self) -> None:
         sys.addaudithook(self._hook)
 
-    def _hook(self, event: str, args: "tuple[Any, ...]") -> None:
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.on:
             return
         if event == "open":
@@ -141,7 +199,7 @@ class HiddenState:
     def __init__(self) -> None:
         self._before = self._take()
 
-    def _take(self) -> "dict[str, Any]":
+    def _take(self) -> dict[str, Any]:
         modules = sys.modules
         out: dict[str, Any] = {"os.environ": dict(os.environ), "cwd": os.getcwd(), "sys.path": list(sys.path)}
         random = modules.get("random")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, Optional
+from typing import Any
 
 from inferflow.worker.channel import high_descriptor
 
@@ -24,13 +24,13 @@ __all__ = ["Streams", "Tee"]
 class _Raw(io.FileIO):
     """Counts what really goes to the descriptor: ``sizes`` of the writes since the last mark."""
 
-    sizes: "list[int]"
+    sizes: list[int]
 
     def write(self, data: Any) -> int:
         written = super().write(data)
         if written:
             self.sizes.append(written)
-        return written  # type: ignore[return-value]
+        return written
 
 
 class Tee(io.BufferedWriter):
@@ -130,7 +130,7 @@ class Streams:
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
 
-    def mark(self) -> "dict[str, Any]":
+    def mark(self) -> dict[str, Any]:
         """What was written since the last mark: for each stream the noted bytes, and the sizes of the writes that
         reached the descriptor."""
         out: dict[str, Any] = {}
@@ -161,7 +161,7 @@ class Streams:
     def flush(self) -> None:
         """As the interpreter does at its end."""
         for name in self.tees:
-            stream: Optional[Any] = getattr(sys, name, None)
+            stream: Any | None = getattr(sys, name, None)
             if stream is not None:
                 stream.flush()
 

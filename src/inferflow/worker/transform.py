@@ -29,8 +29,9 @@ A *unit* is the plain-data form of a task that the controller sends (see ``Unit`
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 from types import CodeType
-from typing import Any, Iterable, Iterator, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 __all__ = ["Unit", "find_block", "helper_code", "hooked_function", "hooked_module", "prefix_length"]
 
@@ -42,11 +43,11 @@ class Unit(NamedTuple):
     has it), the names it leaves (``definite``: surely bound), whether a helper may have run it, the expression tasks
     inside it. ``inputs`` and ``preamble`` matter to helpers: (kind, name, key) and spans."""
 
-    index: int
+    task: int
     block: int
     first: int
     last: int
-    expression: Optional[tuple[int, int, int, int]]
+    expression: tuple[int, int, int, int] | None
     outputs: tuple[tuple[str, str], ...]
     definite: bool
     adoptable: bool
@@ -57,18 +58,49 @@ class Unit(NamedTuple):
 # -- the prefix ------------------------------------------------------------------------------------
 
 _HARMLESS_CALLS = frozenset(
-    """
-    warnings.filterwarnings warnings.simplefilter matplotlib.use mpl.use sys.path.insert sys.path.append
-    os.path.join os.path.dirname os.path.abspath os.path.realpath os.path.expanduser os.path.basename
-    Path pathlib.Path str int float bool tuple frozenset dict list set object len range
-    os.environ.setdefault os.environ.get os.getenv
-    logging.getLogger namedtuple collections.namedtuple TypeVar typing.TypeVar NewType typing.NewType
-    re.compile
-    """.split()
+    [
+        "warnings.filterwarnings",
+        "warnings.simplefilter",
+        "matplotlib.use",
+        "mpl.use",
+        "sys.path.insert",
+        "sys.path.append",
+        "os.path.join",
+        "os.path.dirname",
+        "os.path.abspath",
+        "os.path.realpath",
+        "os.path.expanduser",
+        "os.path.basename",
+        "Path",
+        "pathlib.Path",
+        "str",
+        "int",
+        "float",
+        "bool",
+        "tuple",
+        "frozenset",
+        "dict",
+        "list",
+        "set",
+        "object",
+        "len",
+        "range",
+        "os.environ.setdefault",
+        "os.environ.get",
+        "os.getenv",
+        "logging.getLogger",
+        "namedtuple",
+        "collections.namedtuple",
+        "TypeVar",
+        "typing.TypeVar",
+        "NewType",
+        "typing.NewType",
+        "re.compile",
+    ]
 )
 
 
-def prefix_length(body: "list[ast.stmt]") -> int:
+def prefix_length(body: list[ast.stmt]) -> int:
     """How many leading statements of a module are imports, definitions, literals and the settings that stand among
     them (``warnings.filterwarnings``, ``matplotlib.use``, ``sys.path.insert``): home may execute these before it
     knows the plan, and they are no tasks."""
@@ -186,9 +218,10 @@ def find_block(tree: ast.Module, kind: str, line: int, column: int) -> Any:
 # -- hooks -----------------------------------------------------------------------------------------
 
 
-def _call(method: str, args: "list[ast.expr]", at: Any) -> ast.expr:
+def _call(method: str, args: list[ast.expr], at: Any) -> ast.expr:
     hook = ast.Attribute(value=ast.Constant(value=SENTINEL), attr=method, ctx=ast.Load())
-    return _placed(ast.Call(func=hook, args=args, keywords=[]), at)
+    call: ast.expr = _placed(ast.Call(func=hook, args=args, keywords=[]), at)
+    return call
 
 
 def _placed(node: Any, at: Any) -> Any:
@@ -212,7 +245,7 @@ def _number(value: int) -> ast.Constant:
 class _Values(ast.NodeTransformer):
     """Wraps the expressions of expression tasks, and returns of the driver function."""
 
-    def __init__(self, units: "dict[tuple[int, int, int, int], Unit]", begins: "dict[int, int]", returns: bool) -> None:
+    def __init__(self, units: dict[tuple[int, int, int, int], Unit], begins: dict[int, int], returns: bool) -> None:
         self.units = units
         self.begins = begins  # expression task -> task that begins when it has its value
         self.returns = returns
@@ -231,29 +264,29 @@ class _Values(ast.NodeTransformer):
     def _expression(self, node: Any, unit: Unit) -> ast.expr:
         at = node
         if unit.adoptable:
-            test = _call("q" if unit.inner else "s", [_number(unit.index)], at)
+            test = _call("q" if unit.inner else "s", [_number(unit.task)], at)
             value: ast.expr = _placed(
                 ast.IfExp(
                     test=test,
-                    body=_call("v", [_number(unit.index), node], at),
-                    orelse=_call("a", [_number(unit.index)], at),
+                    body=_call("v", [_number(unit.task), node], at),
+                    orelse=_call("a", [_number(unit.task)], at),
                 ),
                 at,
             )
         else:
-            begin: ast.expr = _number(unit.index) if unit.inner else _call("o", [_number(unit.index)], at)
+            begin: ast.expr = _number(unit.task) if unit.inner else _call("o", [_number(unit.task)], at)
             value = _call("v", [begin, node], at)
-        if unit.index in self.begins:
-            value = _call("b", [_number(self.begins[unit.index]), value], at)
+        if unit.task in self.begins:
+            value = _call("b", [_number(self.begins[unit.task]), value], at)
         return value
 
 
 def _hook_body(
-    body: "list[ast.stmt]", units: "list[Unit]", first: int, returns: bool, replace: "dict[int, list[ast.stmt]]"
-) -> "list[ast.stmt]":
+    body: list[ast.stmt], units: list[Unit], first: int, returns: bool, replace: dict[int, list[ast.stmt]]
+) -> list[ast.stmt]:
     """The statements from ``first`` on, hooked. ``replace`` gives other contents for the guard's body."""
     expressions = {unit.expression: unit for unit in units if unit.expression is not None}
-    begins = {unit.inner[-1]: unit.index for unit in units if unit.inner}
+    begins = {unit.inner[-1]: unit.task for unit in units if unit.inner}
     values = _Values(expressions, begins, returns)
     statements = {unit.first: unit for unit in units if unit.expression is None}
     out: list[ast.stmt] = []
@@ -275,16 +308,16 @@ def _hook_body(
     return out
 
 
-def _statement(run: "list[ast.stmt]", unit: Unit) -> "list[ast.stmt]":
+def _statement(run: list[ast.stmt], unit: Unit) -> list[ast.stmt]:
     at = run[0]
-    number = _number(unit.index)
+    number = _number(unit.task)
     names = [name for _, name in unit.outputs] if unit.definite else []
     loads: list[ast.expr] = [ast.Name(id=name, ctx=ast.Load()) for name in names]
-    done = _placed(ast.Expr(value=_call("d", [_number(unit.index), *loads], run[-1])), run[-1])
+    done = _placed(ast.Expr(value=_call("d", [_number(unit.task), *loads], run[-1])), run[-1])
     if not unit.adoptable:
         begin = [] if unit.inner else [_placed(ast.Expr(value=_call("s", [number], at)), at)]
         return [*begin, *run, done]
-    adopted = _call("a", [_number(unit.index)], at)
+    adopted = _call("a", [_number(unit.task)], at)
     if names:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in names]
         target = ast.Tuple(elts=targets, ctx=ast.Store())
@@ -324,7 +357,7 @@ def _first_line(code: CodeType) -> int:
 
 
 def hooked_module(
-    tree: ast.Module, filename: str, flags: int, first: int, module: "list[Unit]", guard: Any, guard_units: "list[Unit]",
+    tree: ast.Module, filename: str, flags: int, first: int, module: list[Unit], guard: Any, guard_units: list[Unit],
     hook: object, optimize: int = -1,
 ) -> CodeType:  # fmt: skip
     """Code of the module's statements from ``first`` on, hooked. Consumes the tree. ``guard`` is the ``if`` node whose
@@ -340,7 +373,7 @@ def hooked_module(
 
 
 def hooked_function(
-    tree: ast.Module, filename: str, flags: int, function: ast.FunctionDef, block: int, units: "list[Unit]",
+    tree: ast.Module, filename: str, flags: int, function: ast.FunctionDef, block: int, units: list[Unit],
     given: Iterable[str], hook: object, optimize: int = -1,
 ) -> CodeType:  # fmt: skip
     """The function's code, hooked. Consumes the function's node; ``given`` are parameters that the user set."""
@@ -363,7 +396,7 @@ def hooked_function(
 class _Inputs(ast.NodeTransformer):
     """Replaces the expressions of inner tasks by names under which their values are handed in."""
 
-    def __init__(self, values: "dict[tuple[int, int, int, int], str]") -> None:
+    def __init__(self, values: dict[tuple[int, int, int, int], str]) -> None:
         self.values = values
 
     def visit(self, node: ast.AST) -> Any:
@@ -374,15 +407,15 @@ class _Inputs(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def _at_spans(body: Iterable[ast.stmt], spans: "set[tuple[int, int]]") -> Iterator[ast.stmt]:
+def _at_spans(body: Iterable[ast.stmt], spans: set[tuple[int, int]]) -> Iterator[ast.stmt]:
     for node in body:
         if (node.lineno, node.col_offset) in spans:
             yield node
 
 
 def helper_code(
-    tree: ast.Module, filename: str, flags: int, owner: Any, name: str, unit: Unit, parameters: "list[str]",
-    inner: "dict[tuple[int, int, int, int], str]", outputs: "list[str]", as_module: bool, optimize: int = -1,
+    tree: ast.Module, filename: str, flags: int, owner: Any, name: str, unit: Unit, parameters: list[str],
+    inner: dict[tuple[int, int, int, int], str], outputs: list[str], as_module: bool, optimize: int = -1,
 ) -> CodeType:  # fmt: skip
     """Code that runs one task away from home. Consumes the tree.
 
@@ -399,15 +432,14 @@ def helper_code(
         found = next(
             node for node in ast.walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
-        value = replace.generic_visit(found)
+        value: Any = replace.generic_visit(found)
         target = ast.Name(id=outputs[0], ctx=ast.Store())
         statements.append(_placed(ast.Assign(targets=[target], value=value), found))
     at = body[unit.first]
     if as_module:
-        return compile(
-            ast.Module(body=statements, type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True,
-            optimize=optimize,
-        )  # fmt: skip
+        whole = ast.Module(body=statements, type_ignores=[])
+        code: CodeType = compile(whole, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
+        return code
     result = ast.Tuple(elts=[ast.Name(id=out, ctx=ast.Load()) for out in outputs], ctx=ast.Load())
     statements.append(_placed(ast.Return(value=result), at))
     arguments = ast.arguments(
@@ -419,5 +451,5 @@ def helper_code(
         function.type_params = []  # type: ignore[attr-defined]
     _placed(function, owner)
     module = ast.Module(body=[function], type_ignores=[])
-    code = compile(module, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
-    return _find_code(code, name, function.lineno)
+    compiled = compile(module, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
+    return _find_code(compiled, name, function.lineno)
