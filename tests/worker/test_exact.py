@@ -309,7 +309,7 @@ def test_two_values_are_the_same_only_if_they_are_spelled_alike(one: Any, other:
 
 def test_known_exact_is_bounded() -> None:
     assert known_exact([[object]] * 10) is None
-    assert known_exact([[] for _ in range(100_000)]) is None
+    assert known_exact([[] for _ in range(1000)], limit=100) is None
     assert known_exact(list(range(1_000_000))) is True
     assert known_exact([1.0] * 1000 + [NAN]) is False
     assert known_exact([1.0] * 1000) is True

@@ -24,7 +24,7 @@ import sys
 from bisect import bisect_right
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, reduced, slots
+from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, reduced, slots, spell
 from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_sets import slots_of_table
@@ -52,7 +52,8 @@ class Difference:
 
 _NUMBERLESS = frozenset({type(None), bool, int, str, bytes, type(...)})
 _FLOATS = frozenset({float, complex})
-_LIMIT = 20_000
+_COMMON = _NUMBERLESS | {float}
+_LIMIT = 2_000_000
 
 
 def known_exact(values: object, limit: int = _LIMIT) -> bool | None:
@@ -131,19 +132,10 @@ def same(original: object, rebuilt: object, fixed: Reach | None = None) -> Diffe
     try:
         _Walk(fixed).run(original, rebuilt)
     except _Differ as found:
-        return Difference(_spell(found.path), found.what)
+        return Difference(spell(found.path), found.what)
     except Exception as error:  # a user's or a library's method, called on the way
         return Difference("", f"comparing failed: {type(error).__name__}: {error}"[:200])
     return None
-
-
-def _spell(path: Any) -> str:
-    parts = []
-    while path is not None:
-        path, part = path
-        parts.append(part)
-    text = "".join(reversed(parts))
-    return text if len(text) <= 160 else "..." + text[-150:]
 
 
 def _article(cls: type) -> str:
@@ -219,29 +211,46 @@ class _Walk:
     def push(self, a: Any, b: Any, path: Any) -> None:
         self.stack.append((a, b, path, self.framed))
 
-    def pairs(self, xs: Any, ys: Any, path: Any, spell: Any = "[{}]".format) -> None:
+    def pairs(self, xs: Any, ys: Any, path: Any, part: Any = None) -> None:
         """Compare two sequences element by element; runs of atoms at the speed of C."""
         if len(xs) != len(ys):
             raise _Differ(path, f"{len(xs)} elements became {len(ys)}")
         if len(xs) > 8:
             kinds = set(map(type, xs))
-            if kinds <= _NUMBERLESS and list(map(type, xs)) == list(map(type, ys)) and all(map(operator.eq, xs, ys)):
+            if (
+                kinds <= _COMMON
+                and list(map(type, xs)) == list(map(type, ys))
+                and self.run_of_atoms(xs, ys, kinds, path)
+            ):
                 return
-            if kinds == {float} and set(map(type, ys)) == {float}:
-                form = f"<{len(xs)}d"
-                if struct.pack(form, *xs) == struct.pack(form, *ys) and not any(map(operator.ne, xs, xs)):
-                    return
-        for at, (x, y) in enumerate(zip(xs, ys)):  # noqa: B905 (Python 3.9)
+        for at, (x, y) in enumerate(zip(xs, ys)):
             if x is y and type(x) in _NUMBERLESS:
                 continue
-            self.push(x, y, (path, spell(at)))
+            self.push(x, y, (path, at if part is None else (part, at)))
+
+    def run_of_atoms(self, xs: Any, ys: Any, kinds: set[type], path: Any) -> bool:
+        """Whether two sequences of the same types are alike. A NaN that was copied raises."""
+        if float not in kinds:
+            return all(map(operator.eq, xs, ys))
+        if len(kinds) > 1:
+            others = [x for x in xs if x.__class__ is not float]
+            if others != [y for y in ys if y.__class__ is not float]:
+                return False
+            xs, ys = [x for x in xs if x.__class__ is float], [y for y in ys if y.__class__ is float]
+        form = f"<{len(xs)}d"
+        if struct.pack(form, *xs) != struct.pack(form, *ys):
+            return False
+        for x, y in zip(xs, ys):
+            if x != x and x is not y:
+                self.nan(x, y, path)
+        return True
 
     def extras(self, a: Any, b: Any, path: Any) -> None:
         """The attributes of an instance, or of a subclass of a container."""
         mine, other = attributes(a), attributes(b)
         if mine is not None or other is not None:
             self.mapping(mine or {}, other or {}, path)
-        for (name, x), (_, y) in zip(slots(a), slots(b)):  # noqa: B905 (Python 3.9)
+        for (name, x), (_, y) in zip(slots(a), slots(b)):
             self.push(x, y, (path, f".{name}"))
 
     def mapping(self, mine: dict[str, Any], other: dict[str, Any], path: Any) -> None:
@@ -273,7 +282,7 @@ class _Walk:
             raise _Differ(path, "its memory layout or its read-only flag changed")
         if a.size and any(
             n > 1 and s != t
-            for n, s, t in zip(a.shape, a.strides, b.strides)  # noqa: B905 (Python 3.9)
+            for n, s, t in zip(a.shape, a.strides, b.strides)
         ):
             raise _Differ(path, f"strides {a.strides} became {b.strides}")
         low, high = extent(a)
@@ -332,7 +341,7 @@ class _Walk:
         xs, ys = list(items(a)), list(items(b))
         keys = [key for key, _ in xs]
         self.pairs(keys, [key for key, _ in ys], path, lambda at: f"{{key {at}}}")
-        self.pairs([x for _, x in xs], [y for _, y in ys], path, lambda at: f"[{_short(keys[at])}]")
+        self.pairs([x for _, x in xs], [y for _, y in ys], path, lambda at: spell((None, (keys[at],))))
 
     def on_dict(self, a: Any, b: Any, path: Any) -> None:
         self.items(a, b, path, dict.items)
@@ -357,7 +366,7 @@ class _Walk:
             if a is not b and slots_of_table(a) != slots_of_table(b):
                 raise _Differ(path, "a set whose order would differ once it changes (another table size)")
         else:
-            for x, y in zip(xs, ys):  # noqa: B905 (Python 3.9)
+            for x, y in zip(xs, ys):
                 if x is not y and len(xs) > 1 and _by_address(type(x)):
                     raise _Differ(path, "a set ordered by the addresses of its elements")
             self.pairs(xs, ys, path, lambda at: f"{{element {at}}}")
@@ -459,12 +468,25 @@ class _Walk:
         if copies_on_write(cls):
             self.framed = id(a)
         x, y = reduced(a), reduced(b)
+        if library == "pandas" and not isinstance(x, str) and not isinstance(y, str):
+            x, y = _without_caches(x), _without_caches(y)
         if isinstance(x, str) or isinstance(y, str):
             raise _Differ(path, f"{_article(cls)} known by name became another one")
         for at, name in enumerate(("constructor", "arguments", "state", "elements", "pairs", "setter")):
             self.push(x[at], y[at], (path, f".<{name}>"))
         if library not in ("pandas", "pathlib", "logging"):
             self.extras(a, b, path)
+
+
+def _without_caches(parts: Any) -> Any:
+    """What a pandas object reduces to, but for the cache that it carries along in its attributes."""
+    state = parts[2]
+    if type(state) is dict:
+        state = {name: part for name, part in state.items() if name != "_cache"}
+    elif type(state) is tuple and state and type(state[-1]) is dict:
+        kept = {name: part for name, part in state[-1].items() if name != "_cache"}
+        state = (*state[:-1], kept) if kept else state[:-1]
+    return (*parts[:2], state, *parts[3:])
 
 
 def _content(cell: Any) -> object:

@@ -14,12 +14,24 @@ import array
 import collections
 import copyreg
 import enum
+import gc
 import pickle
 import sys
 import types
 from typing import Any
 
-__all__ = ["ATOMS", "UNSET", "anatomy", "attributes", "copies_on_write", "global_name", "reduced", "slots"]
+__all__ = [
+    "ATOMS",
+    "UNSET",
+    "anatomy",
+    "attributes",
+    "copies_on_write",
+    "global_name",
+    "reduced",
+    "slots",
+    "spell",
+    "uncollected",
+]
 
 ATOMS: frozenset[type] = frozenset(
     {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice}
@@ -151,6 +163,40 @@ def slots_of(cls: type) -> list[str]:
         if isinstance(vars(cls).get(name), types.MemberDescriptorType):
             found.append(name)
     return found
+
+
+class uncollected:
+    """A stretch in which the garbage collector rests: it would look at the same many objects again and again."""
+
+    __slots__ = ("_was",)
+
+    def __enter__(self) -> None:
+        self._was = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *error: object) -> None:
+        if self._was:
+            gc.enable()
+
+
+def spell(path: Any) -> str:
+    """A path as text. It is ``None`` for the root, or (path of the whole, part); a part is a text such as ``.name``, an
+    index, ``(key,)`` of a dictionary, or (function, argument) that give the text."""
+    parts = []
+    while path is not None:
+        path, part = path
+        if type(part) is int:
+            part = f"[{part}]"
+        elif type(part) is tuple:
+            part = part[0](part[1]) if len(part) == 2 else f"[{_spell_key(part[0])}]"
+        parts.append(part)
+    text = "".join(reversed(parts))
+    return text if len(text) <= 160 else "..." + text[-150:]
+
+
+def _spell_key(key: Any) -> str:
+    text = repr(key) if type(key) in ATOMS else f"<{type(key).__qualname__}>"
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def slots(value: object) -> list[tuple[str, Any]]:

@@ -18,9 +18,20 @@ import sys
 import types
 import weakref
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, global_name, reduced, slots
+from inferflow.worker.exact_graph import (
+    ATOMS,
+    UNSET,
+    anatomy,
+    attributes,
+    global_name,
+    reduced,
+    slots,
+    spell,
+    uncollected,
+)
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_code import resolve
 
@@ -32,44 +43,49 @@ _VALUES = frozenset({
 })  # fmt: skip
 """Modules whose (opaque) objects are immutable."""
 _HAVE_GC = 1 << 14
-_LEAVES = frozenset({"atom", "reference", "scalar", "dtype", "text", "number", "pickle_buffer"})
-_TRANSPARENT = frozenset({"tuple", "method", "builtin"})
+_LEAVES = frozenset({"atom", "reference", "scalar", "dtype", "pickle_buffer"})
+_BARE = frozenset({list, dict, tuple, set, frozenset, bytearray, collections.deque})
+_Stack = list[tuple[Any, Any]]
+_TRANSPARENT = frozenset({"tuple", "method", "builtin", "text", "number"})
 """Immutable themselves, with mutable insides."""
 
 
 class Reach:
-    """``objects`` maps ids to (object, path), ``memory`` lists (first address, end, path) of arrays and buffers."""
+    """``objects`` maps ids to (object, path), ``memory`` lists (first address, end, path) of arrays and buffers. A path
+    is a pair (path of the whole, last part), spelled only if somebody asks."""
 
     __slots__ = ("memory", "objects")
 
     def __init__(self) -> None:
-        self.objects: dict[int, tuple[Any, str]] = {}
-        self.memory: list[tuple[int, int, str]] = []
+        self.objects: dict[int, tuple[Any, Any]] = {}
+        self.memory: list[tuple[int, int, Any]] = []
 
 
 def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> str | None:
     """Says what mutable object or array memory is reachable from both, or ``None``. The outputs are walked first: what
     holds nothing mutable shares nothing. Inputs may be any tuple of objects, such as the values of a module."""
-    theirs = reach(outputs)
-    if not theirs.objects and not theirs.memory:
-        return None
-    return common(reach(inputs), theirs)
+    with uncollected():
+        theirs = reach(outputs)
+        if not theirs.objects and not theirs.memory:
+            return None
+        return common(reach(inputs), theirs)
 
 
 def common(ours: Reach, theirs: Reach) -> str | None:
     """As :func:`shares`, of what was walked already: the inputs, the outputs."""
     for key in theirs.objects.keys() & ours.objects.keys():
         value, path = theirs.objects[key]
-        return f"a {type(value).__qualname__} at {path} is also in the input at {ours.objects[key][1]}"
+        return f"a {type(value).__qualname__} at {spell(path)} is also in the input at {spell(ours.objects[key][1])}"
     found = _overlap(theirs.memory, ours.memory)
     if found is not None:
-        return f"the array at {found[0]} shares memory with the input at {found[1]}"
+        return f"the array at {spell(found[0])} shares memory with the input at {spell(found[1])}"
     return None
 
 
-def _overlap(theirs: list[tuple[int, int, str]], ours: list[tuple[int, int, str]]) -> tuple[str, str] | None:
-    entries = sorted([(*entry, 0) for entry in theirs] + [(*entry, 1) for entry in ours])
-    ends: list[tuple[int, str]] = [(-1, ""), (-1, "")]
+def _overlap(theirs: list[tuple[int, int, Any]], ours: list[tuple[int, int, Any]]) -> tuple[Any, Any] | None:
+    """The paths of two arrays that overlap, if any do."""
+    entries = sorted([(*entry, 0) for entry in theirs] + [(*entry, 1) for entry in ours], key=itemgetter(0))
+    ends: list[tuple[int, Any]] = [(-1, None), (-1, None)]
     for low, high, path, side in entries:
         end, other = ends[1 - side]
         if low < end:
@@ -79,10 +95,10 @@ def _overlap(theirs: list[tuple[int, int, str]], ours: list[tuple[int, int, str]
     return None
 
 
-def merged(ranges: Iterable[tuple[int, int, str]]) -> list[tuple[int, int]]:
+def merged(ranges: Iterable[tuple[int, int, Any]]) -> list[tuple[int, int]]:
     """The ranges of addresses, sorted and disjoint."""
     found: list[tuple[int, int]] = []
-    for low, high, _ in sorted(ranges):
+    for low, high, _ in sorted(ranges, key=itemgetter(0)):
         if found and low <= found[-1][1]:
             found[-1] = found[-1][0], max(high, found[-1][1])
         else:
@@ -94,8 +110,8 @@ def reach(values: Iterable[Any]) -> Reach:
     """Everything mutable behind ``values``. Functions and classes that have a name, and modules, are not entered."""
     found = Reach()
     numpy = sys.modules.get("numpy")
-    seen: dict[int, Any] = {}
-    stack: list[tuple[Any, str]] = [(value, f"[{at}]") for at, value in enumerate(values)]
+    seen: dict[int, Any] = {}  # keeps temporary objects alive, so that no id comes twice
+    stack: _Stack = [(value, (None, at)) for at, value in enumerate(values)]
     stack.reverse()
     while stack:
         value, path = stack.pop()
@@ -103,14 +119,14 @@ def reach(values: Iterable[Any]) -> Reach:
         if cls in ATOMS:
             continue
         kind = anatomy(cls)
-        if id(value) in seen or (kind in _LEAVES and kind not in ("number", "text")):
+        if id(value) in seen or kind in _LEAVES:
             continue
-        seen[id(value)] = value  # also keeps temporary objects alive, so that no id comes twice
+        seen[id(value)] = value
         if kind == "function" and _has_name(value):
             continue
         if kind == "opaque" and (_immutable(cls) or global_name(value) is not None):
             continue
-        if kind not in _TRANSPARENT and cls is not frozenset and kind not in _LEAVES:
+        if kind not in _TRANSPARENT and cls is not frozenset:
             found.objects[id(value)] = value, path
         if kind == "ndarray" or kind == "bytearray" or kind == "buffer":
             low, high = _memory(value, kind, numpy)
@@ -144,20 +160,20 @@ def _memory(value: Any, kind: str, numpy: Any) -> tuple[int, int]:
     return low, low + len(value)
 
 
-def _push_parts(stack: list[tuple[Any, str]], value: Any, cls: type, kind: str, path: str) -> None:
+def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> None:
     if kind == "list":
         _push(stack, value if cls is list else list.__getitem__(value, slice(None)), path)
     elif kind == "tuple":
         _push(stack, value if cls is tuple else tuple.__getitem__(value, slice(None)), path)
     elif kind in ("dict", "ordered", "defaultdict"):
-        _push(stack, list(dict.keys(value)), path + "{key}")
+        _push(stack, list(dict.keys(value)), (path, "{key}"))
         items = list(dict.values(value))
         if not set(map(type, items)) <= ATOMS:
             for key, item in dict.items(value):
                 if type(item) not in ATOMS:
-                    stack.append((item, f"{path}[{key!r}]" if type(key) in (str, int) else f"{path}[...]"))
+                    stack.append((item, (path, (key,))))
         if kind == "defaultdict":
-            stack.append((value.default_factory, path + ".default_factory"))
+            stack.append((value.default_factory, (path, ".default_factory")))
     elif kind == "set":
         _push(stack, list(set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value)), path)
     elif kind == "deque":
@@ -166,7 +182,7 @@ def _push_parts(stack: list[tuple[Any, str]], value: Any, cls: type, kind: str, 
         if value.dtype.hasobject:
             _push(stack, value.ravel().tolist(), path)
         if value.base is not None and anatomy(type(value.base)) in ("bytearray", "buffer"):
-            stack.append((value.base, path + ".base"))
+            stack.append((value.base, (path, ".base")))
     elif kind == "function":
         _push(stack, [value.__defaults__, value.__kwdefaults__, value.__dict__, value.__closure__], path)
         return
@@ -178,26 +194,28 @@ def _push_parts(stack: list[tuple[Any, str]], value: Any, cls: type, kind: str, 
         return
     elif kind == "method":
         stack.append((value.__func__, path))
-        stack.append((value.__self__, path + ".__self__"))
+        stack.append((value.__self__, (path, ".__self__")))
         return
     elif kind == "builtin":
-        stack.append((value.__self__, path + ".__self__"))
+        stack.append((value.__self__, (path, ".__self__")))
         return
     elif kind == "exception":
         _push(stack, [value.args, value.__cause__, value.__context__], path)
     elif kind == "opaque":
         _push(stack, _insides(value, cls), path)
+    if cls in _BARE:
+        return
     own = attributes(value)
     if own is not None:
         if kind != "opaque":
-            stack.append((own, path + ".__dict__"))
+            stack.append((own, (path, ".__dict__")))
         for name, part in own.items():
             if type(part) not in ATOMS:
-                stack.append((part, f"{path}.{name}"))
+                stack.append((part, (path, f".{name}")))
     if kind != "opaque":
         for name, part in slots(value):
             if part is not UNSET:
-                stack.append((part, f"{path}.{name}"))
+                stack.append((part, (path, f".{name}")))
 
 
 def _insides(value: Any, cls: type) -> list[Any]:
@@ -213,9 +231,9 @@ def _insides(value: Any, cls: type) -> list[Any]:
     return [] if isinstance(parts, str) else list(parts)
 
 
-def _push(stack: list[tuple[Any, str]], parts: Any, path: str) -> None:
+def _push(stack: _Stack, parts: Any, path: Any) -> None:
     if len(parts) > 8 and set(map(type, parts)) <= ATOMS:
         return
     for at, part in enumerate(parts):
         if type(part) not in ATOMS:
-            stack.append((part, f"{path}[{at}]"))
+            stack.append((part, (path, at)))

@@ -33,7 +33,7 @@ from typing import Any
 
 from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
-from inferflow.worker.exact_graph import ATOMS, attributes
+from inferflow.worker.exact_graph import ATOMS, attributes, uncollected
 from inferflow.worker.exact_reach import Reach, common, reach
 from inferflow.worker.transport_arrays import overlaps
 from inferflow.worker.transport_code import Refused
@@ -133,6 +133,17 @@ def pack(
 
     Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
     its memory is not copied, and must not change before the pack is written."""
+    with uncollected():
+        return _pack(values, check, main, project, given)
+
+
+def _pack(
+    values: tuple[Any, ...],
+    check: bool,
+    main: types.ModuleType | None,
+    project: frozenset[str],
+    given: Loaded | None,
+) -> Packed:
     fixed = _shared_with(given, values) if given is not None else None
     known = exactness.known_exact(values) if check and fixed is None else None
     if known and (sys.modules.get("numpy") is None or not _has_arrays(values)):
@@ -293,7 +304,8 @@ class Loaded:
 
     def change(self) -> exactness.Difference | None:
         """What changed first, if anything did."""
-        return exactness.same(load(self._source).values, self.values)
+        with uncollected():
+            return exactness.same(load(self._source).values, self.values)
 
     def objects(self) -> dict[int, Any]:
         """The loaded objects by their number in the stream: the same numbers as in ``Packed.objects``."""
@@ -325,7 +337,8 @@ def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, give
             offset, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
             buffers.append(memory[offset : offset + size])
     objects = given.objects() if given is not None else None
-    values, decoder = _decode(memory[at : at + length], buffers, find, objects, whole=False)
+    with uncollected():
+        values, decoder = _decode(memory[at : at + length], buffers, find, objects, whole=False)
     return Loaded(values, decoder, data)
 
 
@@ -444,7 +457,7 @@ def _locate(values: tuple[Any, ...], culprit: object, type_name: str) -> tuple[i
         elif isinstance(value, (set, frozenset)):
             queue += [(part, member, f"{path}{{element}}") for part in value]
         elif isinstance(value, types.FunctionType):
-            cells = zip(value.__code__.co_freevars, value.__closure__ or ())  # noqa: B905 (Python 3.9)
+            cells = zip(value.__code__.co_freevars, value.__closure__ or ())
             queue += [(cell.cell_contents, member, f"{path}.<{name}>") for name, cell in cells if _filled(cell)]
         elif isinstance(value, types.MethodType):
             queue.append((value.__self__, member, f"{path}.__self__"))

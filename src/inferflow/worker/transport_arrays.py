@@ -110,7 +110,7 @@ def extent(array: Any) -> tuple[int, int]:
         return low, low
     if array.flags.c_contiguous:
         return low, low + array.nbytes
-    for length, stride in zip(array.shape, array.strides):  # noqa: B905 (Python 3.9)
+    for length, stride in zip(array.shape, array.strides):
         if stride < 0:
             low += (length - 1) * stride
         else:

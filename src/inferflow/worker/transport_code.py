@@ -69,7 +69,7 @@ def _fill_function(function: types.FunctionType, state: Any) -> None:
         function.__annotations__ = annotations
     if attributes:
         function.__dict__.update(attributes)
-    for cell, content in zip(function.__closure__ or (), contents):  # noqa: B905 (Python 3.9)
+    for cell, content in zip(function.__closure__ or (), contents):
         if content is not _Empty:
             cell.cell_contents = content
 

@@ -164,7 +164,7 @@ def _assign_cheaply(hashes: list[int], mask: int) -> _Assigned | None:
             return None
     slot = best[-1][0] if best else -1
     assigned = []
-    for number, options in zip(reversed(hashes), reversed(trail)):  # noqa: B905 (Python 3.9)
+    for number, options in zip(reversed(hashes), reversed(trail)):
         rank, before = options[slot]
         assigned.append((slot, list(islice(_probes(number, mask), rank))))
         slot = before
