@@ -1,0 +1,70 @@
+"""How long a command takes from start to exit, for a driver of one trivial task."""
+
+from __future__ import annotations
+
+from measure import Bench, Section, Target, alternate, best_and_middle, clear_store, middle
+
+DRIVER = """\
+def load():
+    return [1, 2, 3]
+
+
+def main():
+    numbers = load()
+    return numbers
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+PROMISED = {"run_cold": 0.55, "run_cached": 0.35, "preview_cold": 0.45, "preview_cached": 0.25}
+
+
+def section(bench: Bench) -> Section:
+    folder = bench.new_folder("start")
+    (folder / "driver.py").write_text(DRIVER)
+
+    def run(command: str) -> float:
+        return bench.run([bench.inferflow, command, "driver.py"], folder)[0]
+
+    def run_cold(command: str) -> float:
+        clear_store(folder)
+        return run(command)
+
+    bench.run([bench.python, "-c", "import libcst, typer, attrs, cloudpickle"], folder)
+    found = alternate(
+        3 if bench.quick else 9,
+        python=lambda: bench.run([bench.python, "-c", "pass"], folder)[0],
+        native=lambda: bench.run([bench.python, "driver.py"], folder)[0],
+        libcst=lambda: bench.run([bench.python, "-c", "import libcst"], folder)[0],
+        run_cold=lambda: run_cold("run"),
+        run_cached=lambda: run("run"),
+        preview_cold=lambda: run_cold("preview"),
+        preview_cached=lambda: run("preview"),
+    )
+    names = {
+        "python": "`python -c pass`",
+        "native": "`python driver.py`",
+        "libcst": "`python -c 'import libcst'`",
+        "run_cold": "`inferflow run`, the first time",
+        "run_cached": "`inferflow run`, analysis cached",
+        "preview_cold": "`inferflow preview`, the first time",
+        "preview_cached": "`inferflow preview`, analysis cached",
+    }
+    rows = [(names[name], best_and_middle(values), _promise(name)) for name, values in found.items()]
+    targets = [
+        Target(names[name], f"{limit} s", f"{middle(found[name]):.2f} s", middle(found[name]) <= limit)
+        for name, limit in PROMISED.items()
+    ]
+    return Section(
+        title="Start to exit",
+        text="Whole processes, for a driver of one trivial task.",
+        header=("command", "takes", "promised"),
+        rows=rows,
+        targets=targets,
+    )
+
+
+def _promise(name: str) -> str:
+    return f"{PROMISED[name]} s" if name in PROMISED else ""

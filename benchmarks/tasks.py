@@ -1,0 +1,152 @@
+"""What one task costs: no-op tasks in a chain at home, run ahead by a helper, and as a fan-out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from limits import limits
+from measure import Bench, Section, Target, clear_store, middle, milliseconds
+
+CHAIN = """\
+def step(x):
+    return x + 1
+
+
+def main():
+    x0 = 0
+{lines}    return x{n}
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+FAN = """\
+def step(x):
+    return x + 1
+
+
+def spin(n):
+    total = 0
+    for i in range(n):
+        total += i * i
+    return total
+
+
+def main():
+    first = spin({spins})
+{lines}    return first
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def chain(n: int) -> str:
+    return CHAIN.format(lines="".join(f"    x{i + 1} = step(x{i})\n" for i in range(n)), n=n)
+
+
+def fan(n: int, spins: int) -> str:
+    """A long task first, which keeps home busy, then tasks that need nothing: helpers run them meanwhile."""
+    return FAN.format(lines="".join(f"    x{i} = step({i})\n" for i in range(n)), spins=spins)
+
+
+def events(bench: Bench, folder: Path, *options: str) -> tuple[float, list[dict[str, object]]]:
+    taken, output = bench.run([bench.inferflow, "run", "--json", *options, "driver.py"], folder)
+    return taken, [json.loads(line) for line in output.splitlines()]
+
+
+def at_home(bench: Bench, text: str, times: int) -> tuple[float, float]:
+    """A whole run with its analysis cached (seconds), and the run itself, from home's first task to the end."""
+    folder = bench.new_folder("tasks")
+    (folder / "driver.py").write_text(text)
+    bench.run([bench.inferflow, "run", "driver.py"], folder)
+    whole, inner = [], []
+    for _ in range(times):
+        taken, found = events(bench, folder)
+        whole.append(taken)
+        starts = [event["time"] for event in found if event["kind"] == "task_started"]
+        ends = [event["time"] for event in found if event["kind"] == "run_finished"]
+        inner.append(float(ends[-1]) - float(starts[0]))  # type: ignore[arg-type]
+    clear_store(folder)
+    return middle(whole), middle(inner)
+
+
+def ahead(bench: Bench, n: int, spins: int, times: int) -> tuple[float, int]:
+    """Seconds per task that one helper ran ahead while home was busy, and how many it ran."""
+    folder = bench.new_folder("ahead")
+    (folder / "driver.py").write_text(fan(n, spins))
+    bench.run([bench.inferflow, "run", "driver.py"], folder)
+    pace, count = [], 0
+    for _ in range(times):
+        _, found = events(bench, folder, "--jobs", "2")
+        starts = sorted(float(e["time"]) for e in found if e["kind"] == "task_started" and e["where"] == "ahead")  # type: ignore[arg-type]
+        count = len(starts)
+        if count > 1:
+            pace.append((starts[-1] - starts[0]) / (count - 1))
+    return (middle(pace) if pace else float("nan")), count
+
+
+def section(bench: Bench) -> Section:
+    times = 2 if bench.quick else 5
+    floor = limits(bench)
+    base_whole, base_inner = at_home(bench, chain(1), times + 2)
+    rows: list[tuple[str, ...]] = []
+    targets: list[Target] = []
+    for n in (10, 100, 500) if bench.quick else (10, 100, 500, 1000, 2000):
+        whole, inner = at_home(bench, chain(n), times)
+        per_task = (whole - base_whole) / (n - 1)
+        rows.append(
+            (
+                f"chain of {n:,} at home",
+                milliseconds(per_task),
+                milliseconds((inner - base_inner) / (n - 1)),
+                milliseconds(floor["floor"]),
+                f"{per_task / floor['floor']:.1f}",
+            )
+        )
+        if n >= 100:
+            targets.append(
+                Target(f"no-op task at home, chain of {n:,}", "0.6 ms", milliseconds(per_task), per_task <= 0.0006)
+            )
+    whole, inner = at_home(bench, fan(200, 1), times)
+    per_task = (whole - base_whole) / 200
+    rows.append(
+        (
+            "fan-out of 200, all in all",
+            milliseconds(per_task),
+            milliseconds((inner - base_inner) / 200),
+            milliseconds(floor["floor"]),
+            f"{per_task / floor['floor']:.1f}",
+        )
+    )
+    targets.append(Target("no-op task, fan-out of 200", "1.5 ms", milliseconds(per_task), per_task <= 0.0015))
+    for n, spins in ((200, 10_000_000),) if bench.quick else ((10, 3_000_000), (200, 10_000_000), (1000, 40_000_000)):
+        pace, count = ahead(bench, n, spins, times)
+        rows.append(
+            (
+                f"fan-out of {n:,} through a helper ({count:,} ran ahead)",
+                "",
+                milliseconds(pace),
+                milliseconds(floor["floor_pool"]),
+                f"{pace / floor['floor_pool']:.1f}",
+            )
+        )
+        targets.append(
+            Target(f"no-op task through a helper, fan-out of {n:,}", "1.5 ms", milliseconds(pace), pace <= 0.0015)
+        )
+    return Section(
+        title="What a task costs",
+        text=(
+            "Tasks that do nothing, each recorded durably with its value. *Whole* is the time from start to exit with "
+            "the analysis cached, less that of a driver of one task, by the number of tasks; *inside* counts from the "
+            "first task's begin. A helper's pace is taken from the beginnings of its tasks while home is busy with a "
+            "long one. The floor is a function call, a SQLite row and a small hashed file, in one process or with the "
+            "call in a pool's process."
+        ),
+        header=("tasks", "whole, each", "inside, each", "floor", "times the floor"),
+        rows=rows,
+        targets=targets,
+    )
