@@ -352,25 +352,29 @@ def _called_name(statement: ir.Statement, call: ir.Call) -> str | None:
 
 
 def _stands_alone(statement: ir.Statement, call: ir.Call) -> bool:
-    """Whether the call is the whole statement, the value assigned, or what ``sys.exit`` or ``SystemExit`` is given."""
+    """Whether nothing happens in the statement after the call but taking its result: binding it, showing it, exiting
+    with it."""
     if not isinstance(statement, ir.Plain | ir.Raise):
         return False
     ops = statement.ops
     if call not in ops:
         return False
+    taken = {call.out}
     for op in ops[ops.index(call) + 1 :]:
         match op:
-            case ir.Store() | ir.Unpack():
+            case ir.Store() | ir.Unpack() | ir.Const():
                 pass
+            case ir.Operate(op="format") | ir.Build(kind="fstring" | "tuple"):
+                taken.add(op.out)
             case ir.Call():
-                if [a.value for a in op.args] != [call.out] or _dotted(ops, op.func) not in EXITS:
+                if not {a.value for a in op.args} & taken or _dotted(ops, op.func) not in TAKERS:
                     return False
             case _:
                 return False
     return True
 
 
-EXITS = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
+TAKERS = frozenset({"sys.exit", "exit", "quit", "SystemExit", "print"})
 
 
 def _dotted(ops: tuple[ir.Op, ...], temp: ir.Temp) -> str:

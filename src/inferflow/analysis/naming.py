@@ -34,6 +34,8 @@ def _base(draft: Draft) -> str:
     statement = draft.first.statement
     if isinstance(statement, ir.If | ir.For | ir.While | ir.With | ir.Try | ir.Match):
         return type(statement).__name__.lower()
+    if isinstance(statement, ir.Raise):
+        return "raise"
     if draft.main is not None:
         name = called_name(draft.main)
         if name:

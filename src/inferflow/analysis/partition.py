@@ -220,7 +220,7 @@ class _Cutter:
         if statement.cell or statement.paragraph or any(held.statement.paragraph for held in self.held):
             return False
         together = [*self.run, *self.held, step]
-        if not _share(self.run, step):
+        if not _share(self.run, step) and not self._alike(step):
             return False
         if not self._makers([step]) <= self._makers([*self.run, *self.held]):
             return _is_light(self.run) and not self._ties(together)
@@ -230,6 +230,12 @@ class _Cutter:
             return True
         heavy_run = any(s.kind == "library" for s in self.run)
         return not (free_run and heavy_run) and not (free_step and step.kind == "library")
+
+    def _alike(self, step: Step) -> bool:
+        """Whether a run and a step only take apart the results of the same tasks (``X = df[a]``, ``y = df[b]``)."""
+        makers = self._makers([step])
+        plain = not any(f.label and not f.cheap for s in (*self.run, step) for f in s.effects.ops)
+        return plain and bool(makers) and makers == self._makers(self.run)
 
     def _makers(self, steps: Sequence[Step]) -> set[int]:
         """The tasks whose names these statements read: a run must not come to depend on others as it grows."""
@@ -370,7 +376,7 @@ def _touched(steps: Sequence[Step]) -> set[Object | Hidden | World | Variable]:
 
 
 def _is_light(run: Sequence[Step]) -> bool:
-    """Whether a run does nothing that takes time: glue, and objects made by calling a class (``LinearRegression()``)."""
+    """Whether a run does nothing that takes time: glue, and objects made by calling a class (``Ridge()``)."""
     return all(f.cheap or f.label[:1].isupper() for step in run for f in step.effects.ops if f.label or f.callees)
 
 

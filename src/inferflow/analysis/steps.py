@@ -233,6 +233,8 @@ def op_reasons(facts: OpFacts, outline: Outline | None, start: int) -> tuple[Rea
     """Why an operation of a task that begins with step ``start`` ties it to home: what is not proved of it, and what it
     writes that others could see. Without an outline, every object is one that others know."""
     tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start)]
+    if not facts.callees:  # a driver that looks at the clock measures what stands between
+        tied.extend(effect.reason for effect in facts.effects if effect.place == World("clock"))
     return (*facts.obstacles, *tied)
 
 
