@@ -32,7 +32,7 @@ from inferflow.worker import layout
 from inferflow.worker.describe import describe
 from inferflow.worker.exact import same
 from inferflow.worker.exact_reach import shares
-from inferflow.worker.transport import Damaged, Packed, Unpackable, load, pack, unpack
+from inferflow.worker.transport import Damaged, Packed, Unpackable, load, pack, touches_user_code, unpack
 from inferflow.worker.transport_files import Writer, write
 
 BIG = 100_000
@@ -50,6 +50,11 @@ class Talkative:
     def __getstate__(self) -> dict[str, Any]:
         print("being pickled")
         return self.__dict__
+
+
+class Final:
+    def __del__(self) -> None:
+        print("gone")
 
 
 class Drifting:
@@ -492,6 +497,19 @@ def test_user_code_is_named() -> None:
         == ""
     )
     assert pack(([Talkative()],)).user_code == ""
+    assert touches_user_code(({"k": Talkative()},), project).endswith("Talkative")
+    assert touches_user_code((Model(), KEPT["enum"]), project) == ""
+
+
+def test_quietly_no_method_of_the_project_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Unpackable, match=r"a Talkative, which has pickling methods of its own \(at \['k'\]\)"):
+        pack(({"k": Talkative()},), check=True, project=frozenset({__name__}), quiet=True)
+    assert touches_user_code((Talkative(),), frozenset({__name__}))
+    assert capsys.readouterr().out == ""
+
+
+def test_finalizers_do_not_run_for_copies() -> None:
+    assert "finalizer" in refused(Final())
 
 
 # --- change, and sharing with what was given ------------------------------------------------------------------
@@ -676,6 +694,17 @@ def test_the_writer_lets_go_of_what_it_wrote(store: Path) -> None:
     while gone() is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert gone() is None
+
+
+def test_the_writer_rests_before_a_fork(store: Path) -> None:
+    writer = Writer(str(store), str(store / "tmp"))
+    before = threading.active_count()
+    for _ in range(2):
+        tickets = [writer.submit(pack((np.full(BIG, float(number)),))) for number in range(3)]
+        writer.rest()
+        assert threading.active_count() == before
+        assert all(ticket.done for ticket in tickets)
+    writer.rest()
 
 
 def test_a_failed_write_is_told_when_asked(store: Path) -> None:

@@ -249,7 +249,7 @@ class _Walk:
         """The attributes of an instance, or of a subclass of a container."""
         mine, other = attributes(a), attributes(b)
         if mine is not None or other is not None:
-            self.mapping(mine or {}, other or {}, path)
+            self.mapping({} if mine is None else mine, {} if other is None else other, path)
         for (name, x), (_, y) in zip(slots(a), slots(b)):
             self.push(x, y, (path, f".{name}"))
 
@@ -280,10 +280,7 @@ class _Walk:
             raise _Differ(path, f"shape {a.shape} became {b.shape}")
         if a.flags.num != b.flags.num and not _alike(a, b):
             raise _Differ(path, "its memory layout or its read-only flag changed")
-        if a.size and any(
-            n > 1 and s != t
-            for n, s, t in zip(a.shape, a.strides, b.strides)
-        ):
+        if a.size and any(n > 1 and s != t for n, s, t in zip(a.shape, a.strides, b.strides)):
             raise _Differ(path, f"strides {a.strides} became {b.strides}")
         low, high = extent(a)
         start, _ = extent(b)

@@ -43,6 +43,7 @@ _VALUES = frozenset({
 })  # fmt: skip
 """Modules whose (opaque) objects are immutable."""
 _HAVE_GC = 1 << 14
+_HEAP = 1 << 9
 _LEAVES = frozenset({"atom", "reference", "scalar", "dtype", "pickle_buffer"})
 _BARE = frozenset({list, dict, tuple, set, frozenset, bytearray, collections.deque})
 _Stack = list[tuple[Any, Any]]
@@ -52,13 +53,14 @@ _TRANSPARENT = frozenset({"tuple", "method", "builtin", "text", "number"})
 
 class Reach:
     """``objects`` maps ids to (object, path), ``memory`` lists (first address, end, path) of arrays and buffers. A path
-    is a pair (path of the whole, last part), spelled only if somebody asks."""
+    is a pair (path of the whole, last part), spelled only if somebody asks. ``types`` are those of all objects met."""
 
-    __slots__ = ("memory", "objects")
+    __slots__ = ("memory", "objects", "types")
 
     def __init__(self) -> None:
         self.objects: dict[int, tuple[Any, Any]] = {}
         self.memory: list[tuple[int, int, Any]] = []
+        self.types: set[type] = set()
 
 
 def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> str | None:
@@ -122,6 +124,7 @@ def reach(values: Iterable[Any]) -> Reach:
         if id(value) in seen or kind in _LEAVES:
             continue
         seen[id(value)] = value
+        found.types.add(cls)
         if kind == "function" and _has_name(value):
             continue
         if kind == "opaque" and (_immutable(cls) or global_name(value) is not None):
@@ -224,6 +227,8 @@ def _insides(value: Any, cls: type) -> list[Any]:
         parts = [part for part in gc.get_referents(value) if part is not cls]
         own = attributes(value)
         return parts if own is None else [part for part in parts if part is not own]
+    if cls.__flags__ & _HEAP:  # a project's subclass of a type that holds no objects
+        return []
     try:
         parts = reduced(value)
     except Exception:  # it cannot be pickled, and holds nothing that the collector would know of

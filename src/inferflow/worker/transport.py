@@ -38,7 +38,7 @@ from inferflow.worker.exact_reach import Reach, common, reach
 from inferflow.worker.transport_arrays import overlaps
 from inferflow.worker.transport_code import Refused
 
-__all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "unpack"]
+__all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "touches_user_code", "unpack"]
 
 Find = Callable[[str, str], Any]
 """Finds (module, qualified name), or raises LookupError to have it imported as usual."""
@@ -123,10 +123,12 @@ def pack(
     check: bool = False,
     main: types.ModuleType | None = None,
     project: frozenset[str] = frozenset(),
+    quiet: bool = False,
     given: Loaded | None = None,
 ) -> Packed:
     """Pickle ``values`` jointly. With ``check``, also find out whether a round trip is exact; ``main`` is the driver's
-    module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's.
+    module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's: if
+    ``quiet``, their pickling methods (which may print, or count) are not called, and what needs them is refused.
 
     ``given`` is what the task that made the values was given, unchanged, and what the reader still has as live objects:
     what values share with it is written as a reference to those, so that the reader shares it too (``needs_given``).
@@ -134,7 +136,7 @@ def pack(
     Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
     its memory is not copied, and must not change before the pack is written."""
     with uncollected():
-        return _pack(values, check, main, project, given)
+        return _pack(values, check, main, project, quiet, given)
 
 
 def _pack(
@@ -142,6 +144,7 @@ def _pack(
     check: bool,
     main: types.ModuleType | None,
     project: frozenset[str],
+    quiet: bool,
     given: Loaded | None,
 ) -> Packed:
     fixed = _shared_with(given, values) if given is not None else None
@@ -153,19 +156,19 @@ def _pack(
         swapped, sys.modules["__main__"] = sys.modules.get("__main__"), main
     try:
         if fixed is not None and given is not None:
-            packed = _encode(values, project, pickling.CarefulEncoder, given.numbers())
+            packed = _encode(values, project, quiet, pickling.CarefulEncoder, given.numbers())
             packed.needs_given = True
             _check(packed, values, given.objects(), fixed)
             return packed
         if known is None and check:
-            packed = _encode(values, project, pickling.Encoder)
+            packed = _encode(values, project, quiet, pickling.Encoder)
             _check(packed, values)
             if packed.exact or not _may_help(packed.why):
                 return packed
-            careful = _encode(values, project, pickling.CarefulEncoder)
+            careful = _encode(values, project, quiet, pickling.CarefulEncoder)
             _check(careful, values)
             return careful
-        packed = _encode(values, project, pickling.CarefulEncoder if known is False else pickling.Encoder)
+        packed = _encode(values, project, quiet, pickling.CarefulEncoder if known is False else pickling.Encoder)
         if check:
             doubts = packed._encoder.doubts
             packed.exact = not doubts
@@ -220,6 +223,7 @@ def _may_help(why: str) -> bool:
 def _encode(
     values: tuple[Any, ...],
     project: frozenset[str],
+    quiet: bool,
     kind: type[pickling.Encoder],
     given: dict[int, int] | None = None,
 ) -> Packed:
@@ -228,7 +232,7 @@ def _encode(
     for final in (False, True):
         stream = io.BytesIO()
         found: list[pickle.PickleBuffer] = []
-        encoder = kind(stream, found, project, clusters, given)
+        encoder = kind(stream, found, project, clusters, given, quiet)
         try:
             encoder.dump(values)
         except Refused as refused:
@@ -282,6 +286,15 @@ def _check(packed: Packed, values: tuple[Any, ...], given: Any = None, fixed: Re
     else:
         packed.exact = not encoder.doubts
         packed.why = encoder.doubts[0] if encoder.doubts else ""
+
+
+def touches_user_code(values: tuple[Any, ...], project: frozenset[str]) -> str:
+    """The name of a class of the project's modules whose own methods would run if the values were pickled or rebuilt;
+    empty if there is none. Calls none of them; takes longer than ``pack(..., quiet=True)``, which refuses them."""
+    for cls in reach(values).types:
+        if pickling.runs_user_code(cls, project):
+            return f"{cls.__module__}.{cls.__qualname__}"
+    return ""
 
 
 # --- the way back --------------------------------------------------------------------------------------

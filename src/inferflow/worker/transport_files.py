@@ -138,6 +138,7 @@ class Writer:
         self._queue: list[tuple[Packed, Ticket, Callable[[Ticket], None] | None]] = []
         self._pending: list[Ticket] = []
         self._thread: threading.Thread | None = None
+        self._resting = False
 
     def submit(self, packed: Packed, then: Callable[[Ticket], None] | None = None) -> Ticket:
         """Write ``packed`` behind (a small one at once, in this thread). ``then`` is called with the ticket when it is
@@ -168,6 +169,16 @@ class Writer:
             if ranges is None or any(a < d and c < b for a, b in ticket.ranges for c, d in ranges):
                 ticket._done.wait()
 
+    def rest(self) -> None:
+        """Wait until all is written and the thread has ended: a process should not fork while it runs."""
+        self.wait()
+        with self._lock:
+            thread, self._resting = self._thread, True
+            self._lock.notify()
+        if thread is not None:
+            thread.join()
+        self._resting = False
+
     @property
     def pending(self) -> int:
         """How many packs are still to be written."""
@@ -178,7 +189,7 @@ class Writer:
         while True:
             with lock:
                 while not self._queue:
-                    if not lock.wait(5.0) and not self._queue:
+                    if self._resting or (not lock.wait(5.0) and not self._queue):
                         self._thread = None  # an idle thread would only be in the way of a fork
                         return
                 packed, ticket, then = self._queue.pop(0)

@@ -170,6 +170,10 @@ def _act_for(cls: type) -> _Act | None:
         return _refuse_iterator
     if module in ("weakref", "_weakrefset", "_weakref"):
         return _refuse("a weak reference")
+    if any(
+        type(vars(base).get("__del__")) is types.FunctionType for base in cls.__mro__
+    ):  # the copies would run it too
+        return _refuse("an object with a finalizer")
     if issubclass(cls, BaseException):
         return _reduce_exception
     if issubclass(cls, types.ModuleType):
@@ -223,7 +227,7 @@ class Encoder(pickle.Pickler):
     """Pickles one tuple of values. Buffers that are large enough go to ``buffers``.
 
     ``given`` maps ids of objects that the reader has already to their numbers, ``clusters`` are disjoint ranges of
-    addresses that several arrays of the tuple share."""
+    addresses that several arrays of the tuple share. If ``quiet``, what would call methods of the project is refused."""
 
     def __init__(
         self,
@@ -232,9 +236,11 @@ class Encoder(pickle.Pickler):
         project: frozenset[str] = frozenset(),
         clusters: tuple[tuple[int, int], ...] = (),
         given: dict[int, int] | None = None,
+        quiet: bool = False,
     ) -> None:
         super().__init__(file, 5, buffer_callback=partial(_keep, buffers))
         self.project = project
+        self.quiet = quiet
         self.clusters = clusters
         self.given: dict[int, int] = given or {}
         self.doubts: list[str] = []
@@ -258,6 +264,8 @@ class Encoder(pickle.Pickler):
             self._seen.add(cls)
             if not self.user_code and runs_user_code(cls, self.project):
                 self.user_code = f"{cls.__module__}.{cls.__qualname__}"
+                if self.quiet:
+                    raise Refused(f"a {cls.__qualname__}, which has pickling methods of its own", value)
         if act is None:
             return NotImplemented
         return act(self, value)
