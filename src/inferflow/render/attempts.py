@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
 from inferflow.render.outline import because, label, source_text
-from inferflow.render.runs import counting, kind_text, status_role
+from inferflow.render.runs import counting, kind_text, status_role, value_name
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
 
@@ -71,7 +71,7 @@ def _attempt(graph: TaskGraph, run: Run, task: Task, attempt: Attempt, width: in
     if attempt.why:
         lines += bullet((dropped, "dim"), clean(attempt.why), width, color)
     lines += _inputs(graph, run, task, width, color)
-    lines += _values(attempt.values, width, color)
+    lines += _values(task, attempt.values, width, color)
     lines += _effects(graph, task, width, color)
     lines += _files(attempt.files, width, color)
     for stream, text in (("stdout", attempt.stdout), ("stderr", attempt.stderr)):
@@ -86,26 +86,26 @@ def _attempt(graph: TaskGraph, run: Run, task: Task, attempt: Attempt, width: in
 def _inputs(graph: TaskGraph, run: Run, task: Task, width: int, color: bool) -> list[str]:
     best = counting(run)
     parameters = dict(run.started.parameters)
+    defaults = {item.name: f"{item.default} (default)" for item in graph.parameters if item.default is not None}
     rows: list[list[Piece]] = []
     for item in task.inputs:
         name = label(item.variable)
         kept = best[item.producer].values if item.producer in best else ()
-        names = {item.variable.name, "<value>" if item.variable.scope == "<value>" else item.variable.name}
-        value = next((value for value in kept if value.name in names), None)
+        value = next((value for value in kept if value.name == item.variable.name), None)
         what = kind_text(value) if value else ""
         if item.producer >= 0:
             origin = f"from {item.producer + 1} {clean(graph.tasks[item.producer].name)}"
         else:
             origin = "given"
-            what = what or clean(parameters.get(item.variable.name, ""))
+            what = what or clean(parameters.get(item.variable.name, defaults.get(item.variable.name, "")))
         rows.append([(name, "value"), (what, ""), (origin, "dim")])
     return _section("inputs", ["name", "value", "from"], rows, width, color)
 
 
-def _values(values: Iterable[StoredValue], width: int, color: bool) -> list[str]:
+def _values(task: Task, values: Iterable[StoredValue], width: int, color: bool) -> list[str]:
     rows: list[list[Piece]] = []
     for value in values:
-        name = "result" if value.name == "<value>" else clean(value.name)
+        name = value_name(value, task)
         if value.artifact:
             kept: Piece = (f"{size(value.artifact.size)}  {value.artifact.digest[:12]}", "dim")
         else:

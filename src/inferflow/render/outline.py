@@ -49,13 +49,13 @@ class Take:
 
 @frozen
 class Row:
-    """One task as shown. ``call`` is its text on one line, without the names assigned to; ``gives`` are names that it
+    """One task as shown. ``lines`` are its statements, the names assigned to left out; ``gives`` are names that it
     binds, ``changes`` names of objects that it changes in place; ``after`` the tasks that it follows only for order's
     sake, unless others that it follows come after them already."""
 
     index: int
     task: Task
-    call: str
+    lines: tuple[str, ...]
     gives: tuple[str, ...]
     changes: tuple[str, ...]
     takes: tuple[Take, ...]
@@ -65,6 +65,11 @@ class Row:
     @property
     def number(self) -> int:
         return self.index + 1
+
+    @property
+    def call(self) -> str:
+        """The task's text on one line."""
+        return "; ".join(self.lines)
 
     @property
     def at_home(self) -> bool:
@@ -170,17 +175,17 @@ def _row(
     step: int,
     scopes: set[str],
 ) -> Row:
-    targets, call = call_text(task, inner)
+    targets, lines = call_text(task, inner)
     bound = [label(item.variable, scopes) for item in task.outputs if item.change == "bound" and not _hidden(item)]
     if targets and set(targets) == set(bound):
         bound = list(targets)
     elif targets:
-        call = _joined(_shortened(task, inner))
+        lines = _joined(_shortened(task, inner))
     changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
     return Row(
         index=index,
         task=task,
-        call=call,
+        lines=lines,
         gives=tuple(bound),
         changes=tuple(name for name in changed if name not in bound),
         takes=takes,
@@ -255,10 +260,10 @@ def source_text(task: Task) -> str:
     return textwrap.dedent(" " * (task.span.column if newline else 0) + first + newline + rest) if rest else first
 
 
-def call_text(task: Task, inner: dict[int, Task] | None = None) -> tuple[tuple[str, ...], str]:
+def call_text(task: Task, inner: dict[int, Task] | None = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The plain names that the task's single statement assigns to, and its text on one line without them; no names
-    and the whole text where it is anything else. ``inner``: tasks within its statement, by their numbers, which are
-    shown as ``‹8›``."""
+    and all statements, a line each, where it is anything else. ``inner``: tasks within its statement, by their numbers,
+    which are shown as ``‹8›``."""
     text = _shortened(task, inner or {})
     if task.anchor.expression is None and task.anchor.first == task.anchor.last:
         found = _assignment(text)
@@ -320,20 +325,18 @@ def _assignment(text: str) -> tuple[tuple[str, ...], int, int] | None:
     return (names, line, column) if head.rstrip().endswith("=") else None
 
 
-def _joined(source: str) -> str:
-    """Source text on one line: lines joined with a space, or ``;`` where one that is not indented follows a complete
-    one; whole-line comments left out."""
-    out = ""
+def _joined(source: str) -> tuple[str, ...]:
+    """Each statement of a text on one line; whole-line comments left out."""
+    out: list[str] = []
     depth = 0
     for raw in textwrap.dedent(source).splitlines():
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        if out:
-            glued = depth > 0 or out[-1] in "([{" or line[0] in ")]}"
-            out += (
-                ("" if out[-1] in "([{" or line[0] in ")]}" else " ") if glued else (" " if raw[0] in " \t" else "; ")
-            )
-        out += line
+        if depth > 0 or (out and raw[0] in " \t"):
+            glue = "" if out[-1][-1] in "([{" or line[0] in ")]}" else " "
+            out[-1] += glue + line
+        else:
+            out.append(line)
         depth = max(0, depth + sum(map(line.count, "([{")) - sum(map(line.count, ")]}")))
-    return clean(_INNER.sub(r"‹\1›", out))
+    return tuple(clean(_INNER.sub(r"‹\1›", line)) for line in out)

@@ -13,22 +13,26 @@ that was not dropped.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from inferflow.model import Attempt, FileUse, Run, StoredValue, TaskGraph
+from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import failure_lines
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
 from inferflow.render.units import ago, count, duration, moment, size
 
-__all__ = ["counting", "kind_text", "render_run", "render_runs", "status_role", "value_text"]
+__all__ = ["counting", "kind_text", "render_run", "render_runs", "status_role", "value_name", "value_text"]
 
 MARGIN = 13
 """The column at which the facts of a run begin."""
 
 MANY = 8
 """So many items of one kind are told; the rest are counted."""
+
+AMOUNT = re.compile(r"\d+ [a-z]")
+"""How a summary begins that counts what is in the value."""
 
 LONG = 60
 """A run of more tasks than this shows one line each."""
@@ -111,12 +115,12 @@ def _head(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
 def _facts(run: Run, width: int, color: bool) -> list[str]:
     started = run.started
     code, environment = started.code, started.environment
-    where = f"{code.commit[:10]} on {code.branch or 'no branch'}" if code.commit else "not in git"
-    if code.dirty:
-        some = ", ".join(code.dirty[:3]) + (", …" if len(code.dirty) > 3 else "")
-        where += f", {count(len(code.dirty), 'file')} changed since: {some}"
-    elif code.commit:
-        where += ", nothing changed since"
+    some = ", ".join(code.dirty[:3]) + (", …" if len(code.dirty) > 3 else "")
+    changed = f"{count(len(code.dirty), 'file')} changed since: {some}" if code.dirty else "nothing changed since"
+    if code.commit:
+        where = f"{code.commit[:10]} on {code.branch or 'no branch'}, {changed}"
+    else:
+        where = "in git, but in no commit yet" if code.dirty else "not in git"
     where += f"; driver {code.driver_digest[:10]}" if code.driver_digest else ""
     where += f"; {count(len(code.functions), 'function')} reached" if code.functions else ""
     facts = [("code", where)]
@@ -160,7 +164,7 @@ def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
                 (where, attempt.where),
                 ("" if untimed else duration(attempt.duration), ""),
                 (size(attempt.peak_memory) if attempt.peak_memory else "", "dim"),
-                (("; " if len(graph.tasks) > LONG else "\n").join(_kept(attempt)), ""),
+                (("; " if len(graph.tasks) > LONG else "\n").join(_kept(attempt, task)), ""),
             ]
         )
     head = ["#", "task", "status", "ran", "time", "memory", "kept"]
@@ -174,17 +178,22 @@ def _status(attempt: Attempt) -> str:
     return {"retired": "ok", "finished": "waiting"}.get(attempt.status, attempt.status)
 
 
-def _kept(attempt: Attempt) -> list[str]:
+def _kept(attempt: Attempt, task: Task) -> list[str]:
     """What a task left: its values in short, the files that it wrote."""
-    parts = [value_text(value) for value in attempt.values]
+    parts = [value_text(value, task) for value in attempt.values]
     parts += [f"wrote {_file(use)}" for use in attempt.files if use.mode == "write"]
     rest = len(parts) - MANY
     return [*parts[:MANY], f"and {rest} more"] if rest > 0 else parts
 
 
-def value_text(value: StoredValue) -> str:
+def value_name(value: StoredValue, task: Task | None = None) -> str:
+    """The name under which a value is shown: that of an inner call is its task's ``result``."""
+    return "result" if task and task.value and task.value.name == value.name else clean(value.name)
+
+
+def value_text(value: StoredValue, task: Task | None = None) -> str:
     """``X ndarray float64 (150, 2)``; ``f TextIOWrapper (not kept: an open file)``."""
-    name = "result" if value.name == "<value>" else clean(value.name)
+    name = value_name(value, task)
     told = f"{name} {kind_text(value)}"
     if value.artifact is None:
         told += f" (not kept{': ' + clean(value.why_not) if value.why_not else ''})"
@@ -196,7 +205,7 @@ def kind_text(value: StoredValue) -> str:
     kind, summary = clean(value.type.rpartition(".")[2]), clean(value.summary)
     if not summary or summary.startswith(kind):
         return summary or kind
-    return f"{kind}, {summary}" if summary.endswith(("elements", "element", "bytes")) else f"{kind} {summary}"
+    return f"{kind}, {summary}" if AMOUNT.match(summary) else f"{kind} {summary}"
 
 
 def _file(use: FileUse) -> str:
@@ -206,7 +215,8 @@ def _file(use: FileUse) -> str:
 def _returned(run: Run, width: int, color: bool) -> list[str]:
     if not run.finished or not run.finished.values:
         return []
-    text = "; ".join(map(value_text, run.finished.values[:MANY]))
+    shown = run.finished.values[:MANY]
+    text = "; ".join(value_text(value).removeprefix("return ") for value in shown)
     rest = len(run.finished.values) - MANY
     text += f"; and {rest} more" if rest > 0 else ""
     return ["", *bullet((f"{'returned':<{MARGIN}}", "dim"), text, width, color, indent=0)]

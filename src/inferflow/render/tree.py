@@ -31,6 +31,9 @@ __all__ = ["footer", "header", "render_tree", "summary", "title"]
 
 ROOMY = 20
 FULL = 60
+CODE = 5
+"""At most so many lines of a task's text."""
+
 ALIKE = 8
 """So many tasks in a row that differ only in literals and names are drawn together, when there are more than FULL."""
 
@@ -91,7 +94,10 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
     where = _where(row, view)
     lines = [gutter.line(rail.node, str(row.number), head, [(where, "dim")])]
     room = gutter.room(rail.below)
-    lines.extend(gutter.line(rail.below, "", [(text, "")]) for text in wrap(row.call, room, 3))
+    code = [part for line in row.lines for part in wrap(line, room, 3)]
+    if len(code) > CODE:
+        code[CODE - 1 :] = [clip(code[CODE - 1] + " …", room)]
+    lines.extend(gutter.line(rail.below, "", [(text, "")]) for text in code)
     details: list[tuple[str, str]] = []
     if row.takes:
         details.append((f"takes {takes_text(row)}", "dim"))
