@@ -132,6 +132,7 @@ class Helper:
         self.gate.install()
         self._watch_warnings()
         self.codes: dict[int, types.CodeType] = {}
+        self.owners: dict[int, Any] = {}
         self.state = HiddenState()
         self.memory = Memory()
 
@@ -283,10 +284,13 @@ class Helper:
         outputs: list[str], as_module: bool,
     ) -> types.CodeType:  # fmt: skip
         program = self.home.program
-        tree = program.tree()
-        owner = transform.find_block(tree, block["kind"], block["line"], block["column"])
+        owner = self.owners.get(unit.block)
+        if owner is None:
+            tree = program.tree()
+            owner = transform.find_block(tree, block["kind"], block["line"], block["column"])
+            self.owners[unit.block] = owner
         return transform.helper_code(
-            tree, program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
+            program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
         )
 
 

@@ -29,6 +29,7 @@ A *unit* is the plain-data form of a task that the controller sends (see ``Unit`
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
@@ -414,25 +415,34 @@ def _at_spans(body: Iterable[ast.stmt], spans: set[tuple[int, int]]) -> Iterator
 
 
 def helper_code(
-    tree: ast.Module, filename: str, flags: int, owner: Any, name: str, unit: Unit, parameters: list[str],
-    inner: dict[tuple[int, int, int, int], str], outputs: list[str], as_module: bool, optimize: int = -1,
-) -> CodeType:  # fmt: skip
-    """Code that runs one task away from home. Consumes the tree.
+    filename: str,
+    flags: int,
+    owner: Any,
+    name: str,
+    unit: Unit,
+    parameters: list[str],
+    inner: dict[tuple[int, int, int, int], str],
+    outputs: list[str],
+    as_module: bool,
+    optimize: int = -1,
+) -> CodeType:
+    """Code that runs one task away from home; the tree of ``owner`` (the node of the block) stays as it is.
 
     In a function block: the code of a function of the block's ``name`` that takes ``parameters`` and returns the tuple
     of ``outputs`` (or of the one expression). In a module block (``as_module``): code to execute in the module's
     namespace; for an expression task its value is left under the first name of ``outputs``."""
     body: list[ast.stmt] = owner.body
     spans = {(line, column) for line, column, _, _ in unit.preamble}
-    statements: list[ast.stmt] = list(_at_spans(body, spans))
+    statements: list[ast.stmt] = list(_at_spans(body, spans)) if spans else []
     replace = _Inputs(inner)
     if unit.expression is None:
-        statements.extend(replace.visit(node) for node in body[unit.first : unit.last + 1])
+        own: list[ast.stmt] = body[unit.first : unit.last + 1]
+        statements.extend([replace.visit(copy.deepcopy(node)) for node in own] if inner else own)
     else:
         found = next(
             node for node in ast.walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
-        value: Any = replace.generic_visit(found)
+        value: Any = replace.generic_visit(copy.deepcopy(found)) if inner else found
         target = ast.Name(id=outputs[0], ctx=ast.Store())
         statements.append(_placed(ast.Assign(targets=[target], value=value), found))
     at = body[unit.first]
@@ -449,7 +459,7 @@ def helper_code(
     function = ast.FunctionDef(name=name, args=arguments, body=statements, decorator_list=[], returns=None)
     if "type_params" in ast.FunctionDef._fields:
         function.type_params = []  # type: ignore[attr-defined]
-    _placed(function, owner)
+    function.lineno, function.col_offset, function.end_lineno, function.end_col_offset = _span(owner)
     module = ast.Module(body=[function], type_ignores=[])
     compiled = compile(module, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
     return _find_code(compiled, name, function.lineno)
