@@ -80,6 +80,25 @@ def test_version_and_help(cli: Cli) -> None:
         assert "-C DIR" in said.out
 
 
+def test_help_of_run_has_the_parameters_of_the_driver(cli: Cli, project: Path) -> None:
+    (project / "doc.py").write_text(
+        'def main(C: float = 1.0, *, n):\n    """Fit.\n\n    :param C: inverse strength\n    """\n'
+    )
+    said = cli("run", "doc.py:main", "--help")
+    assert said.status == 0
+    tail = said.out.split("\n\n")[-1].splitlines()
+    assert tail == ["Parameters of doc.py:main (-p NAME=VALUE):", "  C: float = 1.0  inverse strength", "  n"]
+
+
+def test_every_command_and_option_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    for name in COMMANDS:
+        command = app.build().get_command(None, name)
+        assert f"`{name}" in page
+        for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
+            assert option in page or option in ("--output", "--verbose", "--quiet"), (name, option)
+
+
 def test_nothing_asked_is_help_on_stderr(cli: Cli) -> None:
     said = cli()
     assert (said.status, said.out) == (2, "")

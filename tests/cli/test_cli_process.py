@@ -147,3 +147,13 @@ def test_a_trivial_command_loads_nothing_heavy(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_prune_frees_old_runs(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("x = [1, 2, 3]\nprint(sum(x))\n")
+    for _ in range(2):
+        assert inferflow(tmp_path, "run", "-q", "one.py").stdout == "6\n"
+    assert inferflow(tmp_path, "prune", "--keep", "1", "--dry-run").stdout.startswith("would free ")
+    assert len(json.loads(inferflow(tmp_path, "runs", "--json").stdout)) == 2
+    assert len(json.loads(inferflow(tmp_path, "prune", "--keep", "1", "--json").stdout)["runs"]) == 1
+    assert len(json.loads(inferflow(tmp_path, "runs", "--json").stdout)) == 1

@@ -41,6 +41,15 @@ class Command(TyperCommand):
     def get_help_option(self, ctx: Any) -> Any:
         return _help_option(super().get_help_option(ctx))
 
+    def get_help(self, ctx: Any) -> str:
+        """With the parameters of the driver that was named, if one was: ``inferflow run driver.py:main --help``."""
+        text = str(super().get_help(ctx))
+        if self.name != "run":
+            return text
+        from inferflow.cli.run import parameters_help
+
+        return text + parameters_help(ctx)
+
 
 class Commands(TyperGroup):
     """Commands by name; typer would want them all imported."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inferflow.model import TaskGraph
     from inferflow.render.progress import Progress
 
-__all__ = ["command"]
+__all__ = ["command", "parameters_help"]
 
 
 def command(
@@ -143,3 +143,27 @@ def _display(shared: Shared) -> Progress | None:
     if shared.quiet or not wants_progress(sys.stderr, os.environ):
         return None
     return Progress(sys.stderr, color=wants_color(shared, sys.stderr))
+
+
+def parameters_help(ctx: typer.Context) -> str:
+    """What the driver on the command line takes, from its signature and docstring; empty if none is named."""
+    from inferflow.config.parameters import signature
+    from inferflow.errors import UserError
+    from inferflow.session.infer import infer
+    from inferflow.session.target import open_target
+
+    shared = enter(ctx)
+    line = shared.arguments[: shared.arguments.index("--")] if "--" in shared.arguments else shared.arguments
+    for word in line[line.index("run") + 1 :] if "run" in line else ():
+        if word.startswith("-"):
+            continue
+        try:
+            target = open_target(word, Path.cwd())
+            graph = infer(target, shared.settings(Path(target.filename).parent)).graph
+        except UserError:
+            continue
+        rows = [(signature(parameter), " ".join(parameter.help.split())) for parameter in graph.parameters]
+        room = min(max((len(name) for name, _ in rows), default=0), 30)
+        lines = [f"  {name:<{room}}  {text}".rstrip() for name, text in rows] or ["  none"]
+        return "\n".join(["", "", f"Parameters of {target.text} (-p NAME=VALUE):", *lines])
+    return ""

@@ -20,7 +20,7 @@ from inferflow.errors import WrongUse
 from inferflow.model import Parameter, Span
 from inferflow.worker.parameters import DATE_MARK, ParameterError, plain_value
 
-__all__ = ["Raw", "accepted", "collect", "recorded"]
+__all__ = ["Raw", "accepted", "collect", "recorded", "signature"]
 
 Raw: TypeAlias = dict[str, dict[str, object]]
 
@@ -73,10 +73,11 @@ def recorded(raw: Raw) -> tuple[tuple[str, str], ...]:
 
 def accepted(parameters: Sequence[Parameter]) -> str:
     """What a driver takes, as its signature has it: ``C: float = 1.0, path``."""
-    return ", ".join(_signature(parameter) for parameter in parameters)
+    return ", ".join(signature(parameter) for parameter in parameters)
 
 
-def _signature(parameter: Parameter) -> str:
+def signature(parameter: Parameter) -> str:
+    """One parameter as the driver's source declares it: ``C: float = 1.0``."""
     stars = {"var_positional": "*", "var_keyword": "**"}.get(parameter.kind, "")
     text = stars + parameter.name
     if parameter.annotation is not None:
@@ -146,7 +147,7 @@ def _check_plain(parameters: Sequence[Parameter], raw: Raw) -> None:
         try:
             plain_value(parameter.name, raw[parameter.name], kind)
         except ParameterError as error:
-            raise WrongUse(str(error), hint=f"it is declared as: {_signature(parameter)}") from None
+            raise WrongUse(str(error), hint=f"it is declared as: {signature(parameter)}") from None
 
 
 # -- files -----------------------------------------------------------------------------------------
