@@ -15,6 +15,7 @@ import pickle
 import random
 import re
 import struct
+import textwrap
 import types
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferflow.worker.exact import known_exact, same
-from inferflow.worker.exact_reach import shares
+from inferflow.worker.exact_reach import globals_of, shares
 
 
 class Plain:
@@ -353,6 +354,40 @@ def test_shared_memory_is_found() -> None:
     assert shares((array.T,), (array.reshape(2, 5).mean(axis=0),)) is None
     memory = bytearray(8)
     assert shares((memory,), (np.frombuffer(memory, "u1"),)) is not None
+
+
+def test_sharing_with_the_state_of_modules_is_found() -> None:
+    module = types.ModuleType("project")
+    program = """
+        import functools, math
+        CONFIG = {"a": [1]}
+        class Registry:
+            items = []
+            @classmethod
+            def default(cls, acc={}): return acc
+        def add(x, acc=[]): return acc
+        def outer():
+            kept = []
+            def inner(): return kept
+            return inner
+        closed = outer()
+        @functools.lru_cache
+        def load(): return [1]
+        def fresh(): return [1]
+    """
+    exec(textwrap.dedent(program), vars(module))
+    roots = globals_of([module])
+    for result in (
+        module.CONFIG["a"],
+        module.Registry.items,
+        module.Registry.default(),
+        module.add(1),
+        module.closed(),
+    ):
+        assert shares(roots, ({"k": result},)) is not None
+    cached = module.load()
+    assert shares(globals_of([module]), (cached,)) is not None
+    assert shares(roots, (module.fresh(), module.Registry, module.Registry(), module.add)) is None
 
 
 def test_what_cannot_change_is_not_shared() -> None:

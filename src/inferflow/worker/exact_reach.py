@@ -7,7 +7,7 @@ atoms cost some 10 ns an element.
 
 >>> a = [1]
 >>> shares((a,), ({"k": a},)), shares((a,), ([1],))
-("a list at [0]['k'] is also in the input at [0]", None)
+("a list (at [0]['k'] of the results, [0] of the inputs)", None)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from inferflow.worker.exact_graph import (
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_code import resolve
 
-__all__ = ["Reach", "common", "merged", "reach", "shares"]
+__all__ = ["Reach", "common", "globals_of", "merged", "reach", "shares"]
 
 _VALUES = frozenset({
     "_decimal", "_operator", "_pydecimal", "datetime", "decimal", "fractions", "ipaddress", "operator", "pathlib", "re",
@@ -64,8 +64,9 @@ class Reach:
 
 
 def shares(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> str | None:
-    """Says what mutable object or array memory is reachable from both, or ``None``. The outputs are walked first: what
-    holds nothing mutable shares nothing. Inputs may be any tuple of objects, such as the values of a module."""
+    """What mutable object or array memory is reachable from both, as in "they share ...", or ``None``. The outputs are
+    walked first: what holds nothing mutable shares nothing. Inputs may be any tuple of objects: add
+    :func:`globals_of` the project's modules to find what is shared with a global, a class or a default argument."""
     with uncollected():
         theirs = reach(outputs)
         if not theirs.objects and not theirs.memory:
@@ -77,11 +78,44 @@ def common(ours: Reach, theirs: Reach) -> str | None:
     """As :func:`shares`, of what was walked already: the inputs, the outputs."""
     for key in theirs.objects.keys() & ours.objects.keys():
         value, path = theirs.objects[key]
-        return f"a {type(value).__qualname__} at {spell(path)} is also in the input at {spell(ours.objects[key][1])}"
+        return f"a {type(value).__qualname__} {_places(path, ours.objects[key][1])}"
     found = _overlap(theirs.memory, ours.memory)
     if found is not None:
-        return f"the array at {spell(found[0])} shares memory with the input at {spell(found[1])}"
+        return f"the memory of an array {_places(*found)}"
     return None
+
+
+def _places(result: Any, given: Any) -> str:
+    return f"(at {spell(result)} of the results, {spell(given)} of the inputs)"
+
+
+def globals_of(modules: Iterable[types.ModuleType]) -> tuple[Any, ...]:
+    """Where the state of these modules begins: their globals, the attributes of classes that they define, the default
+    arguments and cells of their functions and methods. (Functions that only a decorator holds are found through it.)"""
+    found: list[Any] = []
+    modules = list(modules)
+    names = {module.__name__ for module in modules}
+    stack: list[Any] = [part for module in modules for part in list(vars(module).values())]
+    seen: set[int] = set()
+    while stack:
+        value = stack.pop()
+        cls = type(value)
+        if cls in ATOMS or issubclass(cls, types.ModuleType) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, type):
+            if value.__module__ in names:
+                stack.extend(vars(value).values())
+        elif cls is types.FunctionType:
+            if value.__module__ in names:
+                stack += [value.__defaults__, value.__kwdefaults__, value.__dict__, *(value.__closure__ or ())]
+        elif cls is property:
+            stack += [value.fget, value.fset, value.fdel]
+        elif cls in (classmethod, staticmethod):
+            stack.append(value.__func__)
+        elif cls not in (types.GetSetDescriptorType, types.MemberDescriptorType, types.MappingProxyType):
+            found.append(value)
+    return tuple(found)
 
 
 def _overlap(theirs: list[tuple[int, int, Any]], ours: list[tuple[int, int, Any]]) -> tuple[Any, Any] | None:

@@ -227,7 +227,7 @@ class Encoder(pickle.Pickler):
     """Pickles one tuple of values. Buffers that are large enough go to ``buffers``.
 
     ``given`` maps ids of objects that the reader has already to their numbers, ``clusters`` are disjoint ranges of
-    addresses that several arrays of the tuple share. If ``quiet``, what would call methods of the project is refused."""
+    addresses that several arrays of the tuple share. If ``quiet``, what calls methods of the project is refused."""
 
     def __init__(
         self,
