@@ -37,6 +37,7 @@ STANDS_FOR_NOTHING = {
     "matplotlib": {"AnyArtist", "AxesOrArray"},
     "numpy": {"index_trick"},
     "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"},
+    "scipy": {"rv_generic", "_spbase"},
     "sklearn": {"AnyEstimator"},
     "threading": {"LockType"},
 }
@@ -167,6 +168,8 @@ def check(library: str) -> Iterator[str]:
         if version_range(entry.rest) != (None, None):
             continue
         owner = entry.owner or name
+        if owner == "threading.Condition":  # its methods are attributes of each instance
+            continue
         if owner.rpartition(".")[2] in STANDS_FOR_NOTHING.get(library, ()) or entry.kind in ("attr", "class"):
             continue
         try:
