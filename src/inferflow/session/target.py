@@ -135,7 +135,7 @@ def _from_module(text: str, name: str, function: str, cwd: Path) -> Target:
                 real = os.path.realpath(folder)
                 return Target(text, "function", filename, name, function, str(root), real, str(cwd), source)
     near = _near(name, _modules(folders))
-    looked = ", ".join(shown_path(str(folder), str(cwd)) for folder in folders if folder.is_dir())
+    looked = ", ".join(shown_path(str(folder), str(cwd)) or str(folder) for folder in folders if folder.is_dir())
     raise DriverUnreadable(
         f"IF001 no module {name!r} in this project (looked in {looked})",
         hint=near or "a script is named by its path: driver.py or driver.py:main",
