@@ -15,6 +15,7 @@ import pickle
 import random
 import re
 import struct
+import sys
 import textwrap
 import types
 from typing import Any, NamedTuple
@@ -356,8 +357,9 @@ def test_shared_memory_is_found() -> None:
     assert shares((memory,), (np.frombuffer(memory, "u1"),)) is not None
 
 
-def test_sharing_with_the_state_of_modules_is_found() -> None:
+def test_sharing_with_the_state_of_modules_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("project")
+    monkeypatch.setitem(sys.modules, "project", module)
     program = """
         import functools, math
         CONFIG = {"a": [1]}
