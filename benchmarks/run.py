@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import analyzer
 import data
 import examples
 import limits
@@ -17,13 +18,11 @@ import start
 import tasks
 from measure import ROOT, Bench, Section, environment, table
 
-import analysis
-
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "limits": limits.section,
     "start": start.section,
     "tasks": tasks.section,
-    "analysis": analysis.section,
+    "analysis": analyzer.section,
     "data": data.section,
     "examples": examples.section,
     "parallel": parallel.section,

@@ -127,7 +127,7 @@ def section(bench: Bench) -> Section:
     cases = [(f"driver of {n:,} statements", n, 0) for n in ((1000, 3000) if bench.quick else (1000, 3000, 10_000))]
     cases.append(("project of 200 modules", 1000, 200))
     for name, n, modules in cases:
-        folder = bench.new_folder("analysis")
+        folder = bench.new_folder("analyzer")
         if modules:
             project(folder, modules, n)
         else:
