@@ -128,11 +128,15 @@ def _files(files: Iterable[FileUse], width: int, color: bool) -> list[str]:
 
 
 def _effects(graph: TaskGraph, task: Task, width: int, color: bool) -> list[str]:
+    told: dict[str, None] = {}
+    for effect in task.effects:
+        if effect.mode == "write":
+            told[f"{label(effect.place)}: {because(effect.reason, graph.path)}"] = None
     lines = []
-    shown = [effect for effect in task.effects if effect.mode == "write"][:6]
-    for effect in shown:
-        text = f"{label(effect.place)}: {because(effect.reason, graph.path)}"
+    for text in list(told)[:6]:
         lines += bullet(("· ", "dim"), text, width, color, role="dim", indent=4, limit=2)
+    if len(told) > 6:
+        lines.append(paint(f"    · and {len(told) - 6} more", "dim", color))
     return ["", paint("  effects expected", "dim", color), *lines] if lines else []
 
 

@@ -221,7 +221,11 @@ def label(place: Place, scopes: set[str] | frozenset[str] = frozenset({"<driver>
         case Variable():
             return clean(place.name if place.scope in scopes else str(place))
         case Object():
-            return f"what {clean(place.label)} holds"
+            if place.label.isidentifier():
+                return f"what {place.label} holds"
+            # An object that has no name of its own is labelled by the call that made it, with a number if need be.
+            maker = clean(place.label.partition("#")[0])
+            return f"what {maker} made" if maker.endswith("()") else "shared objects"
         case Hidden():
             return clean(place.name)
         case World(kind="anything"):

@@ -86,7 +86,7 @@ def picture(view: Outline) -> Picture:
     # Order's lines lie below those of flow.
     parts += [_line(segment) for segment in sorted(placed.segments, key=lambda segment: segment.kind)]
     parts.append('</g><g class="names" aria-hidden="true">')
-    parts += [_name(segment, texts[segment.link]) for segment in placed.segments if texts and segment.link >= 0]
+    parts += _names([s for s in placed.segments if texts and s.link >= 0], texts)
     parts.append('</g><g class="tasks">')
     parts += [_drawn(row, box, placed, view.graph.path) for row, box in zip(view.rows, boxes, strict=True)]
     parts.append("</g>")
@@ -149,11 +149,34 @@ def _line(segment: Segment) -> str:
     return line
 
 
-def _name(segment: Segment, text: str) -> str:
+def _names(segments: list[Segment], texts: list[str]) -> list[str]:
+    """What flows, written where there is room for it: names that would cover one another are left out, those of order
+    first."""
+    rows: dict[int, list[tuple[float, float, float]]] = {}
+    out = []
+    for segment in sorted(segments, key=lambda segment: not segment.kind):
+        text = clip(texts[segment.link], 24)
+        half = cells(text) * 3.2 + 4
+        for along in (0.5, 0.36, 0.64, 0.25, 0.75):
+            x, y = _point(segment, along)
+            near = [box for band in (-1, 0, 1) for box in rows.get(int(y // 14) + band, ())]
+            if all(abs(x - other) > half + width or abs(y - height) > 13 for other, height, width in near):
+                rows.setdefault(int(y // 14), []).append((x, y, half))
+                out.append(
+                    f'<text class="flow" x="{x:.1f}" y="{y + 3.5:.1f}" text-anchor="middle">{escaped(text)}</text>'
+                )
+                break
+    return out
+
+
+def _point(segment: Segment, along: float) -> tuple[float, float]:
+    """A point on the bent part of a line: on its Bézier curve, whose inner points are half-way down."""
     (x0, y0), (x1, y1) = segment.start, segment.end
-    y = (y0 + segment.fall + y1) / 2 + 3
-    x = (x0 + x1) / 2
-    return f'<text class="flow" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{escaped(clip(text, 24))}</text>'
+    top, rest = y0 + segment.fall, 1 - along
+    middle = (top + y1) / 2
+    x = x0 * (rest**3 + 3 * rest**2 * along) + x1 * (3 * rest * along**2 + along**3)
+    y = rest**3 * top + 3 * rest * along * middle + along**3 * y1
+    return x, y
 
 
 def escaped(text: str) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from inferflow.model import Diagnostic, Edge, Effect, TaskGraph
+from inferflow.model import Diagnostic, Edge, Reason, TaskGraph
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of, source_text
 from inferflow.render.style import Piece, bullet, clean, compose, wrap
 from inferflow.render.units import numbers
@@ -195,12 +195,19 @@ class _Page:
             self.say("beside", f"may run at the same time as {self.names(found)}")
 
     def effects(self, row: Row) -> None:
-        for number, effect in enumerate(row.task.effects[:MANY]):
-            self.say("" if number else "touches", f"{_verb(effect)} {label(effect.place)}")
-            if effect.assumed or effect.reason not in row.task.home:
-                self.reason(("assumed, not proved: " if effect.assumed else "") + because(effect.reason, self.path))
-        if len(row.task.effects) > MANY:
-            self.say("", f"and {len(row.task.effects) - MANY} more", "dim")
+        """Places read and written, those of one reason together."""
+        found: dict[tuple[str, Reason, bool], dict[str, None]] = {}
+        for effect in row.task.effects:
+            found.setdefault((effect.mode, effect.reason, effect.assumed), {})[label(effect.place)] = None
+        for number, ((mode, reason, assumed), places) in enumerate(list(found.items())[:MANY]):
+            verb = {"read": "reads", "write": "writes"}[mode]
+            rest = len(places) - MANY // 2
+            shown = ", ".join(list(places)[: MANY // 2]) + (f" and {rest} more" if rest > 0 else "")
+            self.say("" if number else "touches", f"{verb} {shown}")
+            if assumed or reason not in row.task.home:
+                self.reason(("assumed, not proved: " if assumed else "") + because(reason, self.path))
+        if len(found) > MANY:
+            self.say("", f"and {len(found) - MANY} more", "dim")
 
     def diagnostics(self, row: Row) -> None:
         span = row.task.span
@@ -211,10 +218,6 @@ class _Page:
         ]
         for number, item in enumerate(found[:MANY]):
             self.say("" if number else "notes", _note(item, self.path))
-
-
-def _verb(effect: Effect) -> str:
-    return {"read": "reads", "write": "writes"}[effect.mode]
 
 
 def _note(item: Diagnostic, path: str) -> str:

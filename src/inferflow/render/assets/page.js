@@ -6,7 +6,7 @@
   const body = document.getElementById("detail-body");
   const width = +svg.dataset.width, height = +svg.dataset.height;
   const all = (selector) => document.querySelectorAll(selector);
-  const LEGIBLE = 0.85;
+  const LEGIBLE = 0.78;
   let chosen = "";
 
   // Which elements belong to a task: looked up once.
