@@ -191,10 +191,11 @@ def test_nan_identity_is_kept() -> None:
 
 
 def test_the_global_generators_go_by_name() -> None:
-    packed = exact(np.random.mtrand._rand, Plain(rng=random._inst), np.random.RandomState(1))
+    packed = exact(np.random.mtrand._rand, Plain(rng=random._inst), np.random.RandomState(1), os.environ)
     rebuilt = unpack(packed.data())
     assert rebuilt[0] is np.random.mtrand._rand
     assert rebuilt[1].rng is random._inst
+    assert rebuilt[3] is os.environ
     assert shares((np.random.mtrand._rand, [1]), (np.random.mtrand._rand,)) is None
 
 
@@ -285,6 +286,16 @@ def test_frames_travel_exactly() -> None:
     exact(frame[frame.a > 1].groupby("a").mean(numeric_only=True))
     exact(pd.DataFrame(np.arange(12.0).reshape(4, 3), columns=list("abc"))["b"])
     exact(frame.set_index("d"), pd.Index([1, 2], name="i"), pd.interval_range(0, 3), pd.Timestamp("2024", tz="UTC"))
+
+
+def test_arrays_that_look_into_a_frame_still_do() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    rebuilt, values = unpack(exact(frame, frame["a"].values).data())
+    assert np.shares_memory(values, rebuilt["a"].values)
+    assert not values.flags.writeable
+    mixed = pd.DataFrame({"a": [1, 2], "t": ["x", "y"], "n": [0.5, 1.5]})
+    exact(mixed[["a", "n"]].to_numpy(), mixed["n"].to_numpy(), mixed["t"].to_numpy(), mixed)
+    exact(mixed.groupby("t"))
 
 
 def test_large_frames_are_mapped(store: Path) -> None:

@@ -141,8 +141,9 @@ def _is_frame_part(cls: type) -> bool:
 
 
 def global_name(value: object) -> tuple[str, str] | None:
-    """Module and attribute of the random generators that belong to the process: they are found there, not copied."""
-    for module, name in (("numpy.random.mtrand", "_rand"), ("random", "_inst")):
+    """Module and attribute of an object that belongs to the process (a random generator, the environment): such are
+    found there, not copied."""
+    for module, name in (("numpy.random.mtrand", "_rand"), ("random", "_inst"), ("os", "environ")):
         found = sys.modules.get(module)
         if found is not None and getattr(found, name, None) is value:
             return module, name

@@ -35,7 +35,7 @@ from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
 from inferflow.worker.exact_graph import ATOMS, attributes, uncollected
 from inferflow.worker.exact_reach import Reach, common, reach
-from inferflow.worker.transport_arrays import overlaps
+from inferflow.worker.transport_arrays import joined, overlaps
 from inferflow.worker.transport_code import Refused
 
 __all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "touches_user_code", "unpack"]
@@ -229,10 +229,12 @@ def _encode(
 ) -> Packed:
     """One or, if arrays share memory, two goes of the pickler."""
     clusters: tuple[tuple[int, int], ...] = ()
+    together: list[tuple[int, int, int]] = []
     for final in (False, True):
         stream = io.BytesIO()
         found: list[pickle.PickleBuffer] = []
         encoder = kind(stream, found, project, clusters, given, quiet)
+        encoder.joined.update(key for _, _, key in together)
         try:
             encoder.dump(values)
         except Refused as refused:
@@ -243,7 +245,8 @@ def _encode(
             raise
         except Exception as error:
             raise _explained(values, error) from None
-        shared = overlaps(encoder.extents)
+        together = together or joined(encoder.framed, encoder.extents)
+        shared = overlaps(encoder.extents if final else encoder.extents + together)
         if not shared:
             break
         if final:

@@ -21,7 +21,7 @@ from inferflow.worker.transport_code import Refused
 if TYPE_CHECKING:
     from inferflow.worker.transport_pickle import Encoder
 
-__all__ = ["OUT_OF_BAND", "Block", "extent", "overlaps", "reduce_array", "reduce_block", "reduce_subclass"]
+__all__ = ["OUT_OF_BAND", "Block", "extent", "joined", "overlaps", "reduce_array", "reduce_block", "reduce_subclass"]
 
 OUT_OF_BAND = 64 * 1024
 """Bytes. Buffers from here on are written beside the pickle stream, aligned, so that they can be mapped."""
@@ -155,7 +155,8 @@ def reduce_array(encoder: Encoder, array: Any) -> _Reduced:
     if array.nbytes == 0:
         return _own, (b"", dtype, array.shape, "F" if flags.fnc else "C", flags.writeable)
     low, high = extent(array)
-    if id(array) in encoder.lonely:
+    if id(array) in encoder.lonely and id(array) not in encoder.joined:
+        encoder.framed.append((low, high, id(array)))
         if _dense(array, low, high):
             return _reduce_dense(array, array.ravel("K").view("u1"))
         offset = array.__array_interface__["data"][0] - low
@@ -239,6 +240,17 @@ def reduce_subclass(encoder: Encoder, array: Any) -> _Reduced:
         return NotImplemented
     plain = numpy.ndarray.view(array, numpy.ndarray)
     return _as_subclass, (plain, cls), getattr(array, "__dict__", None) or None, None, None, _set_attributes
+
+
+def joined(framed: list[tuple[int, int, int]], extents: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Of the ``framed`` memory, that of pandas, the parts that plain arrays look into (``df["x"].values``): each must
+    be rebuilt together with them. Not those that several pandas objects share as well, which nothing can rebuild."""
+    found = []
+    for low, high in overlaps([*framed, *((low, high, 0) for low, high, _ in extents)]):
+        inside = [entry for entry in framed if entry[0] < high and low < entry[1]]
+        if len(inside) == 1 and any(first < high and low < last for first, last, _ in extents):
+            found += inside
+    return found
 
 
 def overlaps(extents: list[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:

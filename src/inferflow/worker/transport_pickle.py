@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+import os
 import pickle
 import struct
 import sys
@@ -67,8 +68,8 @@ def _refuse_iterator(encoder: Encoder, value: Any) -> _Reduced:
     raise Refused(f"a live iterator ({type(value).__name__})", value)
 
 
-def _reduce_generator(encoder: Encoder, value: Any) -> _Reduced:
-    """A random generator: the global one goes by name, another one is data."""
+def _reduce_global(encoder: Encoder, value: Any) -> _Reduced:
+    """Of a type with one object that belongs to the process: that goes by name, another one is data."""
     name = global_name(value)
     return NotImplemented if name is None else (_global, name)
 
@@ -186,8 +187,8 @@ def _act_for(cls: type) -> _Act | None:
             if issubclass(cls, numpy.memmap):
                 return _refuse("an array mapped from a file")
             return reduce_subclass
-    if module in ("numpy.random.mtrand", "random"):
-        return _reduce_generator
+    if module in ("numpy.random.mtrand", "random") or cls is type(os.environ):
+        return _reduce_global
     if cls.__name__ == "Bunch" and module in ("sklearn.utils._bunch", "sklearn.utils"):
         return _reduce_bunch
     if copies_on_write(cls):
@@ -251,6 +252,9 @@ class Encoder(pickle.Pickler):
         self.blocks: dict[tuple[int, int], Block] = {}
         self.lonely: set[int] = set()
         """Ids of arrays of pandas, which copies them before it writes: whom they share memory with is no matter."""
+        self.framed: list[tuple[int, int, int]] = []
+        self.joined: set[int] = set()
+        """Their memory; and those of them that are written like other arrays nevertheless, as such look into them."""
         self.keep: list[Any] = []
         self._seen: set[type] = set()
 
