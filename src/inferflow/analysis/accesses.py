@@ -26,13 +26,14 @@ NARROW = (
     "numpy.random",
     "torch.random",
     "tensorflow.random",
-    "jax.random",
-    "matplotlib",
-    "pyplot",
-    "uuid",
-    "secrets",
+    "matplotlib.pyplot",
+    "logging",
     "tempfile",
-    "turtle",
+    "tracemalloc",
+    "linecache",
+    "re",
+    "atexit",
+    "tqdm",
 )
 """Hidden states that only those who name them depend on; every other one is wide."""
 
@@ -86,7 +87,7 @@ class Ledger:
 
     def dependences(self, effects: Iterable[Effect]) -> Iterator[Dependence]:
         """What a task with these effects depends on, as far as told. Wide writes are apart: see ``wide``."""
-        for effect in effects:
+        for effect in _with_implied(effects):
             if isinstance(effect.place, World) and effect.place.kind in FREE:
                 continue
             for place in self._overlapping(effect.place):
@@ -102,7 +103,7 @@ class Ledger:
 
     def record(self, task: int, effects: Iterable[Effect]) -> None:
         """Note what a task did; reads before writes."""
-        ordered = sorted(effects, key=lambda effect: effect.mode)
+        ordered = sorted(_with_implied(effects), key=lambda effect: effect.mode)
         for effect in ordered:
             place = effect.place
             if isinstance(place, World) and place.kind in FREE:
@@ -167,6 +168,15 @@ class Ledger:
 def _is_odd(path: str) -> bool:
     """Whether a path cannot be compared by its text: a part of it is not known, or it may leave the working folder."""
     return "{" in path or ".." in path or posixpath.isabs(path) or "~" in path or "*" in path
+
+
+def _with_implied(effects: Iterable[Effect]) -> Iterator[Effect]:
+    """Effects, and what they imply: another process may read and write any file."""
+    for effect in effects:
+        yield effect
+        if effect.place == World("process"):
+            yield Effect("read", File(None), effect.reason, effect.assumed)
+            yield Effect("write", File(None), effect.reason, effect.assumed)
 
 
 def _nested(inner: str, outer: str) -> bool:

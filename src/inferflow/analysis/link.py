@@ -196,7 +196,9 @@ class Linker:
                 else:
                     producer = max(producer, binder)
                     if binds_function(self.steps[definition], variable.name):
-                        found.home.append(Reason(f"{variable.name!r} is a function that a task made", use.span))
+                        found.home.append(
+                            Reason(f"{variable.name!r} is a function or generator that a task made", use.span)
+                        )
         self._settle(index, variable, producer, given, labels, use.span, found)
 
     def _settle(

@@ -258,7 +258,7 @@ def _shape_reasons(
     match statement:
         case ir.If() | ir.For() | ir.While() | ir.With() | ir.Try() | ir.Match():
             found.append(
-                Reason(f"a {statement_word(statement)} statement runs as a whole, in its place", statement.span)
+                Reason(f"the {statement_word(statement)!r} statement runs as a whole, in its place", statement.span)
             )
         case ir.Raise():
             found.append(Reason("raises an exception", statement.span))
