@@ -1,6 +1,6 @@
 """A failure: which task, where in the user's code, what, its last words, the cause where known, and what to do.
 
-    failed in task 2 model_fit, after 38 ms at home
+    failed in task 2 model_fit, after 38 ms
 
       iris/driver.py:15  in model_fit
       ValueError: C must be positive
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from inferflow.model import Attempt, Run, TaskFailed, TaskGraph, WorkerLost
-from inferflow.render.style import bullet, clean, clip, compose, paint
+from inferflow.render.style import bullet, clean, clip, compose, paint, wrap
 from inferflow.render.units import duration, size
 
 __all__ = ["failure_lines", "last_lines", "render_failure", "without"]
@@ -69,11 +69,13 @@ def failure_lines(
     if run.status in ("ok", "running"):
         return []
     found = _find(run)
-    lines = bullet((f"{lead}{_verb(run)} ", "fail"), _where(graph, run, found), width, color, indent=0)
+    head = f"{lead}{_verb(run, found)} {_where(graph, run, found)}"
+    lines = [paint(part, "fail", color) for part in wrap(head, width)]
     if found and (told := _what(found, width, color)):
         lines += ["", *told]
-    for lost in _lost(run, found):
-        lines += ["", *bullet(("cause: ", "fail"), _cause(lost, found), width, color)]
+    for lost in _lost(run):
+        if not (found and lost.cause and lost.cause in found.message):
+            lines += ["", *bullet(("cause: ", "fail"), _cause(lost, found), width, color)]
     if run.status == "killed":
         text = "inferflow itself was ended before the run was over; what had been recorded by then is kept"
         lines += ["", *bullet(("cause: ", "fail"), text, width, color)]
@@ -128,21 +130,23 @@ def _of_event(event: TaskFailed) -> _Failure:
     )
 
 
-def _verb(run: Run) -> str:
+def _verb(run: Run, found: _Failure | None) -> str:
+    if run.status == "failed" and found is None and run.finished:
+        return f"ended itself with status {run.finished.exit_code}"
     return {"killed": "was killed", "interrupted": "was interrupted"}.get(run.status, run.status)
 
 
 def _where(graph: TaskGraph, run: Run, found: _Failure | None) -> str:
     if found is None:
-        begun = {attempt.task for attempt in run.attempts}
-        return "before its first task" if not begun else "between two tasks"
+        done = [attempt.task for attempt in run.attempts if attempt.status == "retired" and attempt.task >= 0]
+        return f"after task {done[-1] + 1} {clean(graph.tasks[done[-1]].name)}" if done else "before its first task"
     if found.task < 0:
         return "outside its tasks" if run.attempts else "before its first task (in an import or a definition)"
     task = graph.tasks[found.task]
     text = f"in task {found.task + 1} {clean(task.name)}"
-    if found.after:
+    if found.after >= 0.001:
         text += f", after {duration(found.after)}"
-    return text + (f" {'at home' if found.where == 'home' else 'in a helper'}" if found.where and found.after else "")
+    return text + (", in a helper" if found.where == "ahead" else "")
 
 
 def _what(found: _Failure, width: int, color: bool) -> list[str]:
@@ -176,19 +180,16 @@ def _frame(found: _Failure) -> tuple[str, str]:
     return name, code
 
 
-def _lost(run: Run, found: _Failure | None) -> list[WorkerLost]:
-    """Lost workers that explain a failure: home's end always; a helper's never, its task is simply run again."""
-    if run.status == "ok":
-        return []
+def _lost(run: Run) -> list[WorkerLost]:
+    """Lost workers that explain a failure: home's end does; a helper's never, its task is simply run again."""
     home = {worker.worker for worker in run.workers if worker.role == "home"}
     return [lost for lost in run.lost if lost.worker in home]
 
 
 def _cause(lost: WorkerLost, found: _Failure | None) -> str:
-    how = f"killed by {lost.signal}" if lost.signal else f"ended with status {lost.exit_code}"
-    text = f"the process was {how}" if lost.signal else f"the process {how}"
     if lost.cause:
-        text += f": {clean(lost.cause)}"
+        return clean(lost.cause)
+    text = f"the process was killed by {lost.signal}" if lost.signal else f"the process ended, status {lost.exit_code}"
     if found and found.memory:
         text += f" (it had used up to {size(found.memory)})"
     hints = {
@@ -197,7 +198,7 @@ def _cause(lost: WorkerLost, found: _Failure | None) -> str:
         "SIGABRT": "a library written in C gave up: its last words are below, if it had any",
         "SIGBUS": "a file that was mapped into memory got shorter, or a disk is full",
     }
-    return text + ("; " + hints[lost.signal] if lost.signal in hints and not lost.cause else "")
+    return text + (f"; {hints[lost.signal]}" if lost.signal in hints else "")
 
 
 def _output(found: _Failure, width: int, color: bool) -> list[str]:
