@@ -232,7 +232,7 @@ def test_init_writes_settings_that_are_all_known(cli: Cli, project: Path) -> Non
         line.removeprefix("# ") for line in TEMPLATE.splitlines(keepends=True) if "=" in line or "# [" in line
     )
     live = "\n".join(line for line in live.splitlines() if line.startswith("[") or line.split(" = ")[0].isidentifier())
-    (project / "inferflow.toml").write_text(live.replace('catalogue = ["effects.toml"]', "catalogue = []"))
+    (project / "inferflow.toml").write_text(live.replace('catalogue = ["effects"]', "catalogue = []"))
     assert cli("runs").err == ""
 
 

@@ -74,7 +74,7 @@ def test_the_table_may_be_written_as_in_pyproject(tmp_path: Path) -> None:
         ("start = 'forkserver'\n", 1, "it must be one of auto, fork, spawn", ""),
         ("backend = 'proces'\n", 1, "(did you mean process?)", ""),
         ("params = 3\n", 1, "a table of parameters", ""),
-        ("catalogue = ['none.toml']\n", 1, "there is no", ""),
+        ("catalogue = ['none']\n", 1, "there is no folder", ""),
         ("jobs = \n", 1, "this is not TOML", ""),
     ],
 )

@@ -34,8 +34,8 @@ TEMPLATE = """\
 # Colours: "auto", "always" or "never".
 # color = "auto"
 
-# Further files with the effects of libraries that the analysis does not know.
-# catalogue = ["effects.toml"]
+# Folders with the effects of libraries that the analysis does not know (files LIBRARY.effects, docs/catalogue.md).
+# catalogue = ["effects"]
 
 # Values for parameters of driver functions, under those of INFERFLOW_PARAM_name, --params and -p.
 # [params]

@@ -68,7 +68,7 @@ class Settings:
     ``root`` is the project's root, ``file`` the settings file (``None``: there is none). ``timeout`` is for the whole
     run, in seconds. ``store`` is absolute. ``start`` is how workers come to be; ``auto`` forks where that is sound.
     ``params`` are plain values of parameters, under those of the environment and the command line. ``catalogue`` are
-    further catalogue files of library effects.
+    folders with further files of library effects (``<library>.effects``).
     """
 
     root: Path
@@ -253,13 +253,13 @@ def _folder(value: object, folder: Path) -> Path:
     raise Refused("the path of a folder")
 
 
-def _files(value: object, folder: Path) -> tuple[Path, ...]:
+def _folders(value: object, folder: Path) -> tuple[Path, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise Refused("a list of paths")
+        raise Refused("a list of folders")
     paths = tuple(_folder(item, folder) for item in value)
     for path in paths:
-        if not path.is_file():
-            raise Refused(f"a list of files; there is no {path}")
+        if not path.is_dir():
+            raise Refused(f"a list of folders; there is no folder {path}")
     return paths
 
 
@@ -277,6 +277,6 @@ KEYS: dict[str, Convert] = {
     "start": lambda value, _: parse_choice(value, ("auto", "fork", "spawn")),
     "color": lambda value, _: parse_choice(value, ("auto", "always", "never")),
     "params": _params,
-    "catalogue": _files,
+    "catalogue": _folders,
 }
 """Every key at the top level but ``tasks``, and how its value is read."""

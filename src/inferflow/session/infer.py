@@ -68,6 +68,9 @@ def infer(target: Target, settings: Settings) -> Inferred:
 
 def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
     from inferflow.analysis import analyze
+    from inferflow.session.effects import check_effects
+
+    check_effects(settings.catalogue)
 
     graph, diagnostics = analyze(
         target.source, modules.find, target.text, target.function or None, more_effects=settings.catalogue
@@ -94,7 +97,7 @@ def _identity(target: Target, settings: Settings) -> str:
     for part in (
         *(__version__, sys.version, target.text, target.filename, target.module, target.function, target.root),
         *(target.folder, target.source.digest, _stamp(Path(inferflow.model.__file__).parent.parent)),
-        *(f"{path} {_digest(path)}" for path in map(str, settings.catalogue)),
+        *(f"{path} {_digest(str(path))}" for folder in settings.catalogue for path in sorted(folder.glob("*.effects"))),
     ):
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
