@@ -185,8 +185,8 @@ def check(library: str) -> Iterator[str]:
 
 
 def _agree(ours: tuple[Parameter, ...], theirs: tuple[Parameter, ...]) -> bool:
-    """Whether two parameter lists bind the same positional arguments to the same names, as far as both go (versions of a
-    library add and drop some), and what only ours has by name may be given by name."""
+    """Whether two parameter lists bind the same positional arguments to the same names, as far as both go (versions of
+    a library add and drop some), and what only ours has by name may be given by name."""
     for mine, actual in zip(ours, theirs, strict=False):
         if "var_positional" in (mine.kind, actual.kind) or "keyword" in (mine.kind, actual.kind):
             break

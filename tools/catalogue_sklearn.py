@@ -2,10 +2,11 @@
 
     python tools/catalogue_sklearn.py
 
-Estimators follow strict conventions, so their entries are derived: parameters by introspection, effects by the names of
-the constructor's parameters (``random_state``, ``copy``, ``n_jobs``, ``verbose``, inner estimators). What the conventions
-do not tell stands in the tables below; each row was found by running the estimators (does fitting move numpy's global
-generator, does what is fitted share memory with the data), as ``tests/analysis/test_catalogue.py`` does again.
+Estimators follow strict conventions, so their entries are derived: parameters by introspection, effects by the names
+of the constructor's parameters (``random_state``, ``copy``, ``n_jobs``, ``verbose``, inner estimators). What the
+conventions do not tell stands in the tables below; each row was found by running the estimators (does fitting move
+numpy's global generator, does what is fitted share memory with the data), as
+``tests/analysis/test_catalogue_truth.py`` does again.
 """
 
 from __future__ import annotations
@@ -80,7 +81,16 @@ LAZY_CACHES = {
 }
 """``predict`` and ``transform`` fill caches in the estimator."""
 
-PARALLEL = {"ensemble", "neighbors", "multioutput", "multiclass", "pipeline", "compose", "model_selection", "decomposition"}
+PARALLEL = {
+    "ensemble",
+    "neighbors",
+    "multioutput",
+    "multiclass",
+    "pipeline",
+    "compose",
+    "model_selection",
+    "decomposition",
+}
 """Modules whose estimators use ``n_jobs`` and ``verbose`` not only in ``fit``."""
 
 SPARSE = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer", "TfidfTransformer", "FeatureHasher"}
@@ -163,7 +173,8 @@ def entry(name: str, cls: type) -> Iterator[str]:
         params = parameters(function, method=True)
         clauses = effects(name, cls, method, params or "", set(settings))
         if clauses or params != PLAIN.get(method):
-            yield f"  def {method}{params} -> {result(name, method, set(settings))}{''.join(' ; ' + c for c in clauses)}"
+            returned = result(name, method, set(settings))
+            yield "  def " + " ; ".join([f"{method}{params} -> {returned}", *clauses])
 
 
 def result(name: str, method: str, settings: set[str]) -> str:
@@ -196,6 +207,7 @@ def effects(name: str, cls: type, method: str, params: str, settings: set[str]) 
     if fits:
         clauses += list(randomness(name, cls, settings))
         clauses += [f"draws numpy.random if not plain(self.{p})" for p in inner]
+        clauses += [f"world process, stdout if not plain(self.{p})" for p in inner]
     if (name, method) in DRAW_LATER:
         clauses.append(DRAW_LATER[name, method])
         clauses += ["mutates self"] if not fits else []

@@ -13,6 +13,7 @@ is first asked for, and a line of it when that very name is.
 
 from inferflow.analysis.catalogue.conditions import (
     ABSENT,
+    PLAIN,
     SOMETHING,
     UNKNOWN,
     Arguments,
@@ -48,6 +49,7 @@ from inferflow.analysis.catalogue.notation import Malformed
 
 __all__ = [
     "ABSENT",
+    "PLAIN",
     "SOMETHING",
     "UNKNOWN",
     "Arguments",

@@ -54,8 +54,8 @@ SOMETHING: Final = Marker("something")
 """Given, surely not ``None``, but its value is not known."""
 
 PLAIN: Final = Marker("plain")
-"""Given, not ``None``, and known to hold no estimator whose methods draw from a global generator or change their arguments
-(see ``Catalogue.is_plain``)."""
+"""Given, not ``None``, and known to hold nothing whose methods draw from a global generator, change their arguments, print
+or start processes (see ``Catalogue.is_plain``)."""
 
 ABSENT: Final = Marker("absent")
 """Only in ``Check.values``: no argument is given."""

@@ -168,6 +168,24 @@ class Catalogue:
                     found.append(self._signature(library, full, entry))
         return tuple(found)
 
+    def is_plain(self, type_name: str, settings: Mapping[str, object]) -> bool:
+        """Whether no method of an object does more than change the object itself, if it was made with ``settings`` (see
+        ``Arguments``): draw from a global generator, change an argument, print, start processes. Known to be so of each
+        of its parts, a pipeline is plain too: pass such a part as ``PLAIN``."""
+        arguments = Arguments({}, settings=settings)
+        for info in self.ancestry(type_name):
+            library = self._library(info.name)
+            for name in _members_of(library, info.name) if library is not None else ():
+                signature = self.method(type_name, name)
+                if signature is None or not signature.known:
+                    return False
+                whens = [use.when for use in signature.hidden] + [use.when for use in signature.world]
+                whens += [use.when for use in signature.files]
+                whens += [mutation.when for mutation in signature.mutates if mutation.param != "self"]
+                if any(applies(when, arguments) is not False for when in whens):
+                    return False
+        return self.type(type_name) is not None
+
     def hidden(self, name: str) -> HiddenState | None:
         """What the hidden state of this name is."""
         return _hidden_states(self.extra).get(name)
@@ -303,8 +321,8 @@ def _plugged(folder: Path, top: str) -> str | None:
 
 @cache
 def _installed(package: str) -> tuple[int, ...]:
-    """The version of a distribution, from the name of its metadata folder (``importlib.metadata`` takes longer to import
-    than everything here); empty if that is not known: the newest is assumed."""
+    """The version of a distribution, from the name of its metadata folder (``importlib.metadata`` takes longer to
+    import than everything here); empty if that is not known: the newest is assumed."""
     if not package:
         return sys.version_info[:3]
     for folder in sys.path:
@@ -341,6 +359,19 @@ def _kind_named(params: tuple[Parameter, ...], kind: str) -> str:
 
 def _tops(names: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
+
+
+def _members_of(library: Library, type_name: str) -> tuple[str, ...]:
+    """The methods of a class that have entries of their own."""
+
+    def collect() -> Mapping[str, tuple[str, ...]]:
+        table: dict[str, list[str]] = {}
+        for full, entries in library.index.entries.items():
+            if entries[0].owner and entries[0].kind not in ("attr", "new"):
+                table.setdefault(entries[0].owner, []).append(full.rpartition(".")[2])
+        return {owner: tuple(names) for owner, names in table.items()}
+
+    return library.once("members", "", collect).get(type_name, ())
 
 
 def _by_last_name(library: Library, name: str) -> tuple[str, ...]:
