@@ -52,6 +52,12 @@ def is_wide(place: Place) -> bool:
             return False
 
 
+def _is_attribute(place: Place, modules: frozenset[str]) -> bool:
+    """Whether a variable is no module's global: an attribute of a class or function, or a captured name. Not every
+    reader of those names them."""
+    return isinstance(place, Variable) and place.scope not in modules and not place.scope.startswith("<")
+
+
 @frozen
 class Dependence:
     """``source`` comes before the task at hand because of ``place``. ``flow``: it wrote what that task reads."""
@@ -73,7 +79,8 @@ class _State:
 class Ledger:
     """What tasks, told one after another in program order, did to places."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: frozenset[str] = frozenset()) -> None:
+        self._modules = modules
         self._places: dict[Place, _State] = {}
         self._folders: dict[str, set[File]] = {}
         self._hidden: set[Hidden] = set()
@@ -83,7 +90,7 @@ class Ledger:
         self.wide: int = -1
         self.wide_effect: Effect | None = None
         self._moved = False
-        self._loose: list[tuple[int, Effect]] = []  # accesses since the last wide write, which that must come after
+        self._loose: list[tuple[int, Effect]] = []  # what unknown code must come after
 
     def dependences(self, effects: Iterable[Effect]) -> Iterator[Dependence]:
         """What a task with these effects depends on, as far as told. Wide writes are apart: see ``wide``."""
@@ -97,7 +104,7 @@ class Ledger:
                 if effect.mode == "write":
                     for reader, read in state.readers:
                         yield _dependence(reader, read, effect, False)
-            if effect.mode == "write" and is_wide(effect.place):
+            if effect.mode == "write" and isinstance(effect.place, World) and is_wide(effect.place):
                 for source, earlier in self._loose:
                     yield _dependence(source, earlier, effect, False)
 
@@ -120,11 +127,15 @@ class Ledger:
             if not self._loose or self._loose[-1][0] != task:
                 self._loose.append((task, effect))
         for effect in ordered:
-            if effect.mode == "write" and is_wide(effect.place):
+            if effect.mode == "write" and self._is_wide(effect.place):
                 self.wide, self.wide_effect = task, effect
-                self._loose = []
+                if isinstance(effect.place, World):
+                    self._loose = []
                 if effect.place == Hidden("cwd"):
                     self._moved = True
+
+    def _is_wide(self, place: Place) -> bool:
+        return is_wide(place) or _is_attribute(place, self._modules)
 
     def last_write(self, place: Place) -> int:
         """The last task that wrote a place overlapping this one, -1 if none."""

@@ -96,7 +96,7 @@ class Linker:
                 self.binds[bind.variable] = self.binds.get(bind.variable, 0) + 1
         self.made: list[_Made] = []
         self.edges: list[Edge] = []
-        self.ledger = Ledger()
+        self.ledger = Ledger(frozenset(driver.project.modules))
         self.writers: dict[str, tuple[int, Effect]] = {}  # label of an object -> who changed it last
         self.readers: dict[str, list[tuple[int, Span]]] = {}  # ... and who read it since
         self.escaped: dict[str, int] = {}  # label -> the task that gave it to unknown code
