@@ -137,7 +137,7 @@ def _failure(outcome: RunOutcome, tally: Tally, shared: Shared, color: bool) -> 
     if tally.finished is None or tally.finished.status in ("ok", "interrupted"):
         return ""
     run = outcome.run()
-    text = render_failure(outcome.graph, run, width(), color)
+    text = render_failure(outcome.graph, run, width(), color, output=False)
     where = _where(outcome, shared)
     return text and "\n" + text + (f"      (from this folder: inferflow {where}show {run.id})\n" if where else "")
 
