@@ -10,7 +10,6 @@ from attrs import evolve
 
 from inferflow.model import Attempt, Run
 from inferflow.render import render_failure, render_logs, render_run, render_task
-from inferflow.render.progress import final_line
 from inferflow.render.runs import render_runs
 from inferflow.render.style import cells
 
@@ -25,7 +24,7 @@ def made(name: str) -> Run:
 def test_a_run_is_told_as_kept(name: str) -> None:
     graph, _ = graphs.iris()
     run = made(name)
-    parts = [render_run(graph, run), render_failure(graph, run), render_logs(graph, run), final_line(run)]
+    parts = [render_run(graph, run), render_failure(graph, run), render_logs(graph, run)]
     snapshots.check(f"run.{name}.txt", f"\n{'=' * 80}\n".join(parts) + "\n")
 
 

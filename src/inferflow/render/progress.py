@@ -1,4 +1,4 @@
-"""The live display on stderr while a run goes on, and the line that ends a run.
+"""The live display on stderr while a run goes on.
 
     ⠹ 3 fit_forest     12 s
     ⠹ 4 fit_svm       3.4 s  ahead
@@ -28,7 +28,6 @@ from typing import TextIO
 
 from inferflow.model import (
     Event,
-    Run,
     RunFinished,
     TaskDropped,
     TaskFailed,
@@ -40,7 +39,7 @@ from inferflow.model import (
 from inferflow.render.style import Piece, cells, clean, compose, for_encoding
 from inferflow.render.units import count, duration
 
-__all__ = ["Progress", "final_line", "wants_progress"]
+__all__ = ["Progress", "wants_progress"]
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 PLAIN_FRAMES = "|/-\\"
@@ -168,15 +167,3 @@ class Progress:
             self._out.flush()
         except (OSError, ValueError):  # the terminal has gone: the run goes on without a display
             self._open = self._shown = False
-
-
-def final_line(run: Run, color: bool = False) -> str:
-    """``inferflow: run 2025... ok, 5 tasks in 1.2 s (2 ahead) · inferflow show 2025...``, without a newline. For a run
-    that did not end well see ``render_failure``."""
-    done = sum(attempt.status == "retired" for attempt in run.attempts)
-    ahead = sum(attempt.status == "retired" and attempt.where == "ahead" for attempt in run.attempts)
-    told = f", {count(done, 'task')}" + (f" in {duration(run.duration)}" if run.duration is not None else "")
-    told += f" ({ahead} ahead)" if ahead else ""
-    role = "ok" if run.status == "ok" else "fail"
-    pieces: list[Piece] = [("inferflow: ", "dim"), (f"run {run.id} ", ""), (run.status, role), (told, "")]
-    return compose([*pieces, (" · ", "dim"), (f"inferflow show {run.id}", "link")], 1000, color)
