@@ -52,12 +52,16 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
             case "class":
                 result = join(result, class_attribute(frame, node, name, op))
             case "object" | "scalar" | "state":
+                unlisted_types = 0
                 for type_name in node.each or (UNKNOWN,):
                     found = instance_attribute(frame, node, type_name, name, op)
                     if found is None:
-                        called.append((node, name))
+                        unlisted_types += 1
                     else:
                         result = join(result, found)
+                # where one of several library types has the name, it is not of a type that lacks it
+                if unlisted_types and (unlisted_types == max(len(node.types), 1) or not of_libraries(node)):
+                    called.append((node, name))
             case "wrapped" if name in ("setter", "getter", "deleter", "register", "cache_clear", "cache_info"):
                 result = join(result, bound(frame, name, frozenset((node,)), ("wrapped", site(op), name)))
             case "wrapped" if node.data == "super":
@@ -79,6 +83,11 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
     else:
         frame.members.pop(op.out, None)
     return result
+
+
+def of_libraries(node: Node) -> bool:
+    """Whether all types that it may have are known ones of libraries."""
+    return all(t != UNKNOWN and not t.startswith("@") for t in node.types)
 
 
 def unlisted(frame: Frame, node: Node, name: str) -> Value:
@@ -186,6 +195,8 @@ def described(frame: Frame, part: Node, instance: Value, cls: Value, op: Any) ->
                 if not instance:
                     return frozenset((part,))
                 return calls.call(frame, inner, [instance], {}, op.span, ("get", site(op), part), says=op_name(op))
+            case "field":
+                return EMPTY
             case "cached":
                 if instance:
                     return bound(frame, part, instance, key)

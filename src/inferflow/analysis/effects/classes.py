@@ -36,7 +36,7 @@ def make_class(frame: Frame, op: ir.MakeClass) -> Value:
     frame.klass = frozenset((info.node,))
     run.with_scope(frame, "class", names, lambda: run.body(frame, code.body))
     frame.klass = saved
-    info.order = fields_in_order(code) or info.order
+    info.order = fields_in_order(code, program.project.sources[frame.module].text) or info.order
     for name, value in names.items():
         member(frame, info, name, value)
     for base in program.mro(info.node)[1:]:
@@ -99,8 +99,9 @@ def unwrapped(frame: Frame, part: Node) -> Value:
     return frozenset((part,))
 
 
-def fields_in_order(code: ir.Scope) -> list[str]:
-    """The names that a class body annotates (or assigns)."""
+def fields_in_order(code: ir.Scope, text: str) -> list[str]:
+    """The names that a class body annotates, in order."""
+    lines = text.splitlines()
     names: dict[str, None] = {}
     for statement in code.body:
         if isinstance(statement, ir.Plain) and statement.kind == "annotated":
@@ -108,17 +109,10 @@ def fields_in_order(code: ir.Scope) -> list[str]:
                 if isinstance(op, ir.Store):
                     names[op.name] = None
             if not any(isinstance(op, ir.Store) for op in statement.ops):
-                name = annotated_name(code, statement)
-                if name:
-                    names[name] = None
+                line = lines[statement.span.line - 1] if statement.span.line <= len(lines) else ""
+                rest = line.encode("utf-8", "surrogatepass")[statement.span.column :].decode("utf-8", "replace")
+                names[rest.partition(":")[0].strip()] = None  # ``x: int`` binds nothing, so no operation names it
     return list(names)
-
-
-def annotated_name(code: ir.Scope, statement: ir.Plain) -> str:
-    """The name in ``x: int`` (a statement that binds nothing): found by its place among the body's names."""
-    width = statement.span.end_column - statement.span.column
-    del width
-    return ""
 
 
 def construct(frame: Frame, cls: Node, arguments: Arguments, span: Span, key: Any) -> Value:

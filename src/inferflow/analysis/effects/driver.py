@@ -175,11 +175,14 @@ class _Recorder:
         saved = (frame.effects, frame.obstacles, program.targets, program.costly)
         frame.effects, frame.obstacles, program.targets, program.costly = {}, {}, {}, False
         program.serial += 1
+        start = program.serial
         run.operation(frame, op)
         number = self.counter
         self.counter += 1
         fact = _Op(number, op.span)
         fact.effects, fact.obstacles = frame.effects, frame.obstacles
+        for effect in [e for e in fact.effects if isinstance(e[1], Node) and e[1].serial >= start]:
+            del fact.effects[effect]  # on an object that the operation made itself
         fact.callees = tuple(program.targets)
         fact.cheap = not program.costly
         frame.effects, frame.obstacles, program.targets, program.costly = saved

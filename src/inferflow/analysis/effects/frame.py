@@ -196,25 +196,34 @@ class Frame:
             if not node.types or not all(map(program.is_container, node.types)):
                 child.views.add(node)
                 node.views.add(child)
+            for name, others in node.fields.items():
+                if name.startswith("<") and "|" in name:
+                    for other in others:
+                        child.views.add(other)
+                        other.views.add(child)
             value = node.fields[BELOW] = frozenset((child,))
         return value
 
-    def child(self, node: Node, type_name: str) -> Value:
-        """What lies below an object, known to be of a type. All that is below one object may be one and the same."""
-        field = f"<{type_name}>"
+    def child(self, node: Node, type_name: str, tag: str = "") -> Value:
+        """What lies below an object, known to be of a type, and found under an attribute ``tag``. Different elements are
+        different objects; but what is reached in an unknown way may be any of them."""
+        field = f"<{type_name}|{tag}>"
         value = node.fields.get(field)
         if value is None:
             program = self.program
-            below = self.below(node)
+            below = node.fields.get(BELOW, EMPTY) if tag else self.below(node)
             child = Node("object", frozenset((type_name,)), node.owner, immutable=program.is_immutable(type_name))
             child.serial = node.serial
-            child.name = f"{node.name}.*" if node.name else ""
+            child.name = f"{node.name}.{tag or '*'}" if node.name else ""
             if node.path is not None:
                 child.path = (*node.path, field)
             for other in below:
                 if other.kind == "object":
                     child.views.add(other)
                     other.views.add(child)
+            if not tag and not (node.types and all(map(program.is_container, node.types))):
+                child.views.add(node)
+                node.views.add(child)
             value = node.fields[field] = frozenset((child,))
         return value
 

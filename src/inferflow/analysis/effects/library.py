@@ -40,9 +40,13 @@ IMPLICIT = (
     "__float__", "__int__", "__index__", "__bool__", "__contains__", "__array__", "__getstate__", "__reduce__",
     "__deepcopy__", "__copy__", "__getattr__", "__fspath__",
 )  # fmt: skip
-PANDAS_ITEMS = frozenset(
-    f"pandas.{owner}.__getitem__" for owner in ("DataFrame", "Series", "DataFrame.loc", "DataFrame.iloc")
-)
+READ_ONLY = ("opened", "r")
+USUAL = {
+    "pandas": frozenset(("pandas.DataFrame", "pandas.Series")),
+    "numpy": frozenset(("numpy.ndarray",)),
+}
+"""What the fresh results are whose type the catalogue leaves open, if they are no scalars."""
+UNUSUAL = frozenset(("to_xarray", "eval", "option_context", "get_option", "get", "load", "pipe", "apply", "frompyfunc"))
 PEACEFUL = frozenset(("stdout", "stderr", "clock"))
 
 
@@ -184,6 +188,9 @@ def apply_call(
             for node in result:
                 if node.kind == "object" and any(t.startswith(("io.", "gzip.", "zipfile.")) for t in node.types):
                     frame.put(node, "<path>", call.value(file.param))
+                    mode = call.given.given.get(file.mode, "r" if call.given.complete else None)
+                    if file.act == "open" and open_acts(mode) == ("read",):
+                        node.data = READ_ONLY
     if signature.kind == "class":
         _remember_settings(call, result)
     return result
@@ -245,6 +252,8 @@ def _file(call: _Call, use: FileUse) -> None:
     if use.param and not value:
         return
     acts = (use.act,)
+    if use.param == "self" and value and all(n.data == READ_ONLY for n in value) and use.act != "read":
+        return
     if use.act == "open":
         mode = call.given.given.get(use.mode, None if not call.given.complete else "r")
         acts = open_acts(mode if isinstance(mode, str) or mode is None else None)  # type: ignore[assignment]
@@ -395,6 +404,11 @@ def _call_back(call: _Call, callback: Callback) -> Value:
             if node.kind == "lib":
                 arguments = calls.Arguments((given,), says=node.name)
             result = join(result, calls.invoke_one(frame, node, arguments, call.span, (call.key, "back", node)))
+        elif node.kind == "object" and frame.program.is_container(next(iter(node.each), UNKNOWN)):
+            held = [n for n in access.contents(frame, frozenset((node,))) if n.kind in ("function", "bound")]
+            for inner in held:
+                arguments = calls.Arguments(more=given, says=inner.name)
+                result = join(result, calls.invoke_one(frame, inner, arguments, call.span, (call.key, "back", inner)))
         elif node.kind == "object" and UNKNOWN in node.types:
             result = join(
                 result, calls.unknown(frame, "a function it is given", [frozenset((node,))], call.span, call.key)
@@ -427,6 +441,13 @@ def _passed_on(call: _Call) -> None:
             for node in value:
                 if node.kind in ("function", "bound") and not isinstance(node.data, Signature):
                     calls.call_back(frame, node, call.span, (call.key, "passed", node), call.value("self"))
+
+
+def use_special(frame: Frame, value: Value, methods: tuple[str, ...], span: Span) -> None:
+    """Special methods of everything under a value run."""
+    table = frame.program.table.fields
+    if any(m in table for m in methods):
+        access.implicit(frame, frozenset(n for n in reach(value) if n.kind == "object"), methods, span)
 
 
 def _may_use(call: _Call, node: Node) -> None:
@@ -463,8 +484,12 @@ def _result(call: _Call, returned: Value) -> Value:
 def _one_result(call: _Call, result: Result, returned: Value, key: Any) -> Value:
     frame = call.frame
     links = result.links
-    if not links and not returned:
-        return typed(frame, result.type, key, call)
+    if not links:
+        made = typed(frame, result.type, key, call)
+        for node in made:
+            if returned and node.kind == "object" and not any(map(frame.program.has_cells, node.types)):
+                frame.put(node, ELEMENTS, returned)
+        return made
     found = EMPTY
     for link in links:
         if link.relation == "same":
@@ -627,9 +652,10 @@ def typed(frame: Frame, ref: TypeRef, key: Any, call: _Call | None = None, fille
         return join_all([typed(frame, item, (key, number), call, filled) for number, item in enumerate(ref.items)])
     if ref.name == "type":
         return _typed_like(frame, call.value(ref.of) if call else EMPTY, key)
-    if not ref.name and call is not None and call.signature.name in PANDAS_ITEMS:
-        part = frame.make((key, "part"), types=frozenset(("pandas.DataFrame", "pandas.Series")))
-        return join(program.anything, frozenset((part,)))
+    if not ref.name and call is not None:
+        usual = USUAL.get(call.signature.name.partition(".")[0])
+        if usual is not None and call.signature.name.rpartition(".")[2] not in UNUSUAL:
+            return join(program.anything, frozenset((frame.make((key, "usual"), types=usual),)))
     if not ref.name:
         if call is not None and call.signature.name.startswith("builtins.") and _only_scalars(call):
             return program.anything
@@ -712,4 +738,5 @@ def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: S
         return join(stored, frame.below(node))
     if program.is_immutable(ref.name) and not program.is_container(ref.name):
         return join(stored, program.scalar(ref.name))
-    return join(stored, frame.child(node, ref.name))
+    tag = name if all(link.relation in ("element", "contains") for link in info.links) else ""
+    return join(stored, frame.child(node, ref.name, tag))

@@ -444,6 +444,48 @@ def path(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) ->
     return frame.program.scalar(name)
 
 
+def deep_copy(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
+    """``copy.deepcopy``: the same shape, of new objects; ``copy.copy``: a new object that holds the same."""
+    value = arguments.positional[0] if arguments.positional else join_all(v for _, v in arguments.keywords)
+    library.use_special(frame, value, ("__deepcopy__", "__copy__", "__reduce__", "__getstate__", "__setstate__"), span)
+    if name == "copy.copy":
+        result = frozenset(n for n in value if n.kind != "object")
+        for node in value - result:
+            made = copied(frame, node, (key, "copy", tuple(sorted(node.types))))
+            for field_name in list(node.fields):
+                if field_name != BELOW:
+                    frame.put(made, field_name, frame.field(node, field_name))
+            if BELOW in node.fields or not frame.complete(node):
+                frame.put(made, ELEMENTS, access.contents(frame, frozenset((node,))))
+            result = join(result, frozenset((made,)))
+        return result
+    copies: dict[Node, Node] = {}
+    stack: list[tuple[Node, tuple[str, ...]]] = [(n, ()) for n in value if n.kind == "object"]
+    while stack:
+        node, path = stack.pop()
+        if node in copies:
+            continue
+        copies[node] = copied(frame, node, (key, "copy", path[:4], tuple(sorted(node.types))))
+        for field_name, held in node.fields.items():
+            if field_name != BELOW:
+                stack.extend((n, (*path, field_name)) for n in held if n.kind == "object")
+    for node, made in copies.items():
+        for field_name in list(node.fields):
+            if field_name != BELOW:
+                held = frame.field(node, field_name)
+                frame.put(made, field_name, frozenset(copies.get(n, n) for n in held))
+        if not frame.complete(node) and not frame.field(node, ELEMENTS):
+            frame.put(made, ELEMENTS, frame.below(made))
+    return frozenset(copies.get(n, n) for n in value)
+
+
+def copied(frame: Frame, node: Node, key: Any) -> Node:
+    made = frame.make(key, "object", node.types, node.data, node.immutable)
+    if made.data != node.data:
+        made.data = None
+    return made
+
+
 UNCHANGED = frozenset(
     (
         "typing.final",
@@ -498,6 +540,8 @@ HANDLERS: dict[str, Handler] = {
     "builtins.iter": iter_,
     "builtins.next": next_,
     "collections.namedtuple": namedtuple,
+    "copy.deepcopy": deep_copy,
+    "copy.copy": deep_copy,
     "os.path.join": os_path,
     "posixpath.join": os_path,
     "pathlib.Path": path,

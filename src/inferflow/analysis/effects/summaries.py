@@ -291,8 +291,9 @@ class Translation:
         objects = [n for n in value if n.kind == "object"]
         if name == BELOW:
             return frozenset(n for n in reach(objects) if n.kind not in ("module", "class"))
-        if name.startswith("<") and "." in name:
-            return frozenset(n for node in objects for n in self.caller.child(node, name[1:-1]))
+        if name.startswith("<") and "|" in name:
+            type_name, _, tag = name[1:-1].partition("|")
+            return frozenset(n for node in objects for n in self.caller.child(node, type_name, tag))
         result: Value = EMPTY
         for node in objects:
             found = self.caller.field(node, name)
@@ -308,8 +309,6 @@ class Translation:
         for (target, name), stored in callee.stores.items():
             base = (*(target.path or ("@",)), name)
             queue.extend((n, base) for n in stored)
-        for one, other in callee.links:
-            queue.extend(((one, ("~",)), (other, ("~",))))
         at = 0
         while at < len(queue):
             node, path = queue[at]
@@ -357,6 +356,8 @@ def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key
         for node in translation.node(target):
             caller.put(node, name, stored)
     for one, other in list(callee.links):
+        if any(n.owner is callee and n.path is None and n not in translation.made for n in (one, other)):
+            continue  # nobody can get at it any more
         for first in translation.node(one):
             for second in translation.node(other):
                 caller.link(first, second)
