@@ -16,7 +16,7 @@ import ast
 import gc
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inferflow.analysis import ir
@@ -28,6 +28,9 @@ from inferflow.model import Diagnostic, Severity, Source, Span
 
 __all__ = ["lower"]
 
+NESTING = 300
+"""Code that nests deeper is generated, and libcst takes a time for it that grows with the square of the depth."""
+
 
 def lower(source: Source, layout: bool = True) -> tuple[ir.Module | None, tuple[Diagnostic, ...]]:
     """The intermediate representation of a file, and what is to be said about it; ``None`` if Python cannot read it.
@@ -37,26 +40,21 @@ def lower(source: Source, layout: bool = True) -> tuple[ir.Module | None, tuple[
     """
     with _without_collector():
         try:
-            return _lower(source, _concrete if layout else _nothing)
-        except RecursionError:
-            pass  # generated code: once more, with a larger stack, and without libcst, which takes minutes for it
-        except (SyntaxError, ValueError, MemoryError, OverflowError) as error:
-            return None, (_refused(source, error),)
-        try:
-            return deep(_lower, source, _from_text if layout else _nothing)
+            return deep(_lower, source, layout)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
             return None, (_refused(source, error),)
 
 
-def _lower(
-    source: Source, layout_of: Callable[[Source, ast.Module], Layout]
-) -> tuple[ir.Module, tuple[Diagnostic, ...]]:
+def _lower(source: Source, with_layout: bool) -> tuple[ir.Module, tuple[Diagnostic, ...]]:
     tree = _parse(source)
-    layout = layout_of(source, tree)
     futures = _futures(tree)
     string_annotations = "annotations" in futures
     lines = source.text.encode("utf-8", "surrogatepass").splitlines(keepends=True)
-    file = File(source.path, lines, resolve(tree, string_annotations), layout, string_annotations)
+    names, depth = resolve(tree, string_annotations)
+    layout: Layout = {}
+    if with_layout:
+        layout = _concrete(source, tree) if depth < NESTING else _from_text(source, tree)
+    file = File(source.path, lines, names, layout, string_annotations)
     frame = open_scope(file, tree, "<module>", -1, None)
     end = len(lines) or 1
     span = Span(source.path, 1, 0, end, len(lines[-1].rstrip(b"\r\n")) if lines else 0)
@@ -109,18 +107,12 @@ def _refused(source: Source, error: Exception) -> Diagnostic:
 # -- layout ----------------------------------------------------------------------------------------
 
 
-def _nothing(source: Source, tree: ast.Module) -> Layout:
-    return {}
-
-
 def _concrete(source: Source, tree: ast.Module) -> Layout:
     """Layout as libcst has it; from the text where libcst is stricter than Python, or behind it."""
     from inferflow.analysis.lower_layout import layout
 
     try:
         return layout(source.text, tree)
-    except RecursionError:
-        raise
     except Exception:
         return _from_text(source, tree)
 

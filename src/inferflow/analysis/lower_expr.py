@@ -150,7 +150,8 @@ def _slice(frame: Frame, node: ast.Slice) -> ir.Temp:
 
 
 def _fstring(frame: Frame, node: ast.JoinedStr) -> ir.Temp:
-    items = expressions(frame, node.values)
+    # Python 3.12.0 and 3.12.1 have empty pieces where others have none
+    items = expressions(frame, [value for value in node.values if getattr(value, "value", None) != ""])
     out = frame.temp()
     frame.ops.append(ir.Build(out, "fstring", items, frame.span(node)))
     return out

@@ -83,6 +83,8 @@ def normal_form_of(tree: ast.AST) -> str:
                 continue
             if name == "body" and isinstance(item, _DOCUMENTED):
                 value = _without_docstring(value)
+            if name == "values" and isinstance(item, ast.JoinedStr):
+                value = [piece for piece in value if getattr(piece, "value", None) != ""]  # 3.12.1 has empty ones
             _push(stack, name, value)
     return "".join(parts)
 

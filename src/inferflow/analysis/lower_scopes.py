@@ -63,9 +63,9 @@ def mangle(private: str | None, name: str) -> str:
     return f"_{stripped}{name}" if stripped else name
 
 
-def resolve(tree: ast.Module, string_annotations: bool) -> dict[ast.AST, Names]:
-    """The names of every scope, by the node that opens it. ``string_annotations``: ``from __future__ import
-    annotations`` is in force, so annotations read nothing."""
+def resolve(tree: ast.Module, string_annotations: bool) -> tuple[dict[ast.AST, Names], int]:
+    """The names of every scope, by the node that opens it; and how many nodes deep the tree is.
+    ``string_annotations``: ``from __future__ import annotations`` is in force, so annotations read nothing."""
     collector = _Collector(string_annotations)
     collector.run(tree)
     for names in collector.order:
@@ -82,27 +82,32 @@ def resolve(tree: ast.Module, string_annotations: bool) -> dict[ast.AST, Names]:
                 taken.setdefault(id(names.parent), set()).update(names.free)
         for node, names, types in generic:
             _absorb(node, names, types, taken.get(id(names), set()))
-    return collector.found
+    return collector.found, collector.deepest
 
 
 # -- first sweep: what every scope mentions --------------------------------------------------------
 
 
 class _Collector:
-    """The state of the first sweep: a stack of (node, scope) still to be looked at."""
+    """The state of the first sweep: a stack of (node, scope, depth) still to be looked at."""
 
     def __init__(self, string_annotations: bool) -> None:
         self.string_annotations = string_annotations
         self.found: dict[ast.AST, Names] = {}
         self.order: list[Names] = []
-        self.stack: list[tuple[ast.AST, Names]] = []
+        self.stack: list[tuple[ast.AST, Names, int]] = []
+        self.depth = 0
+        self.deepest = 0
 
     def run(self, tree: ast.Module) -> None:
         scope = self.open("module", None, tree)
         self.push(tree.body, scope)
         stack, handlers, children = self.stack, _HANDLERS, _CHILDREN
         while stack:
-            node, scope = stack.pop()
+            node, scope, depth = stack.pop()
+            self.depth = depth = depth + 1
+            if depth > self.deepest:
+                self.deepest = depth
             kind = type(node)
             handler = handlers.get(kind)
             if handler is not None:
@@ -118,9 +123,9 @@ class _Collector:
                 if type(value) is list:
                     for item in value:
                         if isinstance(item, ast.AST):
-                            stack.append((item, scope))
+                            stack.append((item, scope, depth))
                 elif isinstance(value, ast.AST):
-                    stack.append((value, scope))
+                    stack.append((value, scope, depth))
 
     def open(self, kind: Kind, parent: Names | None, node: ast.AST | None, private: str | None = None) -> Names:
         if private is None and parent is not None:
@@ -132,7 +137,7 @@ class _Collector:
         return names
 
     def push(self, nodes: Any, scope: Names) -> None:
-        self.stack.extend([(node, scope) for node in nodes if node is not None])
+        self.stack.extend([(node, scope, self.depth) for node in nodes if node is not None])
 
     def name(self, node: ast.Name, scope: Names) -> None:
         name = mangle(scope.private, node.id) if node.id.startswith("__") else node.id
@@ -167,7 +172,7 @@ class _Collector:
         parameters += [extra for extra in (arguments.vararg, arguments.kwarg) if extra is not None]
         if isinstance(node, ast.Lambda):
             inner = self.open("lambda", scope, node)
-            self.stack.append((node.body, inner))
+            self.stack.append((node.body, inner, self.depth))
         else:
             self.bind(node.name, scope)
             self.push(node.decorator_list, scope)
@@ -193,14 +198,14 @@ class _Collector:
         inner = self.open("comprehension", scope, node)
         inner.host = scope.host if scope.kind == "comprehension" else scope
         first, *rest = node.generators
-        self.stack.append((first.iter, scope))
+        self.stack.append((first.iter, scope, self.depth))
         self.push((first.target, *first.ifs), inner)
         for generator in rest:
             self.push((generator.target, generator.iter, *generator.ifs), inner)
         self.push((node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,), inner)
 
     def walrus(self, node: ast.NamedExpr, scope: Names) -> None:
-        self.stack.append((node.value, scope))
+        self.stack.append((node.value, scope, self.depth))
         name = mangle(scope.private, node.target.id)
         if scope.kind == "comprehension" and scope.host is not None:
             scope.outward.add(name)
@@ -219,9 +224,9 @@ class _Collector:
 
     def annotated(self, node: ast.AnnAssign, scope: Names) -> None:
         if not isinstance(node.target, ast.Name) or node.simple or node.value is not None:
-            self.stack.append((node.target, scope))
+            self.stack.append((node.target, scope, self.depth))
         if not self.string_annotations:
-            self.stack.append((node.annotation, scope))
+            self.stack.append((node.annotation, scope, self.depth))
         self.push((node.value,), scope)
 
     def handler(self, node: ast.ExceptHandler, scope: Names) -> None:
@@ -237,10 +242,10 @@ class _Collector:
         self.push((*node.keys, *node.patterns), scope)
 
     def alias(self, node: Any, scope: Names) -> None:
-        self.stack.append((node.name, scope))
+        self.stack.append((node.name, scope, self.depth))
         outer = self.types(node, scope)
         inner = self.open("lambda", outer, node)
-        self.stack.append((node.value, inner))
+        self.stack.append((node.value, inner, self.depth))
 
     def yields(self, node: Any, scope: Names) -> None:
         scope.is_generator = True
