@@ -832,6 +832,7 @@ class LoudList(list):  # type: ignore[type-arg]
         (ValueError("no such thing"), "ValueError", "'no such thing'"),
         (Path("a/b"), "pathlib.PosixPath", "a/b"),
         (None, "NoneType", "None"),
+        (datetime.date(2024, 1, 2), "datetime.date", "datetime.date(2024, 1, 2)"),
     ],
 )
 def test_descriptions(value: object, name: str, summary: str) -> None:

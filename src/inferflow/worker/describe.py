@@ -11,9 +11,6 @@ defines (``__repr__``, ``__len__``, properties) is ever called, since it could p
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import pathlib
 import sys
 import types
 from typing import Any
@@ -21,10 +18,9 @@ from typing import Any
 __all__ = ["describe"]
 
 _WIDTH = 60
-_SCALARS = (
-    type(None), bool, int, float, complex, str, bytes, datetime.datetime, datetime.date, datetime.time,
-    datetime.timedelta, decimal.Decimal, range, slice,
-)  # fmt: skip
+_SCALARS = (type(None), bool, int, float, complex, str, bytes, range, slice)
+_SCALAR_MODULES = ("datetime", "decimal", "fractions", "uuid", "zoneinfo")
+"""Their classes' ``repr`` is short and harmless. (By name: importing them here takes longer than all the rest.)"""
 _SIZED = (
     (list, "element"),
     (tuple, "element"),
@@ -49,13 +45,13 @@ def describe(value: object) -> tuple[str, str]:
 
 
 def _summary(value: Any, cls: type) -> str:
-    if cls in _SCALARS:
+    if cls in _SCALARS or cls.__module__ in _SCALAR_MODULES:
         return _scalar(value, cls)
     for base, noun in _SIZED:
         if isinstance(value, base):
             length: Any = base.__len__
             return _count(length(value), noun)
-    if isinstance(value, pathlib.PurePath) and cls.__module__.startswith("pathlib"):
+    if cls.__module__.startswith("pathlib"):
         return str(value)
     if isinstance(value, type):
         return f"class {type.__getattribute__(value, '__qualname__')}"
@@ -85,6 +81,8 @@ def _library(value: Any, cls: type) -> str:
             return f"{_dtype(numpy.ndarray.dtype.__get__(value))} {tuple(shape)}"
         if library == "numpy" and isinstance(value, numpy.generic):
             return f"{value.dtype.name} {value.item()!r}"
+    if library == "pandas" and cls.__name__ in ("Timestamp", "Timedelta", "Period", "Interval", "NAType", "NaTType"):
+        return repr(value)
     pandas = sys.modules.get("pandas")
     if pandas is not None and hasattr(pandas, "DataFrame"):
         if isinstance(value, pandas.DataFrame):
