@@ -8,6 +8,8 @@ import graphs
 import pytest
 import snapshots
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inferflow.model import TaskGraph
 from inferflow.render import FORMATS, render_graph, render_why
@@ -161,3 +163,46 @@ def test_a_barrier_between_many_tasks_stays_readable() -> None:
     assert len(render_graph(graph, "tree").splitlines()) < 350
     assert len(render_graph(graph, "svg")) < 400_000
     assert time.process_time() - begin < 3
+
+
+SOURCES = st.one_of(
+    st.text(max_size=80),
+    st.sampled_from(
+        [
+            "x = (\r\n  f(1))\r\n",
+            "x = \\\n  f(1)",
+            "x = f('\f\u2028')\ny = 2",
+            "x: int = f()",
+            "(x) = f(",
+            "\tif a:\n\t\tb()",
+            "x = '\udcff'",
+            "é = ü(ß)",
+            "",
+        ]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(SOURCES, min_size=1, max_size=4), st.integers(0, 9), st.text(max_size=200), st.data())
+def test_no_text_of_a_user_breaks_a_preview(sources: list[str], column: int, text: str, data: st.DataObject) -> None:
+    """Whatever stands in the driver, every format shows something, and the text formats keep to the width."""
+    from inferflow.model import Span, Variable
+
+    line = "".join(f"x{i} = f(x{i - 1})  # f x{i - 1} -> x{i}\n" for i in range(len(sources)))
+    graph = graphs.build("p.py", line)
+    tasks = []
+    for index, (task, source) in enumerate(zip(graph.tasks, sources, strict=True)):
+        start = data.draw(st.integers(1, 5))
+        span = Span("p.py", start, column, start + source.count("\n"), len(source))
+        inner = (index - 1,) if index and data.draw(st.booleans()) else ()
+        anchor = evolve(task.anchor, expression=span) if data.draw(st.booleans()) else task.anchor
+        value = Variable("<value>", f"f{index}") if anchor.expression else None
+        tasks.append(evolve(task, source=source, span=span, inner=inner, anchor=anchor, value=value))
+    graph = evolve(graph, tasks=tuple(tasks))
+    for form in FORMATS:
+        shown = render_graph(graph, form, text=text)
+        shown.encode()
+        if form in TEXTS:
+            assert all(cells(part) <= 80 for part in shown.split("\n"))
+    render_why(graph, [task.name for task in graph.tasks])

@@ -18,7 +18,7 @@ from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
 from inferflow.render.outline import because, label, source_text
 from inferflow.render.runs import counting, kind_text, status_role, value_name
-from inferflow.render.style import Piece, bullet, clean, compose, paint, table, wrap
+from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
 
 __all__ = ["render_logs", "render_task"]
@@ -36,7 +36,7 @@ def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: b
         compose([(f"{index + 1}  ", "dim"), (clean(item.name), "name")], width, color, [(run.id, "dim")]),
         compose([("   ", ""), (clean(str(item.span)), "dim")], width, color),
     ]
-    for text in source_text(item).splitlines()[:12]:
+    for text in code_lines(source_text(item))[:12]:
         shown = clean(text)
         lead = " " * (5 + min(20, len(shown) - len(shown.lstrip())))
         lines += [compose([(lead, ""), (part, "")], width, color) for part in wrap(shown.strip(), width - len(lead), 3)]

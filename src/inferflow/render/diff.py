@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from inferflow.model import Block, TaskGraph
 from inferflow.render.outline import Outline, Row, outline, source_text, takes_text
-from inferflow.render.style import Piece, cells, clean, clip, compose, paint, wrap
+from inferflow.render.style import Piece, cells, clean, clip, code_lines, compose, paint, wrap
 from inferflow.render.tree import AHEAD, HOME, footer, header
 from inferflow.render.units import count
 
@@ -38,7 +38,7 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
     ]
     here: dict[int, list[Row]] = {}
     others: list[Row] = []
-    source = text.splitlines() if text else []
+    source = code_lines(text.removesuffix("\n")) if text else []
     for row in view.rows:
         line = row.task.span.line
         if row.task.span.path == graph.path and (line <= len(source) or not source):
@@ -52,7 +52,7 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
     for row in others:
         if source:
             lines.append(shape.line("", str(row.task.span), [], "dim"))
-        own = [part for line in source_text(row.task).splitlines() for part in shape.code(line)]
+        own = [part for line in code_lines(source_text(row.task)) for part in shape.code(line)]
         right = shape.task(row)
         for offset in range(max(len(own), len(right))):
             number = str(row.task.span.line) if not offset else ""

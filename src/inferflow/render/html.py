@@ -12,7 +12,7 @@ from importlib import resources
 from inferflow.model import TaskGraph
 from inferflow.render.highlight import highlight
 from inferflow.render.outline import Outline, Row, outline, place_of, takes_text
-from inferflow.render.style import clean
+from inferflow.render.style import clean, code_lines
 from inferflow.render.svg import DARK, LIGHT, STYLE, escaped, picture
 from inferflow.render.tree import summary, title
 from inferflow.render.why import Explainer
@@ -96,7 +96,7 @@ def _source(view: Outline, text: str) -> str:
             for line in range(span.line, max(span.line, span.end_line) + 1):
                 numbers.setdefault(line, []).append(row.number)
     lines = []
-    for number, code in enumerate(highlight(clean(text)), 1):
+    for number, code in enumerate(highlight(clean("\n".join(code_lines(text)))), 1):
         tasks = numbers.get(number, [])
         badges = "".join(_badge(view.rows[task - 1]) for task in tasks if view.rows[task - 1].task.span.line == number)
         mark = f' class="on" data-tasks="{" ".join(map(str, tasks))}"' if tasks else ""

@@ -19,7 +19,7 @@ from itertools import groupby
 from attrs import frozen
 
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
-from inferflow.render.style import clean
+from inferflow.render.style import clean, code_lines
 from inferflow.render.units import numbers
 
 __all__ = [
@@ -260,7 +260,7 @@ def place_of(span: Span, path: str) -> str:
 
 def source_text(task: Task) -> str:
     """The task's text as it stands, moved to the left margin."""
-    first, newline, rest = task.source.partition("\n")
+    first, newline, rest = "\n".join(code_lines(task.source)).partition("\n")
     return textwrap.dedent(" " * (task.span.column if newline else 0) + first + newline + rest) if rest else first
 
 
@@ -273,16 +273,16 @@ def call_text(task: Task, inner: dict[int, Task] | None = None) -> tuple[tuple[s
         found = _assignment(text)
         if found:
             names, line, column = found
-            lines = text.splitlines(keepends=True)[line - 1 :]
-            lines[0] = lines[0].encode()[column:].decode(errors="replace")
-            return names, _joined("".join(lines))
+            lines = text.split("\n")[line - 1 :]
+            lines[0] = _bytes(lines[0])[column:].decode(errors="replace")
+            return names, _joined("\n".join(lines))
     return (), _joined(text)
 
 
 def _shortened(task: Task, inner: dict[int, Task]) -> str:
     """The text with each inner task's expression replaced by a name that stands for it."""
     spans = [(other.anchor.expression, number) for number, other in inner.items() if other.anchor.expression]
-    lines = task.source.split("\n")
+    lines = code_lines(task.source)
     outermost: list[tuple[tuple[int, int], tuple[int, int], int]] = []
     for span, number in sorted(spans, key=lambda pair: (pair[0].line, pair[0].column, -pair[0].end_column)):
         start, end = (span.line, span.column), (span.end_line, span.end_column)
@@ -292,8 +292,8 @@ def _shortened(task: Task, inner: dict[int, Task]) -> str:
         first, last = line - task.span.line, end_line - task.span.line
         if not 0 <= first <= last < len(lines):
             continue
-        head = lines[first].encode()[: column - (task.span.column if first == 0 else 0)].decode(errors="replace")
-        tail = lines[last].encode()[end_column - (task.span.column if last == 0 else 0) :].decode(errors="replace")
+        head = _bytes(lines[first])[: column - (task.span.column if first == 0 else 0)].decode(errors="replace")
+        tail = _bytes(lines[last])[end_column - (task.span.column if last == 0 else 0) :].decode(errors="replace")
         lines[first : last + 1] = [f"{head}{_STANDS_FOR}{number}_{tail}"]
     text = "\n".join(lines)
     rest = text.partition("\n")[2]
@@ -321,19 +321,24 @@ def _assignment(text: str) -> tuple[tuple[str, ...], int, int] | None:
             return None
     parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
     names = tuple(part.id for part in parts if isinstance(part, ast.Name))
-    if len(names) != len(parts) or text.split("\n", value.lineno)[value.lineno - 1].lstrip().startswith(("#", ")")):
+    if len(names) != len(parts):
         return None
     # A parenthesised value starts before its node: take the text after the assignment sign instead.
     line, column = value.lineno, value.col_offset
-    head = text.splitlines()[line - 1].encode()[:column].decode(errors="replace")
+    head = _bytes(text.split("\n")[line - 1])[:column].decode(errors="replace")
     return (names, line, column) if head.rstrip().endswith("=") else None
+
+
+def _bytes(line: str) -> bytes:
+    """A line as the columns of a span count it."""
+    return line.encode("utf-8", "surrogatepass")
 
 
 def _joined(source: str) -> tuple[str, ...]:
     """Each statement of a text on one line; whole-line comments left out."""
     out: list[str] = []
     depth = 0
-    for raw in textwrap.dedent(source).splitlines():
+    for raw in textwrap.dedent(source).split("\n"):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue

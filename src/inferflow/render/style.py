@@ -17,7 +17,19 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-__all__ = ["Piece", "bullet", "cells", "clean", "clip", "compose", "for_encoding", "paint", "table", "wrap"]
+__all__ = [
+    "Piece",
+    "bullet",
+    "cells",
+    "clean",
+    "clip",
+    "code_lines",
+    "compose",
+    "for_encoding",
+    "paint",
+    "table",
+    "wrap",
+]
 
 Piece: TypeAlias = tuple[str, str]
 """A text and its role (``""``: plain)."""
@@ -67,6 +79,11 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return CONTROL.sub(lambda match: _spell(ord(match[0])), text.replace("\r\n", "\n").expandtabs(4))
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of Python text as Python counts them: a form feed or the like ends none."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _spell(code: int) -> str:

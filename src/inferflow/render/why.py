@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from inferflow.model import Diagnostic, Edge, Reason, TaskGraph
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of, source_text
-from inferflow.render.style import Piece, bullet, clean, compose, wrap
+from inferflow.render.style import Piece, bullet, clean, code_lines, compose, wrap
 from inferflow.render.units import numbers
 
 __all__ = ["Explainer", "render_why"]
@@ -58,7 +58,7 @@ def _explain(row: Row, shared: Explainer, width: int, color: bool) -> list[str]:
     task = row.task
     where = clean(str(task.span))
     lines = [compose([(f"{row.number}  ", "dim"), (task.name, "name")], width, color, [(where, "dim")]), ""]
-    for text in source_text(task).splitlines()[:12]:
+    for text in code_lines(source_text(task))[:12]:
         shown = clean(text)
         lead = " " * (5 + min(20, len(shown) - len(shown.lstrip())))
         lines += [compose([(lead, ""), (part, "")], width, color) for part in wrap(shown.strip(), width - len(lead), 3)]
