@@ -197,7 +197,7 @@ class Linker:
                     producer = max(producer, binder)
                     if binds_function(self.steps[definition], variable.name):
                         found.home.append(
-                            Reason(f"{variable.name!r} is a function or generator that a task made", use.span)
+                            Reason(f"{variable.name!r} is a function, class or generator that a task made", use.span)
                         )
         self._settle(index, variable, producer, given, labels, use.span, found)
 

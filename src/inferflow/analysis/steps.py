@@ -96,9 +96,13 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
             for label in labels:
                 born.setdefault(label, -1)
                 called.setdefault(label, variable.name)
-        for variable, labels in facts.after.items():
+        own = {bind.variable for bind in bound.binds}
+        for variable, labels in sorted(facts.after.items(), key=lambda item: item[0] in own):
+            # What first comes up below an object that was there is as old as that object.
+            older = () if variable in own else facts.before.get(variable, ())
+            birth = min((born[label] for label in older), default=order)
             for label in labels:
-                born.setdefault(label, order)
+                born.setdefault(label, birth)
                 called.setdefault(label, variable.name)
     return Outline(tuple(steps), born, called)
 
@@ -315,15 +319,18 @@ def replicable_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> f
             continue
         if any(bind.deletes or not bind.definite for bind in bound.binds):
             continue
+        given = all(
+            _is_given(use.defs, found)
+            and not use.unbound
+            and rebound.get(use.variable, 0) <= (0 if None in use.defs else 1)
+            for use in bound.uses
+        )
+        if not given:
+            continue
         if facts.literal and statement.kind in ("import", "def", "class"):
-            if not any(facts.obstacles for facts in facts.ops):
+            if not any(op.obstacles for op in facts.ops):
                 found.add(key)
-            continue
-        if statement.kind not in ("assign", "annotated") or _has_visible_effect(statement, facts, key in functions):
-            continue
-        if all(_is_given(use.defs, found) and not use.unbound for use in bound.uses) and all(
-            rebound.get(use.variable, 0) <= 1 for use in bound.uses
-        ):
+        elif statement.kind in ("assign", "annotated") and not _has_visible_effect(statement, facts, key in functions):
             found.add(key)
     return frozenset(found)
 

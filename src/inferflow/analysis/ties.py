@@ -50,7 +50,7 @@ def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int]) -> Ite
         if draft.expression is not None:
             yield Reason(f"binds {name!r} within an expression", bind.span)
         if binds_function(step, name):
-            yield Reason(f"{name!r} is a function or generator made here", bind.span)
+            yield Reason(f"{name!r} is a function, class or generator made here", bind.span)
         labels = step.effects.after.get(bind.variable, frozenset())
         old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, draft.first.order)]
         if old and bind.span.line not in told:
@@ -66,8 +66,10 @@ def _of_function(driver: Driver, counts: Mapping[Variable, int], draft: Draft, o
 
 
 def binds_function(step: Step, name: str) -> bool:
-    """Whether what a step binds to a name is, or holds, a function or a generator made right there: its globals and
-    captured names are those of home, and no copy of it elsewhere would follow them."""
+    """Whether what a step binds to a name is, or holds, a function, class or generator made right there: its globals
+    and captured names are those of home, and no copy of it elsewhere would follow them."""
+    if isinstance(step.statement, ir.Plain) and step.statement.kind in ("def", "class"):
+        return True
     made = {
         op.out
         for op in step.ops
