@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import datetime
+import doctest
 import hashlib
+import importlib
 import os
 import random
 import re
@@ -245,7 +247,7 @@ def test_a_small_array_owns_its_memory() -> None:
 
 
 def test_a_large_array_is_not_copied(store: Path) -> None:
-    array = np.arange(float(BIG))
+    array = np.arange(10.0 * BIG)
     packed = exact(array, {"again": array})
     assert [buffer.nbytes for buffer in packed.buffers] == [array.nbytes]
     where = keep(packed, store)
@@ -609,6 +611,21 @@ def test_plain_inputs_can_be_shared_too(store: Path) -> None:
     assert copied is not rows
 
 
+def test_arrays_of_one_container_do_not_share(store: Path) -> None:
+    one, other = unpack(keep(exact(np.zeros(BIG), np.ones(BIG)), store))
+    assert shares((one,), (other,)) is None
+    assert shares((one,), (one[5:],)) is not None
+
+
+def test_many_loaded_values_do_not_use_up_the_descriptors(store: Path) -> None:
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    where = keep(exact(np.zeros(BIG)), store)
+    kept = [load(where) for _ in range(50)]
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+    assert len(kept) == 50
+
+
 def test_results_that_share_nothing_do_not_need_the_inputs(store: Path) -> None:
     loaded = load(keep(exact(np.arange(5.0), [1]), store))
     packed = pack((loaded.values[0] * 2, {"n": 1}), check=True, given=loaded)
@@ -777,6 +794,15 @@ def test_only_the_standard_library_is_imported() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "['inferflow']\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["describe", "exact", "exact_graph", "exact_reach", "transport", "transport_arrays", "transport_code", "transport_pickle", "transport_sets"],
+)
+def test_the_examples_in_the_docstrings(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(f"inferflow.worker.{name}"))
+    assert not failed
 
 
 def test_small_values_cost_little(store: Path) -> None:

@@ -12,6 +12,7 @@ atoms cost some 10 ns an element.
 
 from __future__ import annotations
 
+import array
 import collections
 import gc
 import sys
@@ -218,7 +219,7 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
     elif kind == "ndarray":
         if value.dtype.hasobject:
             _push(stack, value.ravel().tolist(), path)
-        if value.base is not None and anatomy(type(value.base)) in ("bytearray", "buffer"):
+        if value.base is not None and type(value.base) in (bytearray, array.array):
             stack.append((value.base, (path, ".base")))
     elif kind == "function":
         _push(stack, [value.__defaults__, value.__kwdefaults__, value.__dict__, value.__closure__], path)

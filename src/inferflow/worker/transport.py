@@ -14,8 +14,8 @@ it is a *container*:
 
 ``pack`` raises :class:`Unpackable` for what cannot travel, and tells with ``exact`` and ``why`` whether a program could
 tell the rebuilt values from the originals. ``load`` gives a :class:`Loaded`, which can tell later whether a task
-changed the values (``unchanged``). A file is mapped privately: arrays alias the map and can be written, and the file
-stays as it is.
+changed the values (``unchanged``). A file is mapped privately (a small one is read): arrays alias the map and can be
+written, and the file stays as it is.
 """
 
 from __future__ import annotations
@@ -348,7 +348,7 @@ def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, give
     buffers = []
     if count:
         if memory.readonly:
-            memory = memoryview(bytearray(memory))
+            memory = memoryview(_Memory(memory))
         for number in range(count):
             offset, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
             buffers.append(memory[offset : offset + size])
@@ -362,12 +362,25 @@ class _Map(mmap.mmap):
     """The private map of a container, told from those of the user's, which show in their files."""
 
 
+class _Memory(bytearray):
+    """The private copy of a container, told from the user's bytearrays."""
+
+
+_MAPPED = 4 << 20
+"""Bytes. Smaller files are read: a map holds on to a file descriptor (before Python 3.13), of which there are few."""
+
+
 def _mapped(path: str | os.PathLike[str]) -> memoryview:
-    with open(path, "rb") as file:
-        try:
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size >= _MAPPED:
+            if sys.version_info >= (3, 13):
+                return memoryview(_Map(file.fileno(), 0, access=mmap.ACCESS_COPY, trackfd=False))
             return memoryview(_Map(file.fileno(), 0, access=mmap.ACCESS_COPY))
-        except ValueError:
-            raise Damaged(f"{os.fspath(path)} is empty") from None
+        memory = _Memory(size)
+        if file.readinto(memory) != size:
+            raise Damaged(f"{os.fspath(path)} could not be read whole")
+        return memoryview(memory)
 
 
 def _validate(memory: memoryview) -> tuple[int, int]:

@@ -124,6 +124,8 @@ def reduce_function(encoder: Encoder, function: types.FunctionType) -> _Reduced:
     if home is None:
         raise Refused("a function whose module cannot be found", function)
     encoder.code = True
+    if getattr(function, "__type_params__", ()):
+        encoder.doubts.append("a generic function without a name")
     cells = function.__closure__
     contents = tuple(_content(cell) for cell in cells or ())
     state = (

@@ -8,10 +8,10 @@ Refused (:class:`Refused`) is what pickle accepts but which is a state of this p
 figures that pyplot holds. ``Encoder.doubts`` collects why a value that was written may still be
 told from its copy; ``Encoder.user_code`` names the first project class whose own methods take part in pickling.
 
->>> import io, pickle
->>> stream = io.BytesIO(); Encoder(stream, []).dump((lambda x: x + 1,))
->>> pickle.loads(stream.getvalue())[0](1)
-2
+>>> import io, math
+>>> stream = io.BytesIO(); CarefulEncoder(stream, []).dump([math.nan])
+>>> Decoder(io.BytesIO(stream.getvalue()), []).load()[0] is math.nan
+True
 """
 
 from __future__ import annotations
