@@ -734,7 +734,7 @@ def test_what_python_refuses_is_said_in_its_words(text: str, tmp_path: Path) -> 
     native = subprocess.run([sys.executable, str(path)], capture_output=True, text=True).stderr
     module, (diagnostic,) = lower(Source("__main__", "driver.py", str(path), text))
     assert module is None
-    assert (diagnostic.code, diagnostic.severity) == ("IF001", Severity.ERROR)
+    assert (diagnostic.code, diagnostic.severity) == ("IF005", Severity.ERROR)
     assert diagnostic.hint.replace("^", "") == native.replace("^", "")  # reading a file, it may mark less
     assert diagnostic.message in native
 
@@ -743,7 +743,7 @@ def test_what_python_refuses_is_said_in_its_words(text: str, tmp_path: Path) -> 
 def test_what_python_cannot_read_is_a_diagnostic(text: str) -> None:
     module, (diagnostic,) = lower(source(text))
     assert module is None
-    assert diagnostic.code == "IF001"
+    assert diagnostic.code == "IF005"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only\n", "\t\n", "x = 1", "x = 1\r\ny = 2\r\n", "\x0cx = 1\n"])

@@ -101,7 +101,7 @@ def _refused(source: Source, error: Exception) -> Diagnostic:
     span = Span(source.path, line, column, end_line, end_column)
     native = "".join(traceback.format_exception_only(type(error), error))
     summary = native.strip().rpartition("\n")[2]
-    return Diagnostic(span, "IF001", summary, Severity.ERROR, native)
+    return Diagnostic(span, "IF005", summary, Severity.ERROR, native)
 
 
 # -- layout ----------------------------------------------------------------------------------------
@@ -114,6 +114,10 @@ def _concrete(source: Source, tree: ast.Module) -> Layout:
     try:
         return layout(source.text, tree)
     except Exception:
+        return _from_text(source, tree)
+    except BaseException as error:  # a fault in libcst's native part is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
         return _from_text(source, tree)
 
 

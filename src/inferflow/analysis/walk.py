@@ -101,7 +101,8 @@ def every_statement(body: Iterable[ir.Statement]) -> Iterator[ir.Statement]:
 
 def every_op(body: Iterable[ir.Statement]) -> Iterator[ir.Op]:
     """All operations of a body, those of compound statements' bodies, loop targets, handlers and patterns included
-    (nested scopes not), in the order of the source; arms of a ``Choice`` before it."""
+    (nested scopes not); arms of a ``Choice`` before it. Statement after statement, and of each what is its own (the
+    heads of all handlers and cases too) before its bodies."""
     for statement in every_statement(body):
         yield from flatten(statement)
         match statement:
