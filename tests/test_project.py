@@ -33,7 +33,7 @@ def tool(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_each_layer_imports_only_what_is_below_it() -> None:
-    code = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"
     done = tool(sys.executable, "-c", code)
     assert done.returncode == 0, done.stdout + done.stderr
 
