@@ -73,13 +73,12 @@ KEEP_DATA = {
 """What is fitted holds (or may, by a setting) a view of the data, not only a copy."""
 
 LAZY_CACHES = {
-    "StackingClassifier",
-    "StackingRegressor",
-    "MultiLabelBinarizer",
-    "FrozenEstimator",
-    "GaussianProcessRegressor",
-}
-"""``predict`` and ``transform`` fill caches in the estimator."""
+    "StackingClassifier", "StackingRegressor", "MultiLabelBinarizer", "FrozenEstimator", "GaussianProcessRegressor",
+    "KNeighborsClassifier", "KNeighborsRegressor", "KNeighborsTransformer", "NearestNeighbors", "LocalOutlierFactor",
+    "RadiusNeighborsClassifier", "RadiusNeighborsRegressor", "RadiusNeighborsTransformer", "Isomap", "KernelDensity",
+    "LocallyLinearEmbedding", "LabelPropagation", "LabelSpreading",
+}  # fmt: skip
+"""``predict``, ``transform`` and the like fill caches in the estimator, or count in it (the trees of neighbors do)."""
 
 PARALLEL = {
     "ensemble",
@@ -172,8 +171,8 @@ def entry(name: str, cls: type) -> Iterator[str]:
             continue
         params = parameters(function, method=True)
         clauses = effects(name, cls, method, params or "", set(settings))
-        if clauses or params != PLAIN.get(method):
-            returned = result(name, method, set(settings))
+        returned = result(name, method, set(settings))
+        if clauses or params != PLAIN.get(method) or name in HOLDS_X:
             yield "  def " + " ; ".join([f"{method}{params} -> {returned}", *clauses])
 
 

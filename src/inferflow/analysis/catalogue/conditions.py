@@ -54,7 +54,7 @@ SOMETHING: Final = Marker("something")
 """Given, surely not ``None``, but its value is not known."""
 
 PLAIN: Final = Marker("plain")
-"""Given, not ``None``, and known to hold nothing whose methods draw from a global generator, change their arguments, print
+"""Given, not ``None``, and known to hold nothing whose methods draw from a global generator, change arguments, print
 or start processes (see ``Catalogue.is_plain``)."""
 
 ABSENT: Final = Marker("absent")
