@@ -392,6 +392,13 @@ def test_sharing_with_the_state_of_modules_is_found(monkeypatch: pytest.MonkeyPa
     assert shares(roots, (module.fresh(), module.Registry, module.Registry(), module.add)) is None
 
 
+def test_looking_twice_gives_the_same_answer() -> None:
+    value = [functools.partial(int, base=2), ValueError("x"), Plain(), collections.Counter("a")]
+    for _ in range(2):
+        assert same(value, roundtrip(value)) is None
+        assert shares(tuple(value), (roundtrip(value),)) is None
+
+
 def test_what_cannot_change_is_not_shared() -> None:
     common = (
         1,

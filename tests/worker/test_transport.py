@@ -603,6 +603,65 @@ def test_a_result_shares_with_the_input_at_home_what_it_shared_in_the_helper(sto
     assert class_.weights[0, 0] == 9
 
 
+def parts_of(value: Any) -> list[Any]:
+    """Everything in a value, breadth first."""
+    queue, seen = [value], set()
+    for part in queue:
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, (list, tuple, set)):
+            queue.extend(part)
+        elif isinstance(part, dict):
+            queue.extend(part.values())
+        elif isinstance(part, Plain):
+            queue.extend(vars(part).values())
+    return queue
+
+
+objects = st.recursive(
+    st.builds(lambda n: np.arange(float(n)), st.integers(1, 6))
+    | st.builds(lambda n: np.arange(12.0).reshape(3, 4)[:, :n], st.integers(1, 4))
+    | st.builds(lambda: pd.DataFrame({"a": [1.0, 2.0], "t": ["x", None]}))
+    | st.sampled_from([1, "x", None, float("nan"), np.nan])
+    | st.builds(set, st.lists(st.integers(0, 40), max_size=6)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+        | st.builds(lambda part: Plain(x=part, y=[part]), inner)
+        | st.tuples(inner, inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(objects, min_size=1, max_size=3), st.data())
+def test_inputs_and_results_hang_together_at_home_as_in_the_helper(values: list[Any], data: Any) -> None:
+    sent = pack(tuple(values), check=True)
+    if not sent.exact:
+        return
+    loaded = load(sent.data())
+    here = parts_of(loaded.values)[1:]
+    results = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        part = data.draw(st.sampled_from(here))
+        how = data.draw(st.sampled_from(["itself", "boxed", "copied", "view", "both"]))
+        if how == "view" and isinstance(part, np.ndarray):
+            part = part[::-1]
+        elif how == "view" and isinstance(part, pd.DataFrame):
+            part = part["a"]
+        elif how == "copied" and isinstance(part, (list, dict, set, np.ndarray, pd.DataFrame)):
+            part = part.copy()
+        elif how == "both":
+            part = [part, (part, results[:1])]
+        results.append([part] if how == "boxed" else part)
+    packed = pack(tuple(results), check=True, given=loaded)
+    if packed.exact:
+        returned = load(packed.data(), given=sent)
+        assert same((loaded.values, tuple(results)), (tuple(values), returned.values)) is None
+
+
 def test_plain_inputs_can_be_shared_too(store: Path) -> None:
     rows = [[1], [2]]
     ((first, copied),) = through_a_helper((rows,), lambda rows: ((rows[0], list(rows)),), store)
@@ -798,7 +857,17 @@ def test_only_the_standard_library_is_imported() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["describe", "exact", "exact_graph", "exact_reach", "transport", "transport_arrays", "transport_code", "transport_pickle", "transport_sets"],
+    [
+        "describe",
+        "exact",
+        "exact_graph",
+        "exact_reach",
+        "transport",
+        "transport_arrays",
+        "transport_code",
+        "transport_pickle",
+        "transport_sets",
+    ],
 )
 def test_the_examples_in_the_docstrings(name: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(f"inferflow.worker.{name}"))

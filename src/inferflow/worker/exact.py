@@ -205,6 +205,8 @@ class _Walk:
         numpy = sys.modules.get("numpy")
         if a is math.nan or a is getattr(numpy, "nan", None):
             raise _Differ(path, "a NaN that programs may look for by identity is a copy now")
+        if id(a) in self.fixed:
+            raise _Differ(path, "a NaN that was shared with an input is a copy now")
         if self.left.setdefault(id(a), b) is not b or self.right.setdefault(id(b), a) is not a:
             raise _Differ(path, "a NaN that was shared is a copy now")
 

@@ -14,6 +14,7 @@ import array
 import collections
 import copyreg
 import enum
+import functools
 import gc
 import pickle
 import sys
@@ -215,6 +216,8 @@ def slots(value: object) -> list[tuple[str, Any]]:
 
 def attributes(value: object) -> dict[str, Any] | None:
     """The instance's own ``__dict__``, past any ``__getattribute__``; ``None`` if it has none."""
+    if type(value) is functools.partial:  # asking creates it, and its pickle differs then
+        return None
     try:
         found = object.__getattribute__(value, "__dict__")
     except AttributeError:
@@ -232,7 +235,7 @@ def reduced(value: Any) -> Any:
     return (
         function,
         args,
-        state,
+        None if type(state) is dict and not state else state,  # an exception has an empty one once it was asked for
         None if listed is None else list(listed),
         None if paired is None else [item for pair in paired for item in pair],
         setter,

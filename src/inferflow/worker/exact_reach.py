@@ -15,11 +15,12 @@ from __future__ import annotations
 import array
 import collections
 import gc
+import math
 import sys
 import types
 import weakref
 from collections.abc import Iterable
-from operator import itemgetter
+from operator import itemgetter, ne
 from typing import Any
 
 from inferflow.worker.exact_graph import (
@@ -53,8 +54,9 @@ _TRANSPARENT = frozenset({"tuple", "method", "builtin", "text", "number"})
 
 
 class Reach:
-    """``objects`` maps ids to (object, path), ``memory`` lists (first address, end, path) of arrays and buffers. A path
-    is a pair (path of the whole, last part), spelled only if somebody asks. ``types`` are those of all objects met."""
+    """``objects`` maps ids to (object, path): what can change, and NaN objects, which can be looked for by identity.
+    ``memory`` lists (first address, end, path) of arrays and buffers, ``types`` the types of all objects met. (Paths are
+    spelled only if somebody asks: see ``exact_graph.spell``.)"""
 
     __slots__ = ("memory", "objects", "types")
 
@@ -154,9 +156,13 @@ def reach(values: Iterable[Any]) -> Reach:
         value, path = stack.pop()
         cls = type(value)
         if cls in ATOMS:
+            if value != value and not _is_constant(value):
+                found.objects[id(value)] = value, path
             continue
         kind = anatomy(cls)
         if id(value) in seen or kind in _LEAVES:
+            if kind == "scalar" and value != value:
+                found.objects[id(value)] = value, path
             continue
         seen[id(value)] = value
         found.types.add(cls)
@@ -206,9 +212,9 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
     elif kind in ("dict", "ordered", "defaultdict"):
         _push(stack, list(dict.keys(value)), (path, "{key}"))
         items = list(dict.values(value))
-        if not set(map(type, items)) <= ATOMS:
+        if not _nothing_in(items):
             for key, item in dict.items(value):
-                if type(item) not in ATOMS:
+                if type(item) not in ATOMS or item != item:
                     stack.append((item, (path, (key,))))
         if kind == "defaultdict":
             stack.append((value.default_factory, (path, ".default_factory")))
@@ -248,7 +254,7 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
         if kind != "opaque":
             stack.append((own, (path, ".__dict__")))
         for name, part in own.items():
-            if type(part) not in ATOMS:
+            if type(part) not in ATOMS or part != part:
                 stack.append((part, (path, f".{name}")))
     if kind != "opaque":
         for name, part in slots(value):
@@ -272,8 +278,20 @@ def _insides(value: Any, cls: type) -> list[Any]:
 
 
 def _push(stack: _Stack, parts: Any, path: Any) -> None:
-    if len(parts) > 8 and set(map(type, parts)) <= ATOMS:
+    if len(parts) > 8 and _nothing_in(parts):
         return
     for at, part in enumerate(parts):
-        if type(part) not in ATOMS:
+        if type(part) not in ATOMS or part != part:
             stack.append((part, (path, at)))
+
+
+def _nothing_in(parts: Any) -> bool:
+    """Whether all of a sequence are atoms, and none a NaN."""
+    kinds = set(map(type, parts))
+    if not kinds <= ATOMS:
+        return False
+    return not (float in kinds or complex in kinds) or not any(map(ne, parts, parts))
+
+
+def _is_constant(value: Any) -> bool:
+    return value is math.nan or value is getattr(sys.modules.get("numpy"), "nan", None)

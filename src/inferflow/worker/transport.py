@@ -35,7 +35,7 @@ from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
 from inferflow.worker.exact_graph import ATOMS, attributes, uncollected
 from inferflow.worker.exact_reach import Reach, common, reach
-from inferflow.worker.transport_arrays import joined, overlaps
+from inferflow.worker.transport_arrays import Block, joined, overlaps
 from inferflow.worker.transport_code import Refused
 
 __all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "touches_user_code", "unpack"]
@@ -110,7 +110,11 @@ class Packed:
             self._encoder.dump(self._values)
         if self._encoder is None:
             return {}
-        return dict(self._encoder.memo.copy().values())
+        found = dict(self._encoder.memo.copy().values())
+        for number, value in found.items():
+            if type(value) is Block:  # a piece of memory, which the reader has as an array
+                found[number] = sys.modules["numpy"].asarray(value)
+        return found
 
     def release(self) -> None:
         """Let go of the originals: ``objects`` is empty afterwards. (The buffers stay.)"""
