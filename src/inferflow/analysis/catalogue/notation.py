@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from attrs import evolve, field, frozen
 
@@ -45,10 +45,9 @@ class Malformed(ValueError):
     """A line of a data file is not in the notation."""
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     """A line not yet read: its first word (``kind``), what follows the name (``rest``), and for the members of a class
-    its qualified name (``owner``)."""
+    its qualified name (``owner``). A named tuple, since thousands are made at once."""
 
     kind: str
     rest: str
@@ -84,7 +83,8 @@ def index(text: str) -> Index:
         if line[0] == " ":
             name, tail = _named(line, rest) if kind[:3] != "new" else ("__init__", line.strip()[3:].strip())
             kind = "new" if name == "__init__" else kind
-            entries[f"{owner}.{name}"] = (*entries.get(f"{owner}.{name}", ()), Entry(kind, tail, owner))
+            full, entry = f"{owner}.{name}", Entry(kind, tail, owner)
+            entries[full] = (*entries[full], entry) if full in entries else (entry,)
         elif kind == "module":
             module = rest
             modules.append(rest)
@@ -101,7 +101,8 @@ def index(text: str) -> Index:
             name = f"{module}.{name}"
             if kind == "class":
                 owner = name
-            entries[name] = (*entries.get(name, ()), Entry(kind, tail))
+            entry = Entry(kind, tail)
+            entries[name] = (*entries[name], entry) if name in entries else (entry,)
     return Index(entries, aliases, frozenset(modules), shorts, package)
 
 
