@@ -90,6 +90,9 @@ class Linker:
         self.texts = Texts(driver.project.sources)
         self.steps: dict[StepKey, Step] = {step.key: step for step in outline.steps}
         self.binder = _binders(drafts)
+        self.statements = {
+            step.key: index for index, draft in enumerate(drafts) for step in draft.steps if draft.expression is None
+        }
         self.binds: dict[Variable, int] = {}
         for step in outline.steps:
             for bind in step.names.binds:
@@ -106,6 +109,8 @@ class Linker:
         self.loose: list[Step] = []  # replicated steps so far
         self.params = _parameter_names(driver)
         self.module_tasks = _last_module_task(driver, drafts)
+        self.given_labels: set[str] = set()  # of parameters: the user may have given one object twice
+        self.given_changed = -1
         self.next_step = 0
 
     def name(self, index: int) -> str:
@@ -145,6 +150,7 @@ class Linker:
             anchor=_anchor(draft),
             callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
             inputs=inputs,
+            outputs=tuple(outputs.values()),
             effects=effects,
             value=value,
             inner=draft.inner,
@@ -160,7 +166,13 @@ class Linker:
         self._record(index, draft, effects, found)
 
     def finished(self) -> tuple[Task, ...]:
-        return tuple(evolve(made.task, outputs=tuple(made.outputs.values())) for made in self.made)
+        """The tasks; those with the outputs that later ones turned out to need."""
+        return tuple(
+            made.task
+            if len(made.outputs) == len(made.task.outputs)
+            else evolve(made.task, outputs=tuple(made.outputs.values()))
+            for made in self.made
+        )
 
     # -- reads ---------------------------------------------------------------------------------------
 
@@ -187,6 +199,8 @@ class Linker:
         for definition in outer:
             if definition is None:
                 given = True
+                if variable in self.params and self.driver.call is None:
+                    self.given_labels |= labels
             elif self.steps[definition].kind == "replicated" and self.binder.get((definition, variable), -1) < 0:
                 found.replicated.add(definition)
             else:
@@ -208,6 +222,14 @@ class Linker:
         """Note an input from whoever left this version: the task that bound the name, or changed an object of it."""
         for label in labels:
             producer = max(producer, self._changed(label, index))
+        if producer >= 0 and self.drafts[producer].expression is not None and variable.scope != VALUE_SCOPE:
+            # What an expression leaves under a name is there to be handed on when its statement is done.
+            statement = self.statements.get(self.drafts[producer].first.key, index)
+            if statement >= index:
+                found.home.append(Reason(f"reads {variable.name!r} in the statement that changes it", span))
+                found.needs.add(producer)
+                return
+            producer = statement
         if producer < 0:
             if given and variable in self.params and variable not in found.reads:
                 found.reads[variable] = _Read(variable, -1, span, labels)
@@ -227,6 +249,8 @@ class Linker:
     def _changed(self, label: str, index: int) -> int:
         """The last task before ``index`` that may have changed an object, -1 if none."""
         writer = self.writers[label][0] if label in self.writers else -1
+        if label in self.given_labels:
+            writer = max(writer, self.given_changed)
         if label in self.escaped and self.last_unknown > self.escaped[label]:
             writer = max(writer, self.last_unknown)
         return writer
@@ -446,6 +470,8 @@ class Linker:
         for effect in effects:
             if effect.mode == "write" and isinstance(effect.place, Object):
                 self.writers[effect.place.label] = (index, effect)
+                if effect.place.label in self.given_labels:
+                    self.given_changed = index
                 self.readers[effect.place.label] = []
             unknown = unknown or effect.place == World("anything")
         for step in draft.steps:

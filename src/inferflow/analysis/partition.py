@@ -27,6 +27,9 @@ from inferflow.model import Hidden, Object, Reason, Span, Variable, World
 
 __all__ = ["Draft", "partition"]
 
+LONGEST = 60
+"""So many statements are one run at most: more than one looks at, and the time that growing it takes is bounded."""
+
 
 @frozen
 class Draft:
@@ -215,6 +218,8 @@ class _Cutter:
     def _joins(self, step: Step) -> bool:
         last = self.held[-1] if self.held else self.run[-1]
         statement = step.statement
+        if len(self.run) >= LONGEST:
+            return False
         if last.key[0] != step.key[0] or statement.index != last.statement.index + 1:
             return False
         if statement.cell or statement.paragraph or any(held.statement.paragraph for held in self.held):
@@ -223,7 +228,9 @@ class _Cutter:
         if not _share(self.run, step) and not self._alike(step):
             return False
         if not self._makers([step]) <= self._makers([*self.run, *self.held]):
-            return _is_light(self.run) and not self._ties(together)
+            return _is_light(self.run) and (not self._ties(together) or _changes_all(self.run, step))
+        if _is_light(self.run) and _changes_all(self.run, step):
+            return True
         free_run, free_step = not self._ties(self.run), not self._ties([step])
         free = not self._ties(together)
         if free:
@@ -277,6 +284,8 @@ class _Cutter:
             return False
         last = self.drafts[-1]
         if last.expression is not None or last.block != step.key[0] or last.kind == "opaque":
+            return False
+        if len(last.steps) >= LONGEST:
             return False
         if step.statement.index != last.last.statement.index + 1 or step.statement.cell:
             return False
@@ -373,6 +382,19 @@ def _touched(steps: Sequence[Step]) -> set[Object | Hidden | World | Variable]:
         if (isinstance(effect.place, Hidden | Object) and effect.mode == "write")
         or effect.place == World("stdout")
     }  # fmt: skip
+
+
+def _changes_all(run: Sequence[Step], step: Step) -> bool:
+    """Whether a step changes every object that a run gives names to (``m = SVC()``, ``m.fit(X, y)``): nobody could use
+    those before it."""
+    written = {
+        effect.place.label
+        for facts in step.effects.ops
+        for effect in facts.effects
+        if isinstance(effect.place, Object) and effect.mode == "write"
+    }
+    bound = [s.effects.after.get(bind.variable, frozenset()) for s in run for bind in s.names.binds]
+    return bool(bound) and all(labels & written for labels in bound)
 
 
 def _is_light(run: Sequence[Step]) -> bool:
