@@ -127,6 +127,29 @@ def unknown_types(catalogue: Catalogue, type_: TypeRef) -> list[str]:
     return own + [t for item in type_.items for t in unknown_types(catalogue, item)]
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_any_name_may_be_looked_up_in_any_way(catalogue: Catalogue, library: str) -> None:
+    for name, entry in catalogue.entries(library):
+        found = [catalogue.function(name), catalogue.type(name), catalogue.constant(name)]
+        if entry.kind in ("const", "attr"):
+            assert found[0] is None
+        assert (found[2] is not None) <= (entry.kind == "const")
+
+
+def test_the_page_of_the_catalogue_shows_entries_that_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    for block in page.split("```")[1::2]:
+        first, _, text = block.strip().partition("\n")
+        if first.startswith("# effects/"):
+            (tmp_path / first.removeprefix("# effects/")).write_text(text)
+    acme = load_catalogue([tmp_path])
+    assert acme.function("acme.load").files[0].param == "path"
+    assert [use.state for use in acme.function("acme.sample").hidden] == ["acme.random", "acme.random"]
+    assert acme.method("acme.Table", "head").results[0].links[0].relation == "view"
+    assert acme.attribute("acme.Table", "rows").type == TypeRef("builtins.list")
+    assert acme.hidden("acme.random").what == "acme's random generator"
+
+
 # -- against the installed libraries --------------------------------------------------------------------
 
 

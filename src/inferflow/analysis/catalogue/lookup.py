@@ -109,7 +109,7 @@ class Catalogue:
             return self.method(owner, last) if owner in library.index.entries else None
         if entry.kind == "class":
             return self._constructor(library, name)
-        return self._signature(library, name, entry)
+        return None if entry.kind in ("attr", "const") else self._signature(library, name, entry)
 
     def type(self, qualname: str) -> TypeInfo | None:
         """A class by its qualified name."""
