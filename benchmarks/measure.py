@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import site
 import statistics
@@ -83,6 +84,14 @@ def alternate(times: int, **measured: Callable[[], float]) -> dict[str, list[flo
 
 def middle(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def processor_time(action: Callable[[], float]) -> float:
+    """Seconds of processor time, user and system, of all processes that ended during ``action``."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    action()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def seconds(value: float) -> str:

@@ -66,9 +66,11 @@ def page_of(sections: list[Section], quick: bool, taken: float) -> str:
     where = f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores"
     head = f"""# Performance
 
-Written by `{command}` in {taken / 60:.0f} minutes on {time.strftime("%Y-%m-%d")}: {where}, load {os.getloadavg()[0]:.1f} at the end.
+Written by `{command}` in {taken / 60:.0f} minutes on {time.strftime("%Y-%m-%d")}:
+{where}, load {os.getloadavg()[0]:.1f} at the end.
 inferflow was installed from a wheel. Figures of other machines differ; the ratios are what to look at, since both sides
-of each were measured alternately in the same minutes. Times are medians, with the best in brackets.
+of each were measured alternately in the same minutes. Times are medians, with the best in brackets. Whole processes are
+judged by the best: what else a shared machine does can only add to a time.
 
 ## Promises
 
