@@ -38,6 +38,7 @@ from inferflow.worker.transport import Damaged, Packed, Unpackable, load, pack, 
 from inferflow.worker.transport_files import Writer, write
 
 BIG = 100_000
+MANY = int(os.environ.get("INFERFLOW_TEST_EXAMPLES", "150"))
 
 
 class Model:
@@ -130,7 +131,7 @@ def test_it_travels_exactly(name: str, store: Path) -> None:
     assert in_fork(lambda: str(same((value, [value]), unpack(where)))) == "None"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=MANY)
 @given(plain)
 def test_any_plain_data_travels_exactly_or_is_said_not_to(value: Any) -> None:
     packed = pack((value,), check=True)
@@ -153,7 +154,7 @@ arrays = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=MANY)
 @given(st.lists(arrays, min_size=1, max_size=3), st.data())
 def test_arrays_and_their_views_travel_exactly(made: list[Any], data: Any) -> None:
     values = list(made)
@@ -576,13 +577,13 @@ def through_a_helper(values: tuple[Any, ...], task: Callable[..., tuple[Any, ...
         loaded = load(where)
         results = task(*loaded.values)
         assert loaded.unchanged()
-        packed = pack(results, check=True, given=loaded)
+        packed = pack(results, check=True, given=[loaded])
         assert packed.exact, packed.why
         path.write_bytes(packed.data())
         return "fine"
 
     assert in_fork(work) == "fine"
-    return load(path, given=sent).values
+    return load(path, given=[sent]).values
 
 
 def test_a_result_shares_with_the_input_at_home_what_it_shared_in_the_helper(store: Path) -> None:
@@ -629,13 +630,13 @@ objects = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(max_size=2), inner, max_size=3)
         | st.builds(lambda part: Plain(x=part, y=[part]), inner)
-        | st.tuples(inner, inner)
+        | st.tuples(inner, inner).map(lambda pair: (*pair, []))  # of an immutable tuple a copy is as good
     ),
     max_leaves=8,
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=MANY)
 @given(st.lists(objects, min_size=1, max_size=3), st.data())
 def test_inputs_and_results_hang_together_at_home_as_in_the_helper(values: list[Any], data: Any) -> None:
     sent = pack(tuple(values), check=True)
@@ -656,10 +657,28 @@ def test_inputs_and_results_hang_together_at_home_as_in_the_helper(values: list[
         elif how == "both":
             part = [part, (part, results[:1])]
         results.append([part] if how == "boxed" else part)
-    packed = pack(tuple(results), check=True, given=loaded)
+    packed = pack(tuple(results), check=True, given=[loaded])
     if packed.exact:
-        returned = load(packed.data(), given=sent)
+        returned = load(packed.data(), given=[sent])
         assert same((loaded.values, tuple(results)), (tuple(values), returned.values)) is None
+
+
+def test_several_packs_can_be_given(store: Path) -> None:
+    one, other = [[1]], np.arange(float(BIG))
+    sent = [pack((one,), check=True), pack((other,), check=True)]
+    loaded = [load(keep(packed, store)) for packed in sent]
+    (rows,), (array,) = (part.values for part in loaded)
+    packed = pack((rows[0], array[::2]), check=True, given=loaded)
+    assert packed.exact, packed.why
+    with pytest.raises(Damaged, match="refers to"):
+        unpack(packed.data())
+    first, evens = load(packed.data(), given=sent).values
+    assert first is one[0]
+    assert np.shares_memory(evens, other)
+    # a process that has them from a container itself finds them too
+    first, evens = load(packed.data(), given=loaded).values
+    assert first is rows[0]
+    assert np.shares_memory(evens, array)
 
 
 def test_plain_inputs_can_be_shared_too(store: Path) -> None:
@@ -687,7 +706,7 @@ def test_many_loaded_values_do_not_use_up_the_descriptors(store: Path) -> None:
 
 def test_results_that_share_nothing_do_not_need_the_inputs(store: Path) -> None:
     loaded = load(keep(exact(np.arange(5.0), [1]), store))
-    packed = pack((loaded.values[0] * 2, {"n": 1}), check=True, given=loaded)
+    packed = pack((loaded.values[0] * 2, {"n": 1}), check=True, given=[loaded])
     assert not packed.needs_given
     assert packed.exact
 
@@ -698,7 +717,7 @@ def test_sharing_that_pickling_hides_is_not_called_exact(store: Path) -> None:
 
     loaded = load(keep(exact([1]), store))
     secret = HidesItsList(loaded.values[0])
-    packed = pack((secret,), check=True, given=loaded)
+    packed = pack((secret,), check=True, given=[loaded])
     assert packed.exact is False
 
 

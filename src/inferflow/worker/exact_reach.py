@@ -55,8 +55,8 @@ _TRANSPARENT = frozenset({"tuple", "method", "builtin", "text", "number"})
 
 class Reach:
     """``objects`` maps ids to (object, path): what can change, and NaN objects, which can be looked for by identity.
-    ``memory`` lists (first address, end, path) of arrays and buffers, ``types`` the types of all objects met. (Paths are
-    spelled only if somebody asks: see ``exact_graph.spell``.)"""
+    ``memory`` lists (first address, end, path) of arrays and buffers, ``types`` the types of all objects met. (Paths
+    are spelled only if somebody asks: see ``exact_graph.spell``.)"""
 
     __slots__ = ("memory", "objects", "types")
 

@@ -28,7 +28,7 @@ import re
 import struct
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from inferflow.worker import exact as exactness
@@ -46,7 +46,7 @@ Find = Callable[[str, str], Any]
 _HEADER = struct.Struct("<6sBBBBHIQQ")
 _MAGIC = b"IFPACK"
 _FORMAT = 1
-_HAS_CODE = 1
+_HAS_CODE, _NEEDS_GIVEN = 1, 2
 _ENTRY = struct.Struct("<QQ")
 _ALIGN = 64
 _ZEROS = bytes(_ALIGN)
@@ -128,14 +128,15 @@ def pack(
     main: types.ModuleType | None = None,
     project: frozenset[str] = frozenset(),
     quiet: bool = False,
-    given: Loaded | None = None,
+    given: Sequence[Loaded] = (),
 ) -> Packed:
     """Pickle ``values`` jointly. With ``check``, also find out whether a round trip is exact; ``main`` is the driver's
     module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's: if
     ``quiet``, their pickling methods (which may print, or count) are not called, and what needs them is refused.
 
     ``given`` is what the task that made the values was given, unchanged, and what the reader still has as live objects:
-    what values share with it is written as a reference to those, so that the reader shares it too (``needs_given``).
+    what values share with it is written as a reference to those, so that the reader shares it too. Such a pack
+    (``needs_given``) can only be read beside them, and is no record of its own.
 
     Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
     its memory is not copied, and must not change before the pack is written."""
@@ -149,9 +150,9 @@ def _pack(
     main: types.ModuleType | None,
     project: frozenset[str],
     quiet: bool,
-    given: Loaded | None,
+    given: Sequence[Loaded],
 ) -> Packed:
-    fixed = _shared_with(given, values) if given is not None else None
+    fixed = _shared_with(given, values) if given else None
     known = exactness.known_exact(values) if check and fixed is None else None
     if known and (sys.modules.get("numpy") is None or not _has_arrays(values)):
         return _plain(values)
@@ -159,10 +160,10 @@ def _pack(
     if main is not None and sys.modules.get("__main__") is not main:
         swapped, sys.modules["__main__"] = sys.modules.get("__main__"), main
     try:
-        if fixed is not None and given is not None:
-            packed = _encode(values, project, quiet, pickling.CarefulEncoder, given.numbers())
-            packed.needs_given = True
-            _check(packed, values, given.objects(), fixed)
+        if fixed is not None:
+            numbers = {key: (part, number) for part, one in enumerate(given) for key, number in one.numbers().items()}
+            packed = _encode(values, project, quiet, pickling.CarefulEncoder, numbers)
+            _check(packed, values, [one.objects() for one in given], fixed)
             return packed
         if known is None and check:
             packed = _encode(values, project, quiet, pickling.Encoder)
@@ -183,19 +184,19 @@ def _pack(
             sys.modules["__main__"] = swapped
 
 
-def _shared_with(given: Loaded, values: tuple[Any, ...]) -> Reach | None:
+def _shared_with(given: Sequence[Loaded], values: tuple[Any, ...]) -> Reach | None:
     """What can be reached from ``given``, if the values share any of it."""
     theirs = reach(values)
     if not theirs.objects and not theirs.memory:
         return None
-    ours = reach(given.values)
+    ours = reach(tuple(value for one in given for value in one.values))
     return None if common(ours, theirs) is None else ours
 
 
 def _plain(values: tuple[Any, ...]) -> Packed:
     """The short way, for values that consist of atoms and builtin containers."""
     try:
-        packed = _container(pickle.dumps(values, 5), [], False)
+        packed = _container(pickle.dumps(values, 5), [])
     except RecursionError:
         raise Unpackable("it is nested too deeply to be pickled") from None
     packed.exact = True
@@ -229,7 +230,7 @@ def _encode(
     project: frozenset[str],
     quiet: bool,
     kind: type[pickling.Encoder],
-    given: dict[int, int] | None = None,
+    given: dict[int, tuple[int, int]] | None = None,
 ) -> Packed:
     """One or, if arrays share memory, two goes of the pickler."""
     clusters: tuple[tuple[int, int], ...] = ()
@@ -256,13 +257,14 @@ def _encode(
         if final:
             encoder.doubts.append("arrays share memory in a way that cannot be rebuilt")
         clusters = shared
-    packed = _container(stream.getvalue(), [buffer.raw() for buffer in found], encoder.code)
+    flags = (_HAS_CODE if encoder.code else 0) | (_NEEDS_GIVEN if given is not None else 0)
+    packed = _container(stream.getvalue(), [buffer.raw() for buffer in found], flags)
     packed.user_code = encoder.user_code
     packed._encoder = encoder
     return packed
 
 
-def _container(stream: bytes, buffers: list[memoryview], code: bool) -> Packed:
+def _container(stream: bytes, buffers: list[memoryview], flags: int = 0) -> Packed:
     at = _HEADER.size + _ENTRY.size * len(buffers) + len(stream)
     index = []
     for buffer in buffers:
@@ -270,9 +272,10 @@ def _container(stream: bytes, buffers: list[memoryview], code: bool) -> Packed:
         index.append(_ENTRY.pack(at, buffer.nbytes))
         at += buffer.nbytes
     major, minor = sys.version_info[:2]
-    header = _HEADER.pack(_MAGIC, _FORMAT, _HAS_CODE if code else 0, major, minor, 0, len(buffers), len(stream), at)
+    header = _HEADER.pack(_MAGIC, _FORMAT, flags, major, minor, 0, len(buffers), len(stream), at)
     packed = Packed(b"".join((header, *index, stream)), buffers, at)
-    packed.code = code
+    packed.code = bool(flags & _HAS_CODE)
+    packed.needs_given = bool(flags & _NEEDS_GIVEN)
     return packed
 
 
@@ -341,13 +344,16 @@ def unpack(data: bytes | str | os.PathLike[str], *, find: Find | None = None) ->
     return load(data, find=find).values
 
 
-def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, given: Packed | None = None) -> Loaded:
-    """As :func:`unpack`, with what is needed to tell later whether the values changed. ``given`` is the pack of the
-    task's inputs, whose originals are still alive here, for a pack that refers to them.
+def load(
+    data: bytes | str | os.PathLike[str], *, find: Find | None = None, given: Sequence[Packed | Loaded] = ()
+) -> Loaded:
+    """As :func:`unpack`, with what is needed to tell later whether the values changed. ``given`` are the packs of the
+    task's inputs in the order in which the task had them, for a pack that refers to them: the objects that were packed
+    (or, if this process had them from a container itself, loaded) here, and are alive.
 
     Raises Damaged, OSError, and whatever rebuilding the values raises."""
     memory = memoryview(data) if isinstance(data, (bytes, bytearray, memoryview)) else _mapped(data)
-    length, count = _validate(memory)
+    length, count, flags = _validate(memory)
     at = _HEADER.size + _ENTRY.size * count
     buffers = []
     if count:
@@ -356,7 +362,9 @@ def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, give
         for number in range(count):
             offset, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
             buffers.append(memory[offset : offset + size])
-    objects = given.objects() if given is not None else None
+    if flags & _NEEDS_GIVEN and not given:
+        raise Damaged("it refers to objects of other containers, which are not given")
+    objects = [one.objects() for one in given] if flags & _NEEDS_GIVEN else None
     with uncollected():
         values, decoder = _decode(memory[at : at + length], buffers, find, objects, whole=False)
     return Loaded(values, decoder, data)
@@ -387,8 +395,8 @@ def _mapped(path: str | os.PathLike[str]) -> memoryview:
         return memoryview(memory)
 
 
-def _validate(memory: memoryview) -> tuple[int, int]:
-    """Length of the stream, number of buffers."""
+def _validate(memory: memoryview) -> tuple[int, int, int]:
+    """Length of the stream, number of buffers, flags."""
     if memory.nbytes < _HEADER.size:
         raise Damaged(f"a container of only {memory.nbytes} bytes")
     magic, form, flags, major, minor, _, count, length, total = _HEADER.unpack_from(memory)
@@ -399,7 +407,7 @@ def _validate(memory: memoryview) -> tuple[int, int]:
     if flags & _HAS_CODE and (major, minor) != sys.version_info[:2]:
         here = "{}.{}".format(*sys.version_info[:2])
         raise Damaged(f"it holds functions of Python {major}.{minor}, which Python {here} cannot run")
-    return length, count
+    return length, count, flags
 
 
 def _decode(

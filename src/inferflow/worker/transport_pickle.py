@@ -227,7 +227,7 @@ def _keep(buffers: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bo
 class Encoder(pickle.Pickler):
     """Pickles one tuple of values. Buffers that are large enough go to ``buffers``.
 
-    ``given`` maps ids of objects that the reader has already to their numbers, ``clusters`` are disjoint ranges of
+    ``given`` maps ids of objects that the reader has to (pack, number in it), ``clusters`` are disjoint ranges of
     addresses that several arrays of the tuple share. If ``quiet``, what calls methods of the project is refused."""
 
     def __init__(
@@ -236,14 +236,14 @@ class Encoder(pickle.Pickler):
         buffers: list[pickle.PickleBuffer],
         project: frozenset[str] = frozenset(),
         clusters: tuple[tuple[int, int], ...] = (),
-        given: dict[int, int] | None = None,
+        given: dict[int, tuple[int, int]] | None = None,
         quiet: bool = False,
     ) -> None:
         super().__init__(file, 5, buffer_callback=partial(_keep, buffers))
         self.project = project
         self.quiet = quiet
         self.clusters = clusters
-        self.given: dict[int, int] = given or {}
+        self.given: dict[int, tuple[int, int]] = given or {}
         self.doubts: list[str] = []
         self.code = False
         self.nameless = False
@@ -288,9 +288,9 @@ class Encoder(pickle.Pickler):
 class CarefulEncoder(Encoder):
     """Also keeps the identity of NaN objects and the iteration order of sets, at the price of a call for each object.
 
-    A persistent id is ``("given", number)`` for an object that the reader has, ``("name", module, attribute)`` for a
-    NaN that a module holds, ``("nan", number, bits)`` for another one, ``("set", number, recipe)`` for a set (without
-    recipe where it occurs again)."""
+    A persistent id is ``("given", pack, number)`` for an object that the reader has, ``("name", module, attribute)``
+    for a NaN that a module holds, ``("nan", number, bits)`` for another one, ``("set", number, recipe)`` for a set
+    (without recipe where it occurs again)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -298,7 +298,7 @@ class CarefulEncoder(Encoder):
 
     def persistent_id(self, value: Any) -> Any:
         if id(value) in self.given:
-            return "given", self.given[id(value)]
+            return "given", *self.given[id(value)]
         cls = type(value)
         if cls is float:
             return None if value == value else self._nan(value)
@@ -331,7 +331,8 @@ class CarefulEncoder(Encoder):
 
 
 class Decoder(pickle.Unpickler):
-    """Reads what the encoders wrote. ``given`` are the objects that the writer knew the reader to have, by number."""
+    """Reads what the encoders wrote. ``given`` are, by pack and number, the objects that the writer knew the reader to
+    have."""
 
     def __init__(self, file: Any, buffers: Any, given: Any = None) -> None:
         super().__init__(file, buffers=buffers)
@@ -341,7 +342,7 @@ class Decoder(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         kind = pid[0]
         if kind == "given":
-            return self._given[pid[1]]
+            return self._given[pid[1]][pid[2]]
         if kind == "name":
             return getattr(importlib.import_module(pid[1]), pid[2])
         number = pid[1]
