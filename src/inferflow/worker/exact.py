@@ -25,6 +25,7 @@ from bisect import bisect_right
 from typing import Any
 
 from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, reduced, slots, spell
+from inferflow.worker.exact_known import FLOATLESS, known_exact
 from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_sets import slots_of_table
@@ -48,72 +49,7 @@ class Difference:
         return f"Difference({self.where!r}, {self.what!r})"
 
 
-# --- known without looking closely ---------------------------------------------------------------------
-
-_NUMBERLESS = frozenset({type(None), bool, int, str, bytes, type(...)})
-_FLOATS = frozenset({float, complex})
-_COMMON = _NUMBERLESS | {float}
-_LIMIT = 2_000_000
-
-
-def known_exact(values: object, limit: int = _LIMIT) -> bool | None:
-    """``True``: a round trip keeps everything. ``False``: only a careful one does (NaN objects, sets that come back in
-    another order). ``None``: not known. At most ``limit`` objects are looked at one by one; lists, tuples and
-    dictionaries of atoms count as one and take about 10 ns an element."""
-    numpy = sys.modules.get("numpy")
-    ndarray = getattr(numpy, "ndarray", None)
-    careful = False
-    seen: set[int] = set()
-    stack: list[Any] = [values]
-    pop = stack.pop
-    while stack:
-        value = pop()
-        cls = type(value)
-        if cls in _NUMBERLESS:
-            continue
-        if cls in _FLOATS:
-            careful = careful or value != value
-            continue
-        if cls is list or cls is tuple:
-            parts: Any = value
-        elif cls is dict:
-            parts = [*value, *value.values()]
-        elif cls is set or cls is frozenset:
-            if len(value) > 1:
-                parts = list(value)
-                if not set(map(type, parts)) <= {str, int, float, bytes, bool}:
-                    return None
-                again = set(parts) if cls is set else frozenset(parts)
-                kept = slots_of_table(again) == slots_of_table(value)
-                careful = careful or not (kept and all(map(operator.is_, parts, again)))
-            else:
-                parts = list(value)
-        elif ndarray is not None and (cls is ndarray or isinstance(value, numpy.generic)):  # type: ignore[union-attr]
-            if value.dtype.kind not in "biufcmMSU":
-                return None
-            continue
-        else:
-            return None
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        limit -= 1
-        if limit < 0:
-            return None
-        if len(parts) > 8:
-            kinds = set(map(type, parts))
-            if kinds <= _NUMBERLESS:
-                continue
-            if kinds <= ATOMS:
-                if not kinds <= (_NUMBERLESS | _FLOATS):
-                    return None
-                careful = careful or any(map(operator.ne, parts, parts))
-                continue
-        stack.extend(parts)
-    return not careful
-
-
-# --- side by side ----------------------------------------------------------------------------------------
+_COMMON = FLOATLESS | {float}
 
 
 class _Differ(Exception):
@@ -226,7 +162,7 @@ class _Walk:
             ):
                 return
         for at, (x, y) in enumerate(zip(xs, ys)):
-            if x is y and type(x) in _NUMBERLESS:
+            if x is y and type(x) in FLOATLESS:
                 continue
             self.push(x, y, (path, at if part is None else (part, at)))
 
@@ -271,7 +207,7 @@ class _Walk:
             raise _Differ(path, "its __dict__ that was shared with an input is a copy now")
         for name, x in mine.items():
             y = other[name]
-            if x is y and type(x) in _NUMBERLESS:
+            if x is y and type(x) in FLOATLESS:
                 continue
             self.push(x, y, (path, f".{name}"))
 
@@ -359,7 +295,7 @@ class _Walk:
     def on_set(self, a: Any, b: Any, path: Any) -> None:
         iterate = set.__iter__ if isinstance(a, set) else frozenset.__iter__
         xs, ys = list(iterate(a)), list(iterate(b))
-        if set(map(type, xs)) <= _NUMBERLESS and list(map(type, xs)) == list(map(type, ys)):
+        if set(map(type, xs)) <= FLOATLESS and list(map(type, xs)) == list(map(type, ys)):
             if xs != ys:
                 raise _Differ(path, "a set that comes in another order" if a == b else "a set with other elements")
             if a is not b and slots_of_table(a) != slots_of_table(b):
