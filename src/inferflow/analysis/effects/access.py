@@ -12,7 +12,7 @@ from typing import Any
 from inferflow.analysis import ir
 from inferflow.analysis.effects import calls, imports, library
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all
+from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable
 
 PURE_CONTAINERS = frozenset(
@@ -183,18 +183,20 @@ def look_up(frame: Frame, cls: Node, name: str, span: Span) -> Value:
 
 def described(frame: Frame, part: Node, instance: Value, cls: Value, op: Any) -> Value:
     """What a class attribute gives when read through an instance (or, with none, through the class)."""
-    key = ("bound", site(op), part)
+    key = ("bound", site(op), like(part))
     if part.kind == "wrapped":
         inner = frame.field(part, "inner")
         match part.data:
             case "staticmethod":
                 return inner
             case "classmethod":
-                return join_all(bound(frame, f, cls, (*key, f)) for f in inner)
+                return join_all(bound(frame, f, cls, (*key, like(f))) for f in inner)
             case "property":
                 if not instance:
                     return frozenset((part,))
-                return calls.call(frame, inner, [instance], {}, op.span, ("get", site(op), part), says=op_name(op))
+                return calls.call(
+                    frame, inner, [instance], {}, op.span, ("get", site(op), like(part)), says=op_name(op)
+                )
             case "field":
                 return EMPTY
             case "cached":
@@ -219,12 +221,12 @@ def instance_attribute(frame: Frame, node: Node, type_name: str, name: str, op: 
         return own_attribute(frame, node, frame.program.classes[type_name].node, name, op)
     if type_name == UNKNOWN:
         if node.kind == "scalar":
-            return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), node))
+            return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), like(node)))
         return None
     program = frame.program
     signature = program.method(type_name, name)
     if signature is not None:
-        return bound(frame, signature, frozenset((node,)), ("method", site(op), node, type_name))
+        return bound(frame, signature, frozenset((node,)), ("method", site(op), like(node), type_name))
     info = program.catalogue.attribute(type_name, name)
     if info is not None:
         return library.attribute_value(frame, node, info, name, op.span)
@@ -233,7 +235,7 @@ def instance_attribute(frame: Frame, node: Node, type_name: str, name: str, op: 
     if name in ("__dict__", "__doc__", "__name__", "__module__"):
         return program.anything if name != "__dict__" else frozenset((node,))
     if node.kind == "scalar":
-        return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), node))
+        return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), like(node)))
     return None
 
 
@@ -260,7 +262,9 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
         return frame.field(node, str(cls.data.order.index(name))) or frame.below(node)
     getter = look_up(frame, cls, "__getattr__", op.span)
     if getter:
-        return calls.call(frame, getter, [me, program.scalar("builtins.str")], {}, op.span, ("getattr", site(op), node))
+        return calls.call(
+            frame, getter, [me, program.scalar("builtins.str")], {}, op.span, ("getattr", site(op), like(node))
+        )
     for base in program.foreign_bases(cls):
         found = instance_attribute(frame, node, base, name, op)
         if found is not None:
@@ -344,6 +348,8 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                 if type_name.startswith("@"):
                     set_own_attribute(frame, node, program.classes[type_name].node, name, stored, op)
             frame.put(node, name, stored)
+            if library.settings(frozenset((node,))) is not None:
+                node.data = ("unsettled",)
             text = f"{frame.where} sets '{what}.{name}'" if frame.where else f"sets '{what}.{name}'"
             frame.write((node,), text, op.span)
 
@@ -354,7 +360,7 @@ def set_own_attribute(frame: Frame, node: Node, cls: Node, name: str, stored: Va
     for part in look_up(frame, cls, name, op.span):
         if part.kind == "wrapped" and part.data == "property":
             setter = frame.field(part, "setter")
-            calls.call(frame, setter, [me, stored], {}, op.span, ("set", site(op), part))
+            calls.call(frame, setter, [me, stored], {}, op.span, ("set", site(op), like(part)))
     hook = look_up(frame, cls, "__setattr__", op.span)
     if hook:
         calls.call(frame, hook, [me, frame.program.scalar("builtins.str"), stored], {}, op.span, ("setattr", site(op)))
@@ -468,7 +474,7 @@ def item_of(frame: Frame, node: Node, type_name: str, key: Value, op: Any) -> Va
         cls = program.classes[type_name].node
         getter = look_up(frame, cls, "__getitem__", op.span)
         if getter:
-            return calls.call(frame, getter, [frozenset((node,)), key], {}, op.span, ("item", site(op), node))
+            return calls.call(frame, getter, [frozenset((node,)), key], {}, op.span, ("item", site(op), like(node)))
         bases = program.foreign_bases(cls)
         return (
             join_all([item_of(frame, node, b, key, op) for b in bases])
@@ -477,13 +483,13 @@ def item_of(frame: Frame, node: Node, type_name: str, key: Value, op: Any) -> Va
         )
     if type_name == UNKNOWN:
         if node.kind != "scalar":
-            dunder(frame, "__getitem__", [frozenset((node,)), key], op.span, ("item", site(op), node))
+            dunder(frame, "__getitem__", [frozenset((node,)), key], op.span, ("item", site(op), like(node)))
             return held(frame, node)
         return program.anything
     signature = program.method(type_name, "__getitem__")
     if signature is None:
         return held(frame, node)
-    return library.apply(frame, signature, frozenset((node,)), [key], {}, op.span, ("item", site(op), node), "[]")
+    return library.apply(frame, signature, frozenset((node,)), [key], {}, op.span, ("item", site(op), like(node)), "[]")
 
 
 def store_item(frame: Frame, value: Value, key: Value, stored: Value, op: ir.StoreItem) -> None:
@@ -528,9 +534,9 @@ def special_item(frame: Frame, value: Value, method: str, arguments: list[Value]
                 if setter:
                     own = True
                     me = frozenset((node,))
-                    calls.call(frame, setter, [me, *arguments], {}, op.span, (method, site(op), node))
+                    calls.call(frame, setter, [me, *arguments], {}, op.span, (method, site(op), like(node)))
             elif type_name == UNKNOWN and node.kind != "scalar":
-                dunder(frame, method, [frozenset((node,)), *arguments], op.span, (method, site(op), node))
+                dunder(frame, method, [frozenset((node,)), *arguments], op.span, (method, site(op), like(node)))
         if not own or len(node.types) > 1:
             frame.write((node,), text, op.span)
 
@@ -552,7 +558,7 @@ def iterate(frame: Frame, value: Value, span: Span, key: Any, temp: int = -1) ->
         if node.kind == "state":
             use_state(frame, "read", node, span)
         for type_name in node.each or (UNKNOWN,):
-            result = join(result, iterate_over(frame, node, type_name, span, (key, node), temp))
+            result = join(result, iterate_over(frame, node, type_name, span, (key, like(node)), temp))
     return result
 
 
@@ -699,11 +705,11 @@ def membership(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
                 method = look_up(frame, cls, "__contains__", op.span)
                 me = frozenset((node,))
                 if method:
-                    calls.call(frame, method, [me, left], {}, op.span, ("in", site(op), node))
+                    calls.call(frame, method, [me, left], {}, op.span, ("in", site(op), like(node)))
                 else:
                     iterate(frame, me, op.span, ("in", site(op)), op.operands[1])
             elif type_name == UNKNOWN and node.kind != "scalar":
-                dunder(frame, "__contains__", [frozenset((node,)), left], op.span, ("in", site(op), node))
+                dunder(frame, "__contains__", [frozenset((node,)), left], op.span, ("in", site(op), like(node)))
                 use_up(frame, node, op.span, op.operands[1], True)
             elif frame.program.is_iterator(type_name):
                 use_up(frame, node, op.span, op.operands[1], False)
@@ -735,13 +741,13 @@ def general(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
                         if method:
                             own = True
                             arguments = [frozenset((node,)), *others]
-                            made = calls.call(frame, method, arguments, {}, op.span, (name, site(op), node))
+                            made = calls.call(frame, method, arguments, {}, op.span, (name, site(op), like(node)))
                             result = join(result, made)
                             break
                 elif type_name == UNKNOWN and node.kind != "scalar":
                     for name in names:
                         arguments = [frozenset((node,)), *others]
-                        made = dunder(frame, name, arguments, op.span, (name, site(op), node))
+                        made = dunder(frame, name, arguments, op.span, (name, site(op), like(node)))
                         result = join(result, made)
         plain.append(frozenset(n for n in value if not (n.types and all(t.startswith("@") for t in n.types))))
     if op.inplace:
@@ -827,7 +833,7 @@ def implicit(frame: Frame, value: Value, methods: Iterable[str], span: Span) -> 
                         )
                         me = frozenset((node,))
                         calls.call(
-                            frame, found, [me, *extra], {}, span, ("implicit", name, span.line, span.column, node)
+                            frame, found, [me, *extra], {}, span, ("implicit", name, span.line, span.column, like(node))
                         )
 
 
@@ -843,7 +849,7 @@ def enter(frame: Frame, value: Value, span: Span, key: Any) -> Value:
                 method = look_up(frame, frame.program.classes[type_name].node, "__enter__", span)
                 me = frozenset((node,))
                 if method:
-                    result = join(result, calls.call(frame, method, [me], {}, span, (key, node)))
+                    result = join(result, calls.call(frame, method, [me], {}, span, (key, like(node))))
                 else:
                     result = join(result, me)
                     frame.obstacle("enters a context manager of unknown effect", span)
@@ -852,12 +858,12 @@ def enter(frame: Frame, value: Value, span: Span, key: Any) -> Value:
             else:
                 signature = None if type_name == UNKNOWN else frame.program.method(type_name, "__enter__")
                 if signature is not None:
-                    made = library.apply(frame, signature, frozenset((node,)), [], {}, span, (key, node), "with")
+                    made = library.apply(frame, signature, frozenset((node,)), [], {}, span, (key, like(node)), "with")
                     result = join(result, made)
                 else:
                     result = join(result, frozenset((node,)))
                     if type_name == UNKNOWN and node.kind == "object":
-                        calls.unknown(frame, "a context manager", [frozenset((node,))], span, (key, node))
+                        calls.unknown(frame, "a context manager", [frozenset((node,))], span, (key, like(node)))
                         result = join(result, frame.below(node))
     return result
 
@@ -872,11 +878,11 @@ def leave(frame: Frame, value: Value, span: Span, key: Any) -> None:
                 method = look_up(frame, frame.program.classes[type_name].node, "__exit__", span)
                 nothing = frame.program.anything
                 if method:
-                    calls.call(frame, method, [me, nothing, nothing, nothing], {}, span, (key, node))
+                    calls.call(frame, method, [me, nothing, nothing, nothing], {}, span, (key, like(node)))
             elif type_name != UNKNOWN and node.kind == "object":
                 signature = frame.program.method(type_name, "__exit__")
                 if signature is not None:
-                    library.apply(frame, signature, me, [], {}, span, (key, node), "with")
+                    library.apply(frame, signature, me, [], {}, span, (key, like(node)), "with")
 
 
 def exception(frame: Frame, handler: ir.Handler) -> Node:

@@ -10,7 +10,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, classes, library, special, summaries
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, reach
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, like, reach
 from inferflow.model import Span, World
 
 
@@ -115,7 +115,9 @@ def invoke(frame: Frame, function: Value, arguments: Arguments, span: Span, key:
     """Call whatever the function may be."""
     result = EMPTY
     for node in function:
-        result = join(result, invoke_one(frame, node, arguments, span, key if len(function) == 1 else (key, node)))
+        result = join(
+            result, invoke_one(frame, node, arguments, span, key if len(function) == 1 else (key, like(node)))
+        )
     return result
 
 
@@ -144,7 +146,7 @@ def call_bound(frame: Frame, node: Node, arguments: Arguments, span: Span, key: 
     if isinstance(data, Signature):
         return special.call_method(frame, data, receiver, arguments, span, key)
     if isinstance(data, Node):
-        return invoke_one(frame, data, arguments.behind(receiver), span, (key, data))
+        return invoke_one(frame, data, arguments.behind(receiver), span, (key, like(data)))
     return special.call_named(frame, data, receiver, arguments, span, key)
 
 
@@ -156,7 +158,7 @@ def call_object(frame: Frame, node: Node, arguments: Arguments, span: Span, key:
         if type_name.startswith("@"):
             method = access.look_up(frame, frame.program.classes[type_name].node, "__call__", span)
             if method:
-                result = join(result, invoke(frame, method, arguments.behind(me), span, (key, "call", node)))
+                result = join(result, invoke(frame, method, arguments.behind(me), span, (key, "call", like(node))))
                 continue
         elif type_name != UNKNOWN:
             signature = frame.program.method(type_name, "__call__")
@@ -164,7 +166,7 @@ def call_object(frame: Frame, node: Node, arguments: Arguments, span: Span, key:
                 result = join(result, special.call_method(frame, signature, me, arguments, span, (key, "call")))
                 continue
         what = arguments.says or "an object"
-        result = join(result, unknown(frame, what, [me, *arguments.all()], span, (key, "call", node)))
+        result = join(result, unknown(frame, what, [me, *arguments.all()], span, (key, "call", like(node))))
     return result
 
 
@@ -216,7 +218,7 @@ def unknown(frame: Frame, what: str, values: list[Value], span: Span, key: Any) 
             frame.put(node, ELEMENTS, given - {node})
     for node in given:
         if node.kind in ("function", "bound", "class"):
-            call_back(frame, node, span, (key, "back", node), given)
+            call_back(frame, node, span, (key, "back", like(node)), given)
     return frozenset((made,))
 
 
@@ -235,16 +237,16 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
         return
     if isinstance(data, tuple) and data and data[0] == "later":
         given = Arguments(more=frame.field(node, "<given>"), says=node.name)
-        made = invoke(frame, frame.field(node, "<function>"), given, span, ("later", node))
+        made = invoke(frame, frame.field(node, "<function>"), given, span, ("later", like(node)))
         if "builtins.map" in node.types:
             frame.put(node, ELEMENTS, made)
     if isinstance(data, tuple) and data and data[0] == "generator":
-        function = frame.make(("deferred", node), "function", frozenset(), (data[1], data[2]), name="a generator")
+        function = frame.make(("deferred", like(node)), "function", frozenset(), (data[1], data[2]), name="a generator")
         frame.put(function, "<around>", frame.field(node, "<around>"))
         bound = {".0": frame.field(node, "<source>")}
         callee = summaries.summary(frame, function, bound)
         if callee is not None:
-            summaries.apply(frame, callee, bound, span, ("deferred", node))
+            summaries.apply(frame, callee, bound, span, ("deferred", like(node)))
 
 
 # -- functions of the project ----------------------------------------------------------------------

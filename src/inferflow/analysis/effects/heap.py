@@ -113,6 +113,23 @@ Value: TypeAlias = frozenset[Node]
 EMPTY: Final[Value] = frozenset()
 
 
+def like(node: Node) -> Any:
+    """What a node is, short of its identity: tells apart what is made for it at one place. Were nodes themselves used for
+    that, what is made for the nodes that were made ... would never end."""
+    match node.kind:
+        case "object" | "scalar":
+            return node.types
+        case "class":
+            return node.data.key
+        case "bound":
+            data = node.data
+            return ("bound", like(data) if isinstance(data, Node) else getattr(data, "name", str(data)))
+        case "wrapped":
+            return (node.data, node.name)
+        case _:
+            return (node.kind, node.data)
+
+
 def join(first: Value, second: Value) -> Value:
     """The union, without making a new set where one is enough."""
     if first is second or second <= first:

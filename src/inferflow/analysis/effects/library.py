@@ -22,9 +22,9 @@ from inferflow.analysis.catalogue import (
     UNKNOWN as MAYBE,
 )
 from inferflow.analysis.catalogue import Arguments as Given
-from inferflow.analysis.effects import access, calls
+from inferflow.analysis.effects import access, calls, plain
 from inferflow.analysis.effects.frame import FileTarget, Frame
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, reach
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
 from inferflow.model import Hidden, Span, World
 
 if TYPE_CHECKING:
@@ -104,14 +104,16 @@ class _Call:
         given: dict[str, object] = {}
         for name, values in bind(signature, positional, dict(arguments.keywords)).items():
             self.table[name] = values[0] if len(values) == 1 else join_all(values)
-            given[name] = constant(values[0]) if len(values) == 1 else SOMETHING
+            known = constant(values[0]) if len(values) == 1 else SOMETHING
+            given[name] = plain.refine(frame, known, self.table[name]) if asks_plain(signature) else known
         loose = [v for v in (arguments.more, arguments.named) if v is not None]
         if loose:
             extra = join_all(loose)
             for param in signature.params:
                 if param.name not in given:
                     self.table[param.name] = join(self.table.get(param.name, EMPTY), extra)
-        self.given = Given(given, not loose, settings(receiver) if receiver else None)
+        made_with = plain.refine_settings(frame, settings(receiver), receiver) if receiver else None
+        self.given = Given(given, not loose, made_with)
         self.elements: dict[str, Value] = {}
 
     def value(self, param: str) -> Value:
@@ -191,9 +193,28 @@ def apply_call(
                     mode = call.given.given.get(file.mode, "r" if call.given.complete else None)
                     if file.act == "open" and open_acts(mode) == ("read",):
                         node.data = READ_ONLY
-    if signature.kind == "class":
+    if signature.kind == "class" or _makes(frame, signature, call.given, result):
         _remember_settings(call, result)
     return result
+
+
+def asks_plain(signature: Signature) -> bool:
+    """Whether an effect hangs on what an argument holds."""
+    uses = (*signature.hidden, *signature.world, *signature.mutates)
+    return any(check.kind == "plain" and not check.param.startswith("self.") for use in uses for check in use.when)  # type: ignore[attr-defined]
+
+
+def _makes(frame: Frame, signature: Signature, given: Given, result: Value) -> bool:
+    """Whether a function (``make_pipeline``) hands its arguments, by the same names, to the class of its own module that it
+    gives an instance of."""
+    types = {t for node in result for t in node.types}
+    if signature.kind != "function" or len(types) != 1 or not given.given:
+        return False
+    name = next(iter(types))
+    maker = frame.program.catalogue.function(name) if name != UNKNOWN else None
+    if maker is None or maker.kind != "class" or name.rpartition(".")[0] != signature.name.rpartition(".")[0]:
+        return False
+    return set(given.given) <= {p.name for p in maker.params}
 
 
 def constant(value: Value) -> object:
@@ -403,12 +424,14 @@ def _call_back(call: _Call, callback: Callback) -> Value:
             arguments = calls.Arguments(more=given, says=node.name)
             if node.kind == "lib":
                 arguments = calls.Arguments((given,), says=node.name)
-            result = join(result, calls.invoke_one(frame, node, arguments, call.span, (call.key, "back", node)))
+            result = join(result, calls.invoke_one(frame, node, arguments, call.span, (call.key, "back", like(node))))
         elif node.kind == "object" and frame.program.is_container(next(iter(node.each), UNKNOWN)):
             held = [n for n in access.contents(frame, frozenset((node,))) if n.kind in ("function", "bound")]
             for inner in held:
                 arguments = calls.Arguments(more=given, says=inner.name)
-                result = join(result, calls.invoke_one(frame, inner, arguments, call.span, (call.key, "back", inner)))
+                result = join(
+                    result, calls.invoke_one(frame, inner, arguments, call.span, (call.key, "back", like(inner)))
+                )
         elif node.kind == "object" and UNKNOWN in node.types:
             result = join(
                 result, calls.unknown(frame, "a function it is given", [frozenset((node,))], call.span, call.key)
@@ -440,7 +463,7 @@ def _passed_on(call: _Call) -> None:
         if param not in known:
             for node in value:
                 if node.kind in ("function", "bound") and not isinstance(node.data, Signature):
-                    calls.call_back(frame, node, call.span, (call.key, "passed", node), call.value("self"))
+                    calls.call_back(frame, node, call.span, (call.key, "passed", like(node)), call.value("self"))
 
 
 def use_special(frame: Frame, value: Value, methods: tuple[str, ...], span: Span) -> None:
@@ -460,7 +483,7 @@ def _may_use(call: _Call, node: Node) -> None:
                     for method in value:
                         if method.kind == "function" and name not in ("__init__", "__new__", "__post_init__"):
                             arguments = calls.Arguments((frozenset((node,)),), more=frame.program.anything, says=name)
-                            key = (call.key, "uses", method)
+                            key = (call.key, "uses", like(method))
                             calls.invoke_one(frame, method, arguments, call.span, key)
 
 
@@ -727,11 +750,11 @@ def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: S
     if node.kind == "scalar" and info.links:
         if ref.name and program.is_immutable(ref.name) and not program.is_container(ref.name):
             return program.scalar(ref.name)
-        return typed(frame, ref, ("attribute", node, name)) if ref.name else program.anything
+        return typed(frame, ref, ("attribute", like(node), name)) if ref.name else program.anything
     if not info.links:
         if ref.name:
-            return join(stored, typed(frame, ref, ("attribute", node, name)))
-        return join(stored, frozenset((frame.make(("attribute", node, name)),)))
+            return join(stored, typed(frame, ref, ("attribute", like(node), name)))
+        return join(stored, frozenset((frame.make(("attribute", like(node), name)),)))
     if all(link.relation == "same" for link in info.links):
         return frozenset((node,))
     if not ref.name or ref.name in ("|", "type"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, calls, imports, library
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all
+from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.analysis.effects.program import ClassInfo
 from inferflow.model import Hidden, Span
 
@@ -82,7 +82,7 @@ def extend_property(frame: Frame, kind: str, receiver: Value, arguments: Argumen
     if kind == "setter":
         for node in receiver:
             if node.kind == "wrapped" and node.data == "property" and arguments.positional:
-                made = wrap(frame, "property", (key, node), frame.field(node, "inner"))
+                made = wrap(frame, "property", (key, like(node)), frame.field(node, "inner"))
                 frame.put(made, "setter", arguments.positional[0])
                 return frozenset((made,))
     if kind in ("cache_info",):
@@ -259,7 +259,7 @@ def getattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
                     for cls in frame.program.mro(frame.program.classes[type_name].node):
                         for value in list(cls.fields.values()):
                             for part in value:
-                                op = _Named((key, part), "", span)
+                                op = _Named((key, like(part)), "", span)
                                 classes = frozenset((cls,))
                                 made = access.described(frame, part, frozenset((node,)), classes, op)
                                 result = join(result, made)
@@ -359,7 +359,7 @@ def iter_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -
         for type_name in own:
             method = access.look_up(frame, frame.program.classes[type_name].node, "__iter__", span)
             if method:
-                made = calls.call(frame, method, [frozenset((node,))], {}, span, (key, "iter", node))
+                made = calls.call(frame, method, [frozenset((node,))], {}, span, (key, "iter", like(node)))
                 result = join(result, made)
         if any(not t.startswith("@") and not frame.program.is_iterator(t) for t in node.types or ("?",)):
             made_node = frame.make((key, "iterator"), types=frozenset(("builtins.iterator",)))
@@ -380,7 +380,7 @@ def next_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -
         for type_name in node.each:
             if type_name.startswith("@"):
                 method = access.look_up(frame, frame.program.classes[type_name].node, "__next__", span)
-                made = calls.call(frame, method, [frozenset((node,))], {}, span, (key, "next", node))
+                made = calls.call(frame, method, [frozenset((node,))], {}, span, (key, "next", like(node)))
                 result = join(result, made)
             else:
                 rest.add(node)
