@@ -158,7 +158,7 @@ def section(bench: Bench) -> Section:
     )
     return Section(
         title="Analysis",
-        text="Processor time of the whole analysis, from text to graph, beside `libcst.parse_module` on the same texts.",
+        text="Processor time of the whole analysis, from text to graph, beside `libcst.parse_module` on those texts.",
         header=("project", "lines", "tasks", "libcst.parse_module", "analysis", "ratio"),
         rows=rows,
         targets=targets,
