@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import calls, imports, library
+from inferflow.analysis.effects import calls, imports, library, plain
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable
@@ -348,8 +348,7 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                 if type_name.startswith("@"):
                     set_own_attribute(frame, node, program.classes[type_name].node, name, stored, op)
             frame.put(node, name, stored)
-            if library.settings(frozenset((node,))) is not None:
-                node.data = ("unsettled",)
+            plain.unsettle(node)
             text = f"{frame.where} sets '{what}.{name}'" if frame.where else f"sets '{what}.{name}'"
             frame.write((node,), text, op.span)
 

@@ -12,13 +12,13 @@ store happens at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from attrs import frozen
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects.heap import BELOW, EMPTY, UNKNOWN, Node, Value, join, together, unite
+from inferflow.analysis.effects.heap import BELOW, EMPTY, UNKNOWN, Node, Value, join, reach, together, unite
 from inferflow.analysis.effects.program import Program
 from inferflow.model import Span
 from inferflow.model.place import Hidden, Place
@@ -76,6 +76,8 @@ class Frame:
         self.stores: dict[tuple[Node, str], Value] = {}
         self.links: set[tuple[Node, Node]] = set()
         self.overlay: dict[tuple[Node, str], Value] = {}
+        self.added: dict[Node, dict[str, Value]] = {}
+        self.groups: dict[tuple[str, ...], Node] = {}
         self.read: dict[tuple[Node, str], Value] = {}
         self.result: Value = EMPTY
         self.yielded: Value = EMPTY
@@ -136,6 +138,7 @@ class Frame:
             new = join(old, value)
             if new is not old:
                 self.overlay[(node, name)] = self.stores[(node, name)] = new
+                self.added.setdefault(node, {})[name] = new
                 self.changed = True
             return
         old = node.fields.get(name, EMPTY)
@@ -168,6 +171,23 @@ class Frame:
         self.changed = True
         if node.watched is not None and name in node.watched:
             self.program.epoch += 1
+
+    def fields(self, node: Node) -> Iterable[str]:
+        """The names of a node's fields, as far as this frame knows."""
+        more = self.added.get(node)
+        return node.fields if more is None else {**node.fields, **more}
+
+    def reach(self, nodes: Iterable[Node]) -> set[Node]:
+        """What can be reached from the nodes, what this frame stored in nodes from outside included."""
+        found = reach(nodes)
+        if not self.added:
+            return found
+        pending = found
+        while pending:
+            more = {n for node in pending if node in self.added for v in self.added[node].values() for n in v}
+            pending = reach(more) - found
+            found |= pending
+        return found
 
     def link(self, one: Node, other: Node) -> None:
         """The two share memory."""

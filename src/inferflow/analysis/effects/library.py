@@ -343,8 +343,8 @@ def _mutate(call: _Call, param: str) -> None:
             targets |= touched(frame, node)
             if frame.program.is_iterator(next(iter(node.types), UNKNOWN)) or UNKNOWN in node.types:
                 calls.run_deferred(frame, node, call.span)
-            if settings(frozenset((node,))) is not None and call.signature.name.endswith("set_params"):
-                node.data = ("unsettled",)
+            if call.signature.name.endswith("set_params"):
+                plain.unsettle(node)
     frame.write(targets, text, call.span)
 
 

@@ -7,10 +7,13 @@ starts processes (see ``Catalogue.is_plain``). What a pipeline or a grid search 
 
 from __future__ import annotations
 
-from inferflow.analysis.catalogue import PLAIN, SOMETHING
+from typing import Any, Final
+
+from inferflow.analysis.catalogue import PLAIN, SOMETHING, Marker
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import UNKNOWN, Node, Value, reach
 
+UNSETTLED: Final = ("unsettled",)
 CONTAINERS = frozenset(f"builtins.{name}" for name in ("list", "tuple", "dict", "set", "frozenset", "NoneType"))
 
 
@@ -21,11 +24,30 @@ def refine(frame: Frame, known: object, value: Value) -> object:
 
 def refine_settings(frame: Frame, settings: dict[str, object] | None, receiver: Value) -> dict[str, object] | None:
     """The settings of a receiver, now: what it was given may have changed since, so it is looked into at each call."""
-    if settings is None or SOMETHING not in settings.values():
+    if settings is None or not {SOMETHING, PLAIN} & {v for v in settings.values() if isinstance(v, Marker)}:
         return settings
-    if not all_plain(frame, reach(receiver) - set(receiver)):
-        return settings
-    return {name: PLAIN if value is SOMETHING else value for name, value in settings.items()}
+    parts = reach(receiver) - set(receiver)
+    if any(node.data == UNSETTLED for node in parts):
+        return {name: SOMETHING if value is PLAIN else value for name, value in settings.items()}
+    if all_plain(frame, parts):
+        return {name: PLAIN if value is SOMETHING else value for name, value in settings.items()}
+    return settings
+
+
+def handed_on(frame: Frame, node: Node) -> Any:
+    """What a called function may know of how an object was made (its ``data``)."""
+    data = node.data
+    if not (isinstance(data, tuple) and data and data[0] == "settings"):
+        return data
+    known = refine_settings(frame, dict(data[1]), frozenset((node,))) or {}
+    return ("settings", tuple(sorted(known.items())))
+
+
+def unsettle(node: Node) -> None:
+    """From here on, nothing is known of how an object was made: its settings were changed."""
+    made = isinstance(node.data, tuple) and bool(node.data) and node.data[0] == "settings"
+    if made or (node.data is None and any(name.startswith("sklearn.") for name in node.types)):
+        node.data = UNSETTLED
 
 
 def all_plain(frame: Frame, nodes: set[Node]) -> bool:

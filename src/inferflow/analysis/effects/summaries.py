@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 from inferflow.analysis.effects import run
 from inferflow.analysis.effects.frame import FileTarget, Frame
-from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, UNKNOWN, Node, Value, join, reach
+from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, UNKNOWN, Node, Value, join
+from inferflow.analysis.effects.plain import handed_on
 from inferflow.model import Span
 
 DEPTH = 3
@@ -29,16 +30,17 @@ ROUNDS = 12
 RESULT_DEPTH = 4
 RESULT_NODES = 48
 
-Shape: TypeAlias = "tuple[frozenset[Node], Parts | None]"
-"""What needs no symbol (constants, functions, classes ...), and what the objects among the values have in common."""
+Shape: TypeAlias = "tuple[frozenset[Node], Parts | int | None]"
+"""What needs no symbol (constants, functions, classes ...), and what the objects among the values have in common; a number
+if they are of the kind of the objects so many levels from the top (a list of its like, a tree)."""
 Parts: TypeAlias = "tuple[frozenset[str], bool, Any, tuple[tuple[str, Shape], ...] | None]"
 
 
 # -- shapes ----------------------------------------------------------------------------------------
 
 
-def shape(frame: Frame, value: Value, depth: int = DEPTH) -> Shape:
-    """The shape of an argument."""
+def shape(frame: Frame, value: Value, depth: int = DEPTH, above: tuple[frozenset[str], ...] = ()) -> Shape:
+    """The shape of an argument. ``above`` are the types on the way to it."""
     program = frame.program
     plain: set[Node] = set()
     objects: list[Node] = []
@@ -56,11 +58,17 @@ def shape(frame: Frame, value: Value, depth: int = DEPTH) -> Shape:
     if not objects:
         return frozenset(plain), None
     types = frozenset(t for node in objects for t in node.types)
+    settings = handed_on(frame, objects[0]) if len(objects) == 1 else None
+    if any(t.startswith("@") for t in types):
+        for level, seen in enumerate(above):
+            if types <= seen and any(t.startswith("@") for t in seen):
+                return frozenset(plain), level
+        objects = alike(frame, objects, types)
+        types = frozenset(t for node in objects for t in node.types)
     immutable = all(node.immutable for node in objects)
-    settings = objects[0].data if len(objects) == 1 else None
     if depth == 0:
         return frozenset(plain), (types, immutable, settings, None)
-    names = sorted({name for node in objects for name in node.fields if name != BELOW})
+    names = sorted({name for node in objects for name in frame.fields(node) if name != BELOW})
     if len(names) > WIDTH:
         return frozenset(plain), (types, immutable, settings, None)
     fields: list[tuple[str, Shape]] = []
@@ -69,15 +77,27 @@ def shape(frame: Frame, value: Value, depth: int = DEPTH) -> Shape:
         for node in objects:
             inner = join(inner, frame.field(node, name))
         if inner:
-            fields.append((name, shape(frame, inner, depth - 1)))
+            fields.append((name, shape(frame, inner, depth - 1, (*above, types))))
     return frozenset(plain), (types, immutable, settings, tuple(fields))
+
+
+def alike(frame: Frame, objects: list[Node], types: frozenset[str]) -> list[Node]:
+    """The objects, and those under them of the same classes of the project: a structure that repeats itself is taken as
+    one object that holds itself."""
+    own = frozenset(t for t in types if t.startswith("@"))
+    more = [n for n in frame.reach(objects) if n.kind == "object" and n.types & own]
+    return list(dict.fromkeys((*objects, *sorted(more, key=int))))
 
 
 def joined(one: Shape, other: Shape) -> Shape:
     """A shape that both fit."""
     plain = one[0] | other[0]
-    if one[1] is None or other[1] is None:
-        return plain, one[1] or other[1]
+    if one[1] is None or other[1] is None or one[1] == other[1]:
+        return plain, other[1] if one[1] is None else one[1]
+    if isinstance(one[1], int) or isinstance(other[1], int):
+        known = other[1] if isinstance(one[1], int) else one[1]
+        types = known[0] if isinstance(known, tuple) else frozenset[str]()
+        return plain, (types | {UNKNOWN}, False, None, None)
     (types, immutable, settings, fields), (types2, immutable2, settings2, fields2) = one[1], other[1]
     merged: tuple[tuple[str, Shape], ...] | None = None
     if fields is not None and fields2 is not None:
@@ -89,25 +109,30 @@ def joined(one: Shape, other: Shape) -> Shape:
     return plain, (types | types2, immutable and immutable2, same, merged)
 
 
-def enter(frame: Frame, path: tuple[str, ...], form: Shape) -> Value:
+def enter(frame: Frame, path: tuple[str, ...], form: Shape, above: tuple[Node, ...] = ()) -> Value:
     """The value of a parameter (or of a field under one) inside the callee."""
     plain, parts = form
     nodes: set[Node] = set()
     for node in plain:
         if node.kind == "scalar" and node.data is None and any(map(names_files, node.types)):
-            symbol = frame.make(("scalar", path, node), "scalar", node.types, None, True)
+            symbol = frame.make(("scalar", path, node.types), "scalar", node.types, None, True)
             symbol.path = path
             nodes.add(symbol)
         else:
             nodes.add(node)
-    if parts is not None:
+    if isinstance(parts, int):
+        same = above[parts]
+        if same.path is not None:
+            frame.groups[same.path] = same
+        nodes.add(same)
+    elif parts is not None:
         types, immutable, settings, fields = parts
         node = frame.make(("in", path), types=types, data=settings, immutable=immutable, name=path[-1])
         node.path = path
         if node.data != settings:
             node.data = None
         for name, inner in fields or ():
-            value = join(node.fields.get(name, EMPTY), enter(frame, (*path, name), inner))
+            value = join(node.fields.get(name, EMPTY), enter(frame, (*path, name), inner, (*above, node)))
             node.fields[name] = value
         nodes.add(node)
     return frozenset(nodes)
@@ -281,16 +306,25 @@ class Translation:
         value = self.known.get(path)
         if value is None:
             value = self.bound.get(path[0], EMPTY)
-            for name in path[1:]:
-                value = self.under(value, name)
+            value = self.group(path[:1], value)
+            for length, name in enumerate(path[1:], 2):
+                value = self.group(path[:length], self.under(value, name))
             self.known[path] = value
         kind = "scalar" if scalars else "object"
         return frozenset(n for n in value if n.kind == kind)
 
+    def group(self, path: tuple[str, ...], value: Value) -> Value:
+        """With what the node at this path stands for besides, if it holds its like."""
+        node = self.callee.groups.get(path)
+        if node is None:
+            return value
+        own = frozenset(t for t in node.types if t.startswith("@"))
+        return value | {n for n in self.caller.reach(value) if n.kind == "object" and n.types & own}
+
     def under(self, value: Value, name: str) -> Value:
         objects = [n for n in value if n.kind == "object"]
         if name == BELOW:
-            return frozenset(n for n in reach(objects) if n.kind not in ("module", "class"))
+            return frozenset(n for n in self.caller.reach(objects) if n.kind not in ("module", "class"))
         if name.startswith("<") and "|" in name:
             type_name, _, tag = name[1:-1].partition("|")
             return frozenset(n for node in objects for n in self.caller.child(node, type_name, tag))
