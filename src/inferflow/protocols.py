@@ -75,6 +75,10 @@ class Crew(Protocol):
         """Deliver Ctrl-C to home, unless the terminal did so already."""
         ...
 
+    def signal_home(self, number: int) -> None:
+        """Pass a signal (its number) on to home."""
+        ...
+
     def processor_time(self, worker: str) -> float | None:
         """Seconds of processor time that a worker has used so far; ``None`` where that cannot be told."""
         ...

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from compare import environment, observe, write_files
 
-OVERRULED = '''
+OVERRULED = """
 from attrs import evolve
 import sys
 from pathlib import Path
@@ -50,7 +50,7 @@ record = Runs(Folder(outcome.store)).load(outcome.run_id)
 facts = {"attempts": [[outcome.graph.tasks[a.task].name, a.where, a.status, a.why] for a in record.attempts]}
 Path(sys.argv[4]).write_text(json.dumps(facts))
 sys.exit(outcome.exit_code)
-'''
+"""
 
 SLOW = "def slow(t=0.3):\n    import time\n    time.sleep(t)\n    return t\n"
 
@@ -85,7 +85,9 @@ def reasons(attempts: list[list[Any]]) -> str:
 
 PID = "import os\nPID = os.getpid()\n"
 
-INDEPENDENT = SLOW + """
+INDEPENDENT = (
+    SLOW
+    + """
 def work(x):
     print("working on", x)
     return [x] * 3
@@ -99,6 +101,7 @@ def main():
     return a, d
 main()
 """
+)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
@@ -113,7 +116,9 @@ def test_without_fork_helpers_are_spawned(tmp_path: Path) -> None:
 
 
 def test_at_module_level(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 OFFSET = 10
 def work(x):
     return [x + OFFSET]
@@ -123,11 +128,14 @@ c = work(2)
 total = [b, c]
 print(total, sorted(n for n in globals() if not n.startswith("_")))
 """
+    )
     assert ahead(run_both(tmp_path, driver)) == ["work", "work.2"]
 
 
 def test_nested_calls(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 def load(n): return list(range(n))
 def train(xs): return sum(xs)
 def join(a, b): return {"a": a, "b": b}
@@ -137,11 +145,14 @@ def main():
     print(r)
 main()
 """
+    )
     assert len(ahead(run_both(tmp_path, driver))) >= 3
 
 
 def test_instances_of_the_driver_s_classes(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 from dataclasses import dataclass
 class Box:
     def __init__(self, v): self.v = v
@@ -157,6 +168,7 @@ def main():
     print(r, type(b) is Box, b.v)
 main()
 """
+    )
     assert ahead(run_both(tmp_path, driver)) == ["make", "look"]
 
 
@@ -177,7 +189,9 @@ main()
     ],
 )
 def test_an_act_that_cannot_be_taken_back_is_left_to_home(tmp_path: Path, body: str, why: str | None) -> None:
-    driver = SLOW + f"""
+    driver = (
+        SLOW
+        + f"""
 import decimal, random, warnings
 def act(x):
     {body}
@@ -188,6 +202,7 @@ def main():
     print(a)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver)
     if why:
         assert ahead(attempts, "dropped") == ["act"]
@@ -197,7 +212,9 @@ main()
 
 
 def test_an_input_changed_in_place_is_left_to_home(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 def make(): return [1]
 def grow(xs):
     xs.append(2)
@@ -209,12 +226,15 @@ def main():
     print(xs, n)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver)
     assert "in place" in reasons(attempts)
 
 
 def test_a_result_that_is_an_input_is_left_to_home(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 def make(): return [1]
 def same(xs): return xs
 def main():
@@ -225,15 +245,24 @@ def main():
     print(xs, ys is xs)
 main()
 """
+    )
     assert "shares" in reasons(run_both(tmp_path, driver))
 
 
 @pytest.mark.parametrize(
     "value",
-    ["(i for i in range(3))", "open('driver.py')", "{str(i) for i in range(50)}", "iter([1, 2])", "(n := float('nan'), n)"],
+    [
+        "(i for i in range(3))",
+        "open('driver.py')",
+        "{str(i) for i in range(50)}",
+        "iter([1, 2])",
+        "(n := float('nan'), n)",
+    ],
 )
 def test_what_cannot_travel_exactly(tmp_path: Path, value: str) -> None:
-    driver = SLOW + f"""
+    driver = (
+        SLOW
+        + f"""
 def make(): return {value}
 def main():
     s = slow()
@@ -241,11 +270,14 @@ def main():
     print(next(iter(v)))
 main()
 """
+    )
     run_both(tmp_path, driver)
 
 
 def test_an_exception_in_a_helper_is_raised_by_home(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 def fail(x): raise ValueError(x)
 def after(): print("never")
 def main():
@@ -255,12 +287,15 @@ def main():
     g = after()
 main()
 """
+    )
     attempts = run_both(tmp_path, driver)
     assert "fail" in ahead(attempts, "dropped")
 
 
 def test_a_failure_before_discards_what_ran_ahead(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 def fail():
     import time
     time.sleep(0.3)
@@ -274,12 +309,15 @@ def main():
     b = work(2)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver)
     assert ahead(attempts) == []
 
 
 def test_a_helper_that_is_killed(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 import os
 from pid import PID
 def die(x):
@@ -293,13 +331,16 @@ def main():
     print(a, b)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver, **{"pid.py": PID})
     assert sorted(ahead(attempts, "dropped")) == ["die", "die.2"]
 
 
 def test_more_tasks_than_helpers(tmp_path: Path) -> None:
     lines = "\n".join(f"    v{i} = work({i})" for i in range(60))
-    driver = SLOW + f"""
+    driver = (
+        SLOW
+        + f"""
 def work(x):
     print(x)
     return [x]
@@ -309,13 +350,16 @@ def main():
     print(v0, v59)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver)
     assert len(ahead(attempts)) >= 20
 
 
 def test_large_arrays_are_mapped(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 import numpy as np
 def make(n): return np.arange(n, dtype=float)
 def total(x): return float(x.sum())
@@ -328,11 +372,14 @@ def main():
     print(a, y.sum(), y.flags.writeable)
 main()
 """
+    )
     assert "total" in ahead(run_both(tmp_path, driver))
 
 
 def test_a_helper_that_hangs_is_given_up(tmp_path: Path) -> None:
-    driver = SLOW + """
+    driver = (
+        SLOW
+        + """
 import os, time
 from pid import PID
 def wait(x):
@@ -345,6 +392,7 @@ def main():
     print(a)
 main()
 """
+    )
     attempts = run_both(tmp_path, driver, **{"pid.py": PID})
     assert "no progress" in reasons(attempts)
 
@@ -354,5 +402,3 @@ def test_no_process_is_left(tmp_path: Path) -> None:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert str(tmp_path) not in listed
     assert os.path.isdir(tmp_path)
-
-

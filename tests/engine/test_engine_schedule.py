@@ -169,7 +169,9 @@ class Run(RuleBasedStateMachine):
                 self.results[task] = self.value(task)
             self.state = schedule.finished(self.state, task, helper)
         elif fate == "dropped":
-            self.state = schedule.dropped(self.state, task, helper) if wanted else schedule.finished(self.state, -2, helper)
+            self.state = (
+                schedule.dropped(self.state, task, helper) if wanted else schedule.finished(self.state, -2, helper)
+            )
         else:
             self.state = schedule.helper_gone(self.state, helper)
         for gone in before - set(self.state.flights):

@@ -103,9 +103,7 @@ f()
     ),
     "much output": "for i in range(100000): print(i)\n",
     "unraisable": 'class A:\n    def __del__(self): 1 / 0\na = A()\ndel a\nprint("ok")\n',
-    "asyncio": (
-        'import asyncio\nasync def m():\n    await asyncio.sleep(.01)\n    print("async")\nasyncio.run(m())\n'
-    ),
+    "asyncio": ('import asyncio\nasync def m():\n    await asyncio.sleep(.01)\n    print("async")\nasyncio.run(m())\n'),
     "environment": "import os\nprint(sorted(k for k in os.environ if 'INFERFLOW' in k))\n",
     "locals": "def main():\n    a = 1\n    b = a + 1\n    print(sorted(locals()))\n    return b\nmain()\n",
     "exec and eval": "def main():\n    a = 1\n    exec('print(a)')\n    return eval('a + 1')\nprint(main())\n",
@@ -134,7 +132,9 @@ def test_a_driver_gives_the_same(name: str, tmp_path: Path) -> None:
     assert_same(tmp_path, DRIVERS[name], "argument", "--option")
 
 
-@pytest.mark.parametrize("name", ["print", "child processes write before what is buffered", "os._exit loses what is buffered"])
+@pytest.mark.parametrize(
+    "name", ["print", "child processes write before what is buffered", "os._exit loses what is buffered"]
+)
 def test_unbuffered(name: str, tmp_path: Path) -> None:
     assert_same(tmp_path, DRIVERS[name], PYTHONUNBUFFERED="1")
 
@@ -176,7 +176,9 @@ def test_a_syntax_error_in_a_sibling(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_fails_while_it_is_imported(tmp_path: Path) -> None:
-    assert_same(tmp_path, {"driver.py": "import mod\nprint(1)\n", "mod.py": "print('before')\nraise RuntimeError('no')\n"})
+    assert_same(
+        tmp_path, {"driver.py": "import mod\nprint(1)\n", "mod.py": "print('before')\nraise RuntimeError('no')\n"}
+    )
 
 
 def test_the_exit_status_of_a_syntax_error_is_3_and_python_s_text_is_shown(tmp_path: Path) -> None:

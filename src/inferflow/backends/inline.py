@@ -91,6 +91,9 @@ class InlineCrew:
     def interrupt(self) -> None:
         """Ctrl-C reaches the driver's code by itself: it runs here."""
 
+    def signal_home(self, number: int) -> None:
+        """Home is this process: the signal has arrived."""
+
     def processor_time(self, worker: str) -> float | None:
         return None
 

@@ -208,11 +208,11 @@ class ProcessCrew:
             with contextlib.suppress(OSError):
                 self.home.send_signal(signal.SIGINT)
 
-    def terminate(self) -> None:
-        """Ask home to end (SIGTERM, as natively)."""
+    def signal_home(self, number: int) -> None:
+        """Pass a signal on to home."""
         if self.home_code is None:
             with contextlib.suppress(OSError):
-                self.home.send_signal(signal.SIGTERM)
+                self.home.send_signal(number)
 
     def kill(self, worker: str) -> None:
         if worker == "home":

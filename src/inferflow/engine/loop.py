@@ -454,6 +454,12 @@ class Engine:
 
     def _home_lost(self, notice: Notice) -> None:
         """Home ended without a word: a signal, or ``os._exit``."""
+        if self.misfit:
+            now = time.time()
+            refused = TaskFailed(now, -1, 0, 0.0, "ParameterError", self.misfit, "")
+            self.events.append(refused)
+            self._close(notice, refused)
+            return
         if notice.exit_code == 0:
             if not self.faults:
                 self.reasons["the driver ended its process at once, or hid from us: the end was not recorded"] = None

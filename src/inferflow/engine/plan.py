@@ -22,8 +22,8 @@ class Plan:
     """``ahead``: the tasks that may run ahead, ascending. ``needs``: what must be done first. ``epoch``: how far home
     must have come before a helper for the task is forked from it. ``forks``: the tasks before which home lets helpers
     be forked. ``keeps``: for each task the outputs that are kept. ``publish``: the tasks whose outputs a helper may
-    read; ``last_reader`` the last task that may run ahead and reads of a producer. ``settle``: the tasks before which all
-    values must be on disk, as they may change one."""
+    read; ``last_reader`` the last task that may run ahead and reads of a producer. ``settle``: the tasks before which
+    all values must be on disk, as they may change one."""
 
     graph: TaskGraph
     ahead: tuple[int, ...]

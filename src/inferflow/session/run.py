@@ -28,7 +28,7 @@ from inferflow.model import CodeIdentity, Event, Run, RunStarted, TaskFailed, Ta
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.observer import Observer, Silent
-from inferflow.session.target import Target
+from inferflow.session.target import Target, check_syntax
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import environment, process_identity, start_code_identity
 from inferflow.storage.runs import Runs
@@ -70,6 +70,7 @@ def execute(
     cannot be written, a parameter does not fit); whatever the driver itself does is told by the outcome.
     """
     watcher = observer or Silent()
+    check_syntax(target.source)
     folder = Folder(settings.store)
     runs = Runs(folder)
     run_id = runs.new_id(time.time())
@@ -147,6 +148,7 @@ class _Session:
             "argv0": target.text.rpartition(":")[0] if target.function else target.text,
             "arguments": list(self.arguments),
             "path0": target.folder,
+            "root": target.root,
             "store": str(self.settings.store),
             "scratch": str(self.scratch),
             "start": start,
@@ -236,10 +238,9 @@ def _signals(session: _Session) -> Iterator[None]:
         session.interrupted()
 
     def on_terminate(number: int, frame: object) -> None:
-        terminate = getattr(session.crew, "terminate", None)
-        if terminate is None or session.engine is None:
+        if session.crew is None or session.engine is None:
             raise SystemExit(128 + number)
-        terminate(number)
+        session.crew.signal_home(number)
 
     caught[signal.SIGINT] = signal.signal(signal.SIGINT, on_interrupt)
     for name in ("SIGTERM", "SIGHUP"):

@@ -92,13 +92,14 @@ def _places(result: Any, given: Any) -> str:
     return f"(at {spell(result)} of the results, {spell(given)} of the inputs)"
 
 
-def globals_of(modules: Iterable[types.ModuleType]) -> tuple[Any, ...]:
-    """Where the state of these modules begins: their globals, the attributes of classes that they define, the default
-    arguments and cells of their functions and methods. (Functions that only a decorator holds are found through it.)"""
+def globals_of(modules: Iterable[types.ModuleType], without: frozenset[str] = frozenset()) -> tuple[Any, ...]:
+    """Where the state of these modules begins: their globals (but for the names ``without``), the attributes of classes
+    that they define, the default arguments and cells of their functions and methods. (Functions that only a decorator
+    holds are found through it.)"""
     found: list[Any] = []
     modules = list(modules)
     names = {module.__name__ for module in modules}
-    stack: list[Any] = [part for module in modules for part in list(vars(module).values())]
+    stack: list[Any] = [part for module in modules for name, part in list(vars(module).items()) if name not in without]
     seen: set[int] = set()
     while stack:
         value = stack.pop()

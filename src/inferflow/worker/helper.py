@@ -20,7 +20,7 @@ from typing import Any
 from inferflow.worker import describe as described
 from inferflow.worker import transform, transport, transport_files
 from inferflow.worker.channel import Closed, SocketChannel, connect
-from inferflow.worker.exact_reach import shares
+from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
 from inferflow.worker.home import Home, Memory
 from inferflow.worker.observe import Gate, HiddenState
@@ -131,6 +131,7 @@ class Helper:
         home.files.on = False
         self.gate.install()
         self._watch_warnings()
+        self.standing: Any = None
         self.codes: dict[int, types.CodeType] = {}
         self.owners: dict[int, Any] = {}
         self.state = HiddenState()
@@ -229,7 +230,22 @@ class Helper:
         if not all(part.unchanged() for part in loaded):
             return "it changed one of its inputs in place"
         shared = shares(tuple(inputs.values()), values)
-        return f"its result shares {shared} with its inputs" if shared else ""
+        if shared:
+            return f"its result shares {shared} with its inputs"
+        shared = self._shared_with_state(values)
+        return f"its result shares {shared} with what the project's modules hold" if shared else ""
+
+    def _shared_with_state(self, values: tuple[Any, ...]) -> str | None:
+        """What of the results belongs to the modules' state. The names that tasks bind are left out: whether a result
+        is part of another one is the analysis' business, and they may be large."""
+        theirs = reach(values)
+        if not theirs.objects and not theirs.memory:
+            return None
+        if self.standing is None:
+            modules = [module for name in self.home.project_modules() if (module := sys.modules.get(name)) is not None]
+            bound = frozenset(name for unit in self.home.hooks.units.values() for _, name in unit.outputs)
+            self.standing = reach(globals_of(modules, bound))
+        return common(self.standing, theirs)
 
     def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
         names = [name for _, name in unit.outputs]
@@ -237,7 +253,7 @@ class Helper:
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
         if values:
             try:
-                packed = transport.pack(values, check=True)
+                packed = transport.pack(values, check=True, project=self.home.project_modules(), quiet=True)
             except transport.Unpackable as error:
                 self._drop(f"its result cannot leave the process: {error}")
                 return

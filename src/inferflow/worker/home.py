@@ -227,18 +227,25 @@ class Memory:
 class Keeper:
     """Keeps values: packs them at once, writes small ones into the message and large ones behind."""
 
-    def __init__(self, root: str, scratch: str, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        root: str,
+        scratch: str,
+        send: Callable[[dict[str, Any]], None],
+        modules: Callable[[], frozenset[str]],
+    ) -> None:
         self.root = root
         self.scratch = scratch
         self.send = send
         self.writer: Any = None
         self.number = 0
+        self.modules = modules
 
     def keep(self, names: list[str], values: tuple[Any, ...], check: bool) -> dict[str, Any]:
         """The part of a message that tells how the values were kept."""
         facts = [[name, *described.describe(value)] for name, value in zip(names, values)]
         try:
-            packed = transport.pack(values, check=check)
+            packed = transport.pack(values, check=check, project=self.modules(), quiet=True)
         except transport.Unpackable as error:
             return self._one_by_one(names, values, facts, check, str(error))
         return {"facts": facts, **self._write(packed)}
@@ -502,7 +509,8 @@ class Home:
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]))
-        self.keeper = Keeper(setup["store"], setup["scratch"], self.send)
+        self.keeper = Keeper(setup["store"], setup["scratch"], self.send, self.project_modules)
+        self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -646,6 +654,19 @@ class Home:
         if not program.put_code(node.name, line, code):
             self.send({"kind": "note", "text": f"the function {node.name} could not be watched; it runs as one piece"})
 
+    def project_modules(self) -> frozenset[str]:
+        """The modules whose code is the user's. Their pickling methods are not called: native would not either."""
+        count = len(sys.modules)
+        if self._modules[0] != count:
+            folders = (os.path.join(self.setup["root"], ""), os.path.join(self.setup["path0"], ""))
+            names = {"__main__"}
+            for name, module in list(sys.modules.items()):
+                file = getattr(module, "__file__", None)
+                if isinstance(file, str) and file.startswith(folders) and not file.startswith(self.files.ignored):
+                    names.add(name)
+            self._modules = (count, frozenset(names))
+        return self._modules[1]
+
     # -- files -------------------------------------------------------------------------------------------
 
     def keep_files(self) -> list[dict[str, Any]]:
@@ -669,7 +690,8 @@ class Home:
         if self.fork_template is None or not self._may_fork():
             return
         begun = time.perf_counter()
-        self.keeper.wait()
+        if self.keeper.writer is not None:
+            self.keeper.writer.rest()
         pid = os.fork()
         if pid == 0:
             self.streams.release()

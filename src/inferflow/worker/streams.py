@@ -3,8 +3,8 @@
 Home's file descriptors 1 and 2 lead to the controller (a pipe, or a pseudo-terminal where native's would be a
 terminal), so whatever writes there, C code and child processes too, arrives in order. ``sys.stdout`` keeps
 native's buffering: flushing at task boundaries would change the order against child processes. To know which
-task printed what although it is still in a buffer, the layer below the text layer notes each byte that passes
-(``Tee``); the controller subtracts these from what arrives and knows what came from elsewhere.
+task printed what although it is still in a buffer, the streams note what they are given; the controller subtracts
+these notes from what arrives, and knows what came from elsewhere.
 
 In a helper the same stream objects (a logging handler may hold them) keep what is written instead of writing it.
 """
@@ -18,73 +18,118 @@ from typing import Any
 
 from inferflow.worker.channel import high_descriptor
 
-__all__ = ["Streams", "Tee"]
+__all__ = ["Streams"]
+
+
+class _Note:
+    """What was written to one stream since the last mark: text and bytes in order, and the sizes of the writes that
+    reached the descriptor. With ``capture`` nothing is written, only noted."""
+
+    def __init__(self, terminal: bool) -> None:
+        self.parts: list[Any] = []
+        self.sizes: list[int] = []
+        self.capture = False
+        self.inside = False
+        self.terminal = terminal
+
+    def take(self, encoding: str, errors: str) -> bytes:
+        parts, self.parts = self.parts, []
+        if not parts:
+            return b""
+        try:
+            return b"".join([part if isinstance(part, bytes) else part.encode(encoding, errors) for part in parts])
+        except UnicodeError:
+            return b"".join([part if isinstance(part, bytes) else part.encode("utf-8", "replace") for part in parts])
 
 
 class _Raw(io.FileIO):
-    """Counts what really goes to the descriptor: ``sizes`` of the writes since the last mark."""
+    """Counts what really goes to the descriptor."""
 
-    sizes: list[int]
+    note: _Note
 
     def write(self, data: Any) -> int:
+        note = self.note
+        if note.capture:
+            return len(data)
         written = super().write(data)
         if written:
-            self.sizes.append(written)
+            note.sizes.append(written)
         return written
 
-
-class Tee(io.BufferedWriter):
-    """A buffered writer that remembers what was written since the last mark. With ``capture`` it writes nothing."""
-
-    def __init__(self, raw: _Raw, terminal: bool) -> None:
-        super().__init__(raw)
-        self.note = bytearray()
-        self.capture = False
-        self.terminal = terminal
-
-    def write(self, data: Any) -> int:
-        self.note += data
-        if self.capture:
-            return len(data)
-        return super().write(data)
-
     def isatty(self) -> bool:
-        return self.terminal
+        return self.note.terminal
 
 
 class _Unbuffered(_Raw):
-    """The same for ``python -u``, where there is no buffer."""
-
-    note: bytearray
-    capture: bool
-    terminal: bool
+    """Under ``python -u`` this is ``sys.stdout.buffer``: it notes what does not come through the text layer."""
 
     def write(self, data: Any) -> int:
-        self.note += data
-        if self.capture:
+        if not self.note.inside:
+            self.note.parts.append(bytes(data))
+        return super().write(data)
+
+
+class _Buffer(io.BufferedWriter):
+    """``sys.stdout.buffer``: notes what does not come through the text layer."""
+
+    note: _Note
+
+    def write(self, data: Any) -> int:
+        note = self.note
+        if not note.inside:
+            note.parts.append(bytes(data))
+        if note.capture:
             return len(data)
         return super().write(data)
 
     def isatty(self) -> bool:
-        return self.terminal
+        return self.note.terminal
+
+
+class _Text(io.TextIOWrapper):
+    """``sys.stdout`` itself. All its buffering is native's."""
+
+    note: _Note
+
+    def write(self, text: str) -> int:
+        note = self.note
+        if note.capture:
+            if not isinstance(text, str):
+                super().write(text)  # type: ignore[unreachable]  # raises, as natively
+            note.parts.append(text.encode(self.encoding, self.errors or "strict"))
+            return len(text)
+        note.inside = True
+        try:
+            count = super().write(text)
+        finally:
+            note.inside = False
+        note.parts.append(text)
+        return count
+
+    def flush(self) -> None:
+        note = self.note
+        if note.capture:
+            return
+        note.inside = True
+        try:
+            super().flush()
+        finally:
+            note.inside = False
 
 
 class Streams:
-    """Both streams of one process. ``install`` puts them in place of the interpreter's own."""
+    """Both streams of one process. ``install`` puts them in place of the interpreter's own. ``mark`` is what home
+    writes on its descriptors where a task's output ends (the controller takes it out)."""
 
     def __init__(self, mark: bytes = b"", one_stream: bool = False) -> None:
-        self.tees: dict[str, Any] = {}
-        self.raws: dict[str, _Raw] = {}
+        self.texts: dict[str, _Text] = {}
         self._mark = mark
         # Descriptors of our own: the user's code may point 1 and 2 elsewhere, where a mark must not go.
-        self._ends = (
-            [high_descriptor(os.dup(number)) for number in ((1,) if one_stream else (1, 2)) if _is_open(number)]
-            if mark
-            else []
-        )
+        numbers = ((1,) if one_stream else (1, 2)) if mark else ()
+        self._ends = [high_descriptor(os.dup(number)) for number in numbers if _is_open(number)]
 
     def cut(self) -> None:
-        """Mark, on the descriptors, that a task's output ends here (the controller takes the mark out)."""
+        """Mark, on the descriptors, that a task's output ends here."""
         for end in self._ends:
             try:
                 os.write(end, self._mark)
@@ -100,33 +145,32 @@ class Streams:
     def install(self) -> None:
         for name, number in (("stdout", 1), ("stderr", 2)):
             native = getattr(sys, name)
-            if native is None:  # closed before we started, as natively
-                continue
-            self._replace(name, number, native)
+            if native is not None:  # else it was closed before we started, as natively
+                self._replace(name, number, native)
 
     def _replace(self, name: str, number: int, native: Any) -> None:
         native.flush()
-        terminal = native.isatty()
-        unbuffered = isinstance(native.buffer, io.RawIOBase)
-        tee: Any
-        if unbuffered:
-            tee = raw = _Unbuffered(number, "wb", closefd=False)
-            raw.note, raw.capture, raw.terminal = bytearray(), False, terminal
+        note = _Note(native.isatty())
+        buffer: Any
+        if isinstance(native.buffer, io.RawIOBase):
+            buffer = raw = _Unbuffered(number, "wb", closefd=False)
         else:
             raw = _Raw(number, "wb", closefd=False)  # type: ignore[assignment]
-            tee = Tee(raw, terminal)
-        raw.sizes = []
+            buffer = _Buffer(raw, _buffer_size(raw))
+            buffer.note = note
+        raw.note = note
         raw.name = f"<{name}>"
-        text = io.TextIOWrapper(
-            tee,
+        text = _Text(
+            buffer,
             encoding=native.encoding,
             errors=native.errors,
             newline="\n" if os.linesep == "\n" else None,
             line_buffering=native.line_buffering,
-            write_through=True,  # the text layer holds nothing back, so that Tee sees it at once
+            write_through=native.write_through,
         )
+        text.note = note
         text.mode = "w"  # type: ignore[misc]
-        self.tees[name], self.raws[name] = tee, raw
+        self.texts[name] = text
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
 
@@ -134,36 +178,48 @@ class Streams:
         """What was written since the last mark: for each stream the noted bytes, and the sizes of the writes that
         reached the descriptor."""
         out: dict[str, Any] = {}
-        for name, tee in self.tees.items():
-            raw = self.raws[name]
-            if tee.note or raw.sizes:
-                out[name] = [bytes(tee.note), raw.sizes]
-                tee.note.clear()
-                raw.sizes = []
+        for name, text in self.texts.items():
+            note = text.note
+            if note.parts or note.sizes:
+                try:
+                    encoding, errors = text.encoding, text.errors or "strict"
+                except ValueError:  # the user's code has detached its buffer
+                    encoding, errors = "utf-8", "replace"
+                out[name] = [note.take(encoding, errors), note.sizes]
+                note.sizes = []
         return out
 
     def capture(self) -> None:
         """From now on keep what is written and write nothing (in a helper)."""
-        for tee in self.tees.values():
-            tee.capture = True
-            tee.note.clear()
+        for text in self.texts.values():
+            text.note.capture = True
+            text.note.parts = []
 
     def replay(self, name: str, data: bytes) -> None:
         """Write what a helper kept, as if it were printed here."""
-        tee = self.tees.get(name)
-        if tee is None or not data:
+        text = self.texts.get(name)
+        if text is None or not data:
             return
-        tee.write(data)
-        stream = getattr(sys, name, None)
-        if b"\n" in data and getattr(stream, "line_buffering", False):
-            tee.flush()
+        try:
+            text.write(data.decode(text.encoding, text.errors or "strict"))
+        except UnicodeError:
+            text.flush()
+            text.buffer.write(data)
 
     def flush(self) -> None:
         """As the interpreter does at its end."""
-        for name in self.tees:
-            stream: Any | None = getattr(sys, name, None)
+        for name in self.texts:
+            stream: Any = getattr(sys, name, None)
             if stream is not None:
                 stream.flush()
+
+
+def _buffer_size(raw: io.FileIO) -> int:
+    """As ``open`` chooses it: the block size of what is written to (4096 for a pipe)."""
+    size: int = getattr(raw, "_blksize", 0)
+    if sys.version_info >= (3, 14):
+        return max(min(size, 8 << 20), io.DEFAULT_BUFFER_SIZE)
+    return size if size > 1 else io.DEFAULT_BUFFER_SIZE
 
 
 def _is_open(number: int) -> bool:
