@@ -123,6 +123,11 @@ f()
         "    if (w := f(4)): pass\n    z: list = f(5)\n    z += [6]\n    del p\n    return x is y, q, r, w, z\nprint(main())\n"
     ),
     "main called twice": "def f(x): return x\ndef main():\n    a = f(1)\n    print(a)\nmain()\nmain()\n",
+    "pickling methods that print and change things": (
+        "class Model:\n    calls = []\n    def __getstate__(self):\n        print('SIDE EFFECT')\n"
+        "        self.calls.append(1)\n        return {}\n"
+        "def fit(): return Model()\ndef main():\n    m = fit()\n    n = [m]\n    print(m.calls)\n    return m\nmain()\n"
+    ),
     "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
 }
 

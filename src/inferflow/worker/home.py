@@ -34,6 +34,7 @@ from inferflow.worker.channel import Closed, high_descriptor
 from inferflow.worker.files import file_fact
 from inferflow.worker.layout import SMALL
 from inferflow.worker.observe import FileRecorder
+from inferflow.worker.snapshot import keep_copy
 from inferflow.worker.streams import Streams
 
 __all__ = ["Home", "Hooks", "Program"]
@@ -233,7 +234,9 @@ class Keeper:
         scratch: str,
         send: Callable[[dict[str, Any]], None],
         modules: Callable[[], frozenset[str]],
+        silence: Callable[[], None],
     ) -> None:
+        self.silence = silence
         self.root = root
         self.scratch = scratch
         self.send = send
@@ -247,7 +250,7 @@ class Keeper:
         try:
             packed = transport.pack(values, check=check, project=self.modules(), quiet=True)
         except transport.Unpackable as error:
-            return self._one_by_one(names, values, facts, check, str(error))
+            return self._copied(values, facts) or self._one_by_one(names, values, facts, check, str(error))
         return {"facts": facts, **self._write(packed)}
 
     def _write(self, packed: Any) -> dict[str, Any]:
@@ -278,6 +281,14 @@ class Keeper:
         """Until all values are on disk: one of them may be changed now."""
         if self.writer is not None:
             self.writer.wait()
+
+    def _copied(self, values: tuple[Any, ...], facts: Any) -> dict[str, Any] | None:
+        """Values that only methods of the user's can pack."""
+        modules = self.modules()
+        if not transport.touches_user_code(values, modules):
+            return None
+        kept = keep_copy(values, self.root, self.scratch, modules, self.silence)
+        return {"facts": facts, "exact": False, **kept} if kept else None
 
     def _one_by_one(
         self, names: list[str], values: tuple[Any, ...], facts: Any, check: bool, why: str
@@ -509,7 +520,7 @@ class Home:
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]))
-        self.keeper = Keeper(setup["store"], setup["scratch"], self.send, self.project_modules)
+        self.keeper = Keeper(setup["store"], setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
         self.plan: dict[str, Any] = {}
@@ -537,6 +548,14 @@ class Home:
         except Closed:
             self.go_alone()
             return {"kind": "run"}
+
+    def silence(self) -> None:
+        """In a forked copy that only packs values: nothing of it is seen or done."""
+        self.streams.release()
+        self.streams.capture()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
 
     def fault(self, error: Exception) -> None:
         """Something of ours went wrong: tell the controller, and get out of the program's way."""

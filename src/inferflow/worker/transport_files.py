@@ -37,10 +37,10 @@ class Stored:
         self.inline = inline
 
 
-def write(packed: Packed, root: str, scratch: str) -> Stored:
+def write(packed: Packed, root: str, scratch: str, inline: bool = True) -> Stored:
     """Keep a pack under the store's folder ``root``; ``scratch`` is a folder for temporary files on the same
-    file system. Raises OSError; then nothing is left behind."""
-    if packed.size <= SMALL:
+    file system. A small one is only given back, unless ``inline`` is false. Raises OSError; then nothing is left."""
+    if inline and packed.size <= SMALL:
         data = packed.data()
         return Stored(hashlib.sha256(data).hexdigest(), packed.size, inline=data)
     temporary = temporary_path(scratch)
