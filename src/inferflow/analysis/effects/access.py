@@ -453,7 +453,13 @@ def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:
             result = join(result, frame.field(node, str(constant)))
             continue
         for type_name in node.each or (UNKNOWN,):
-            result = join(result, item_of(frame, node, type_name, key, op))
+            if not type_name.startswith("@"):
+                result = join(result, item_of(frame, node, type_name, key, op))
+    for type_name, nodes in by_type(value).items():
+        if type_name.startswith("@"):
+            result = join(result, own_item(frame, nodes, type_name, key, op))
+        elif type_name == UNKNOWN:
+            dunder(frame, "__getitem__", [nodes, key], op.span, ("item", site(op), type_name))
     return result
 
 
@@ -467,24 +473,20 @@ def class_item(frame: Frame, node: Node, key: Value, op: Any) -> Value:
     return frozenset((node,))
 
 
+def own_item(frame: Frame, nodes: Value, type_name: str, key: Value, op: Any) -> Value:
+    """An item of instances of a class of the project."""
+    cls = frame.program.classes[type_name].node
+    getter = look_up(frame, cls, "__getitem__", op.span)
+    if getter:
+        return calls.call(frame, getter, [nodes, key], {}, op.span, ("item", site(op), type_name))
+    bases = frame.program.foreign_bases(cls)
+    return join_all([item_of(frame, node, b, key, op) for b in bases for node in nodes]) or contents(frame, nodes)
+
+
 def item_of(frame: Frame, node: Node, type_name: str, key: Value, op: Any) -> Value:
     program = frame.program
-    if type_name.startswith("@"):
-        cls = program.classes[type_name].node
-        getter = look_up(frame, cls, "__getitem__", op.span)
-        if getter:
-            return calls.call(frame, getter, [frozenset((node,)), key], {}, op.span, ("item", site(op), like(node)))
-        bases = program.foreign_bases(cls)
-        return (
-            join_all([item_of(frame, node, b, key, op) for b in bases])
-            if bases
-            else contents(frame, frozenset((node,)))
-        )
     if type_name == UNKNOWN:
-        if node.kind != "scalar":
-            dunder(frame, "__getitem__", [frozenset((node,)), key], op.span, ("item", site(op), like(node)))
-            return held(frame, node)
-        return program.anything
+        return program.anything if node.kind == "scalar" else held(frame, node)
     signature = program.method(type_name, "__getitem__")
     if signature is None:
         return held(frame, node)
@@ -557,8 +559,37 @@ def iterate(frame: Frame, value: Value, span: Span, key: Any, temp: int = -1) ->
         if node.kind == "state":
             use_state(frame, "read", node, span)
         for type_name in node.each or (UNKNOWN,):
-            result = join(result, iterate_over(frame, node, type_name, span, (key, like(node)), temp))
+            if not type_name.startswith("@"):
+                result = join(result, iterate_over(frame, node, type_name, span, (key, like(node)), temp))
+    for type_name, nodes in by_type(value).items():
+        if type_name.startswith("@"):
+            result = join(result, iterate_own(frame, nodes, type_name, span, (key, type_name), temp))
+        elif type_name == UNKNOWN:
+            for method in ("__iter__", "__next__"):
+                dunder(frame, method, [nodes], span, (key, method))
     return result
+
+
+def iterate_own(frame: Frame, me: Value, type_name: str, span: Span, key: Any, temp: int) -> Value:
+    """Iterating over instances of a class of the project."""
+    program = frame.program
+    cls = program.classes[type_name].node
+    maker = look_up(frame, cls, "__iter__", span)
+    if maker:
+        iterator = calls.call(frame, maker, [me], {}, span, (key, "iter"))
+        nexts = [n for n in iterator if any(t.startswith("@") for t in n.types)]
+        result = EMPTY
+        for other in nexts:
+            for t in other.each:
+                if t.startswith("@"):
+                    step = look_up(frame, program.classes[t].node, "__next__", span)
+                    result = join(result, calls.call(frame, step, [frozenset((other,))], {}, span, (key, "next")))
+        rest = frozenset(n for n in iterator if n not in nexts)
+        return join(result, iterate(frame, rest, span, (key, "of"), temp))
+    getter = look_up(frame, cls, "__getitem__", span)
+    if getter:
+        return calls.call(frame, getter, [me, program.scalar("builtins.int")], {}, span, (key, "getitem"))
+    return contents(frame, me)
 
 
 def iterate_over(frame: Frame, node: Node, type_name: str, span: Span, key: Any, temp: int) -> Value:
@@ -566,27 +597,7 @@ def iterate_over(frame: Frame, node: Node, type_name: str, span: Span, key: Any,
     if node.kind in ("scalar", "lib", "state"):
         return held(frame, node)
     me = frozenset((node,))
-    if type_name.startswith("@"):
-        cls = program.classes[type_name].node
-        maker = look_up(frame, cls, "__iter__", span)
-        if maker:
-            iterator = calls.call(frame, maker, [me], {}, span, (key, "iter"))
-            nexts = [n for n in iterator if any(t.startswith("@") for t in n.types)]
-            result = EMPTY
-            for other in nexts:
-                for t in other.each:
-                    if t.startswith("@"):
-                        step = look_up(frame, program.classes[t].node, "__next__", span)
-                        result = join(result, calls.call(frame, step, [frozenset((other,))], {}, span, (key, "next")))
-            rest = frozenset(n for n in iterator if n not in nexts)
-            return join(result, iterate(frame, rest, span, (key, "of"), temp))
-        getter = look_up(frame, cls, "__getitem__", span)
-        if getter:
-            return calls.call(frame, getter, [me, program.scalar("builtins.int")], {}, span, (key, "getitem"))
-        return contents(frame, me)
     if type_name == UNKNOWN:
-        for method in ("__iter__", "__next__"):
-            dunder(frame, method, [me], span, (key, method))
         use_up(frame, node, span, temp, True)
         return held(frame, node)
     if program.is_iterator(type_name):
@@ -718,6 +729,16 @@ def membership(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
     return frame.program.scalar("builtins.bool")
 
 
+def by_type(value: Value) -> dict[str, Value]:
+    """The instances among the nodes, by type: what they do by themselves, those of one type do together."""
+    found: dict[str, set[Node]] = {}
+    for node in value:
+        if node.kind == "object":
+            for type_name in node.each:
+                found.setdefault(type_name, set()).add(node)
+    return {type_name: frozenset(nodes) for type_name, nodes in found.items()}
+
+
 def general(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
     """An operator on something that is no scalar."""
     program = frame.program
@@ -731,23 +752,21 @@ def general(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
         if op.inplace and not reflected:
             names = (f"__i{base}__", f"__{base}__")
         others = [values[1 - position]] if len(values) == 2 else []
-        for node in value:
-            for type_name in node.each:
-                if type_name.startswith("@"):
-                    cls = program.classes[type_name].node
-                    for name in names:
-                        method = look_up(frame, cls, name, op.span)
-                        if method:
-                            own = True
-                            arguments = [frozenset((node,)), *others]
-                            made = calls.call(frame, method, arguments, {}, op.span, (name, site(op), like(node)))
-                            result = join(result, made)
-                            break
-                elif type_name == UNKNOWN and node.kind != "scalar":
-                    for name in names:
-                        arguments = [frozenset((node,)), *others]
-                        made = dunder(frame, name, arguments, op.span, (name, site(op), like(node)))
+        for type_name, nodes in by_type(value).items():
+            arguments = [nodes, *others]
+            if type_name.startswith("@"):
+                cls = program.classes[type_name].node
+                for name in names:
+                    method = look_up(frame, cls, name, op.span)
+                    if method:
+                        own = True
+                        made = calls.call(frame, method, arguments, {}, op.span, (name, site(op), type_name))
                         result = join(result, made)
+                        break
+            elif type_name == UNKNOWN:
+                for name in names:
+                    made = dunder(frame, name, arguments, op.span, (name, site(op), type_name))
+                    result = join(result, made)
         plain.append(frozenset(n for n in value if not (n.types and all(t.startswith("@") for t in n.types))))
     if op.inplace:
         changed = in_place(frame, op, values[0], values[1])

@@ -156,11 +156,12 @@ class Frame:
 
     def _crowd(self, value: Value) -> Value:
         """Many objects in one field become one."""
+        value = frozenset([n.leader for n in value])
         alike = [n for n in value if n.owner is self.token and n.kind == "object" and n.path is None]
         if len(alike) <= CROWD:
             return value
         first = unite(alike)
-        return frozenset([n for n in value if n not in set(alike)] + [first])
+        return value - set(alike) | {first}
 
     def replace(self, node: Node, name: str, value: Value) -> None:
         """Set a field for good (a global of a module, at its own top level)."""
@@ -180,6 +181,7 @@ class Frame:
     def reach(self, nodes: Iterable[Node]) -> set[Node]:
         """What can be reached from the nodes, what this frame stored in nodes from outside included."""
         found = reach(nodes)
+        self.program.work += len(found) // 4
         if not self.added:
             return found
         pending = found

@@ -55,6 +55,7 @@ class Node(int):
     path: tuple[str, ...] | None
     serial: int
     watched: set[str] | None
+    leader: Node
 
     def __new__(cls, *given: object, **named: object) -> Node:
         return int.__new__(cls, next(_numbers))
@@ -79,6 +80,7 @@ class Node(int):
         self.path: tuple[str, ...] | None = None
         self.serial = -1
         self.watched: set[str] | None = None
+        self.leader: Node = self
 
     def __repr__(self) -> str:
         return f"<{self.kind} {'|'.join(sorted(self.types)) or self.data} {self.name}>"
@@ -160,8 +162,10 @@ def reach(nodes: Iterable[Node]) -> set[Node]:
         if node.kind in ("module", "class", "scalar", "lib"):
             continue
         for value in node.fields.values():
-            stack.extend(value)
-        stack.extend(node.views)
+            if not value <= seen:
+                stack.extend(value - seen)
+        if not node.views <= seen:
+            stack.extend(node.views - seen)
     return seen
 
 
@@ -191,6 +195,7 @@ def unite(nodes: Iterable[Node]) -> Node:
         first.immutable = first.immutable and node.immutable
         node.fields = first.fields
         node.views = first.views
+        node.leader = first
     for node in ordered[1:]:
         node.types = first.types
         node.views.add(first)

@@ -175,7 +175,7 @@ def apply_call(
             value = _call_back(call, callback)
             if callback.gives:
                 returned = join(returned, value)
-            if callback.later:
+            if callback.later and any(node.kind != "scalar" for node in call.value(callback.param)):
                 made.append((callback, value))
     _passed_on(call)
     result = _result(call, returned)
@@ -205,8 +205,8 @@ def asks_plain(signature: Signature) -> bool:
 
 
 def _makes(frame: Frame, signature: Signature, given: Given, result: Value) -> bool:
-    """Whether a function (``make_pipeline``) hands its arguments, by the same names, to the class of its own module that it
-    gives an instance of."""
+    """Whether a function (``make_pipeline``) hands its arguments, by the same names, to the class of its own module that
+    it gives an instance of."""
     types = {t for node in result for t in node.types}
     if signature.kind != "function" or len(types) != 1 or not given.given:
         return False

@@ -305,11 +305,16 @@ class Translation:
         """What stands at an access path of the arguments."""
         value = self.known.get(path)
         if value is None:
-            value = self.bound.get(path[0], EMPTY)
-            value = self.group(path[:1], value)
-            for length, name in enumerate(path[1:], 2):
-                value = self.group(path[:length], self.under(value, name))
-            self.known[path] = value
+            for length in range(1, len(path) + 1):
+                short = path[:length]
+                known = self.known.get(short)
+                if known is None:
+                    found = (
+                        self.bound.get(path[0], EMPTY) if length == 1 else self.under(value or EMPTY, path[length - 1])
+                    )
+                    known = self.known[short] = self.group(short, found)
+                value = known
+        value = value or EMPTY
         kind = "scalar" if scalars else "object"
         return frozenset(n for n in value if n.kind == kind)
 
@@ -358,10 +363,11 @@ class Translation:
     def copy(self, node: Node, path: tuple[str, ...]) -> Node:
         data = node.data if node.kind != "object" or node.types & SPECIAL_DATA else None
         key = (self.key, path, node.kind, data if node.kind in ("function", "bound", "wrapped", "frame") else None)
-        made = self.caller.make(key, node.kind, node.types, node.data, node.immutable, "")
+        known = handed_on(self.callee, node)
+        made = self.caller.make(key, node.kind, node.types, known, node.immutable, "")
         if node.kind in ("function", "wrapped", "bound", "frame") and not made.name:
             made.name = node.name
-        if made.data != node.data:
+        if made.data != known:
             made.data = None
         self.made[node] = made
         return made
@@ -382,6 +388,7 @@ SPECIAL_DATA = frozenset(("builtins.generator",))
 
 def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key: Any) -> Value:
     """Do in the caller what the callee does; the value of the call."""
+    caller.program.work += len(callee.effects) + len(callee.stores) + len(callee.nodes)
     translation = Translation(caller, callee, bound, key)
     translation.copies()
     translation.fill()
