@@ -32,10 +32,13 @@ class Kept:
 
 @define
 class Values:
-    """The values that helpers may still ask for, by producer (-1: the driver function's parameters)."""
+    """The values that helpers may still ask for, by producer (-1: the driver function's parameters). ``waiting`` are
+    those still being written; ``early`` is what was told of such a value before the value itself: home's writing thread
+    may be faster than its task's message."""
 
     by_task: dict[int, Kept] = field(factory=dict)
     waiting: dict[int, Kept] = field(factory=dict)
+    early: dict[int, Message] = field(factory=dict)
     store: ArtifactStore | None = None
     sweep: int = 64
 
@@ -69,12 +72,16 @@ class Values:
             StoredValue(name, kind, summary, artifact, member, kept.exact, why_not)
             for member, (name, kind, summary) in enumerate(facts)
         )
+        for number in tuple(kept.pending):
+            if number in self.early:
+                self.stored(self.early.pop(number))
         return kept
 
     def stored(self, message: dict[str, Any]) -> None:
         """A large artifact is on disk (or could not be written)."""
         kept = self.waiting.pop(message["id"], None)
         if kept is None:
+            self.early[message["id"]] = message
             return
         kept.pending.discard(message["id"])
         if "error" in message:
