@@ -79,6 +79,9 @@ def command(
     settings = shared.settings(Path(target.filename).parent, flags)
 
     def raw_parameters(graph: TaskGraph) -> dict[str, dict[str, object]]:
+        given = param or params or settings.params or any(name.startswith("INFERFLOW_PARAM_") for name in os.environ)
+        if not given and (target.kind == "script" or not graph.parameters):
+            return {}  # what knows the types takes a while to load
         from inferflow.config.parameters import collect
 
         return collect(

@@ -45,6 +45,8 @@ class Inferred:
     graph: TaskGraph
     text: str
     cached: bool = False
+    json: str = ""
+    """The graph in its JSON form, if that is at hand."""
 
 
 def infer(target: Target, settings: Settings) -> Inferred:
@@ -55,15 +57,18 @@ def infer(target: Target, settings: Settings) -> Inferred:
     files = _cache_files(target, settings)
     identity = _identity(target, settings)
     for file in files:
-        graph = _recall(file, identity, target)
-        if graph is not None:
-            return Inferred(graph, target.source.text, cached=True)
+        found = _recall(file, identity, target)
+        if found is not None:
+            return Inferred(found[0], target.source.text, cached=True, json=found[1])
     check_syntax(target.source)
     modules = Modules(target)
     graph = _analyze(target, modules, settings)
+    from inferflow.wire import graph_to_json
+
+    text = graph_to_json(graph)
     if not any(diagnostic.code == FAILED for diagnostic in graph.diagnostics):
-        _remember(files, identity, modules, graph, settings)
-    return Inferred(graph, target.source.text)
+        _remember(files, identity, modules, graph, text, settings)
+    return Inferred(graph, target.source.text, json=text)
 
 
 def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
@@ -130,13 +135,13 @@ def _cache_files(target: Target, settings: Settings) -> tuple[Path, ...]:
     return tuple(places)
 
 
-def _recall(file: Path, identity: str, target: Target) -> TaskGraph | None:
+def _recall(file: Path, identity: str, target: Target) -> tuple[TaskGraph, str] | None:
     try:
         entry = _load(file.read_bytes())
         if entry["identity"] != identity or not _answers_hold(entry, target):
             return None
         graph = entry["graph"]
-        return graph if isinstance(graph, TaskGraph) else None
+        return (graph, entry["json"]) if isinstance(graph, TaskGraph) else None
     except Exception:  # a damaged entry can fail in any way, and is worth nothing
         return None
 
@@ -155,7 +160,9 @@ def _answers_hold(entry: Mapping[str, Any], target: Target) -> bool:
     return True
 
 
-def _remember(files: tuple[Path, ...], identity: str, modules: Modules, graph: TaskGraph, settings: Settings) -> None:
+def _remember(
+    files: tuple[Path, ...], identity: str, modules: Modules, graph: TaskGraph, text: str, settings: Settings
+) -> None:
     """Write the entry to the first place that takes it; none is no misfortune."""
     entry: dict[str, object] = {
         "identity": identity,
@@ -163,6 +170,7 @@ def _remember(files: tuple[Path, ...], identity: str, modules: Modules, graph: T
         "answers": dict(modules.answers),
         "files": {name: modules.facts.get(name, (-1, -1, "")) for name in modules.answers.values() if name},
         "graph": graph,
+        "json": text,
     }
     try:
         payload = pickle.dumps(entry, protocol=5)

@@ -159,7 +159,7 @@ class _Session:
         graph = inferred.graph
         settings = self.settings
         plan = make_plan(graph, lambda name: settings.at_home(name) is not None, self._jobs())
-        runs.create(started, graph, sources=(self.target.source,))
+        runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
 
@@ -302,8 +302,6 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
 def _started(
     target: Target, settings: Settings, run_id: str, arguments: tuple[str, ...], raw: dict[str, Any], code: CodeIdentity
 ) -> RunStarted:
-    from inferflow.config.parameters import recorded
-
     pid, boot = process_identity()
     return RunStarted(
         run=run_id,
@@ -311,7 +309,7 @@ def _started(
         target=target.text,
         folder=target.cwd,
         arguments=arguments,
-        parameters=recorded(raw),
+        parameters=_recorded(raw),
         graph="",
         backend=settings.backend,
         jobs=settings.jobs,
@@ -321,6 +319,14 @@ def _started(
         code=code,
         environment=environment(),
     )
+
+
+def _recorded(raw: dict[str, dict[str, object]]) -> tuple[tuple[str, str], ...]:
+    if not raw:
+        return ()
+    from inferflow.config.parameters import recorded
+
+    return recorded(raw)
 
 
 def _code(code: CodeIdentity, graph: TaskGraph) -> CodeIdentity:
