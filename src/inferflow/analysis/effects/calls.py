@@ -270,7 +270,7 @@ def call_function(frame: Frame, node: Node, arguments: Arguments, span: Span, ke
     for _ in range(3):
         callee = summaries.summary(frame, node, bound)
         if callee is None:
-            return unknown(frame, f"{code.name} (calls nest too deep to follow)", arguments.all(), span, key)
+            return unknown(frame, f"{code.name} (too deep or too involved to follow)", arguments.all(), span, key)
         before = frame.changed
         frame.changed = False
         result = join(result, summaries.apply(frame, callee, bound, span, key))

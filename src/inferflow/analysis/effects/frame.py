@@ -77,6 +77,8 @@ class Frame:
         self.links: set[tuple[Node, Node]] = set()
         self.overlay: dict[tuple[Node, str], Value] = {}
         self.added: dict[Node, dict[str, Value]] = {}
+        self.reached: dict[Value, set[Node]] = {}
+        self.reached_at = -1
         self.groups: dict[tuple[str, ...], Node] = {}
         self.read: dict[tuple[Node, str], Value] = {}
         self.result: Value = EMPTY
@@ -139,6 +141,7 @@ class Frame:
             if new is not old:
                 self.overlay[(node, name)] = self.stores[(node, name)] = new
                 self.added.setdefault(node, {})[name] = new
+                self.program.heap += 1
                 self.changed = True
             return
         old = node.fields.get(name, EMPTY)
@@ -147,8 +150,11 @@ class Frame:
             return
         if len(new) > CROWD:
             new = self._crowd(new)
+            if new == old:
+                return
         node.fields[name] = new
         self.changed = True
+        self.program.heap += 1
         if node.watched is not None and name in node.watched:
             self.program.epoch += 1
         if node.path is not None:
@@ -170,6 +176,7 @@ class Frame:
             return
         node.fields[name] = value
         self.changed = True
+        self.program.heap += 1
         if node.watched is not None and name in node.watched:
             self.program.epoch += 1
 
@@ -180,6 +187,17 @@ class Frame:
 
     def reach(self, nodes: Iterable[Node]) -> set[Node]:
         """What can be reached from the nodes, what this frame stored in nodes from outside included."""
+        key = nodes if isinstance(nodes, frozenset) else frozenset(nodes)
+        heap = self.program.heap
+        if self.reached_at != heap:
+            self.reached_at = heap
+            self.reached.clear()
+        known = self.reached.get(key)
+        if known is None:
+            known = self.reached[key] = self._reach(key)
+        return known
+
+    def _reach(self, nodes: Value) -> set[Node]:
         found = reach(nodes)
         self.program.work += len(found) // 4
         if not self.added:
@@ -201,6 +219,7 @@ class Frame:
         if not (self.owns(one) and self.owns(other) and one.path is None and other.path is None):
             self.links.add((one, other))
         self.changed = True
+        self.program.heap += 1
 
     def below(self, node: Node) -> Value:
         """What lies below an object of which no more is known: one node, that is below itself."""
@@ -224,6 +243,7 @@ class Frame:
                         child.views.add(other)
                         other.views.add(child)
             value = node.fields[BELOW] = frozenset((child,))
+            program.heap += 1
         return value
 
     def child(self, node: Node, type_name: str, tag: str = "") -> Value:
@@ -247,6 +267,7 @@ class Frame:
                 child.views.add(node)
                 node.views.add(child)
             value = node.fields[field] = frozenset((child,))
+            program.heap += 1
         return value
 
     def complete(self, node: Node) -> bool:

@@ -61,6 +61,8 @@ class Program:
         self.serial = 0
         self.depth = 0
         self.work = 0
+        self.heap = 0
+        """Counts the changes of any field or view: what was found to be reachable holds while it stands still."""
         self.patched: list[Reason] = []
         self.diagnostics: list[Diagnostic] = []
         self.table = Node("module", name="<methods>")
@@ -68,7 +70,7 @@ class Program:
         self.driver_cells: Node | None = None
         self.wide: dict[Any, dict[str, Any]] = {}
         self.pending: set[Frame] = set()
-        self.budget = 300_000 + 8 * sum(len(source.text) for source in project.sources.values())
+        self.budget = 60_000 + 3 * sum(len(source.text) for source in project.sources.values())
         """Of operations run: where this is not enough, functions are taken for unknown code."""
         self.targets: dict[str, None] = {}
         """Functions and classes of the project that the driver's current operation calls itself."""

@@ -404,11 +404,14 @@ def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key
                 caller.link(first, second)
     if callee.stores:
         translation.known.clear()
+    written: set[Node] = set()
     for (mode, effect), (text, where, assumed) in list(callee.effects.items()):
         if isinstance(effect, Node):
             nodes = translation.node(effect)
             if mode == "write":
-                caller.write(nodes, text, where, assumed)
+                if not nodes <= written:
+                    written |= nodes
+                    caller.write(nodes, text, where, assumed)
             else:
                 for node in nodes:
                     caller.note(mode, node, text, where, assumed)
