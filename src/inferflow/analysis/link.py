@@ -128,6 +128,9 @@ class Linker:
         found.home.extend(draft.reasons)
         effects = _effects(draft)
         found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft))
+        for inner in draft.inner:
+            if self.made[inner].task.home:
+                found.home.append(Reason(f"{self.name(inner)} in it stays at home", self.made[inner].task.span))
         for step in draft.steps:
             for use in step.names.uses:
                 if draft.has(step, use.op):
