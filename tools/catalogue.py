@@ -36,7 +36,8 @@ STANDS_FOR_NOTHING = {
     "hashlib": {"HASH"},
     "matplotlib": {"AnyArtist", "AxesOrArray"},
     "numpy": {"index_trick"},
-    "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"},
+    "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"}
+    | {"SeriesOrFrame", "SeriesOrDates", "SeriesOrDeltas"},
     "scipy": {"rv_generic", "_spbase"},
     "sklearn": {"AnyEstimator"},
     "threading": {"LockType"},

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain"]
+CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain", "text"]
 
 
 @frozen
@@ -28,7 +28,7 @@ class Check:
 
     ``given``: an argument is given and is not ``None``. ``true`` / ``false``: given, and truthy / falsy. ``among``:
     given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too. ``mentions``: a
-    text in which one of ``values`` occurs. ``plain``: not given, a constant, or :data:`PLAIN`.
+    text in which one of ``values`` occurs. ``text``: a constant text. ``plain``: not given, a constant, or :data:`PLAIN`.
     """
 
     kind: CheckKind
@@ -110,6 +110,8 @@ def _plain(test: Check, arguments: Arguments) -> bool | None:
         return None if value is UNKNOWN else value is not None
     if isinstance(value, Marker):
         return None
+    if test.kind == "text":
+        return isinstance(value, str)
     if test.kind == "mentions":
         return any(str(v) in str(value) for v in test.values)
     if test.kind == "among":

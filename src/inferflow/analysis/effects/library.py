@@ -42,7 +42,7 @@ IMPLICIT = (
 )  # fmt: skip
 READ_ONLY = ("opened", "r")
 USUAL = {
-    "pandas": frozenset(("pandas.DataFrame", "pandas.Series")),
+    "pandas": frozenset(("pandas.SeriesOrFrame",)),
     "numpy": frozenset(("numpy.ndarray",)),
 }
 """What the fresh results are whose type the catalogue leaves open, if they are no scalars."""
@@ -201,12 +201,13 @@ def apply_call(
 def asks_plain(signature: Signature) -> bool:
     """Whether an effect hangs on what an argument holds."""
     uses = (*signature.hidden, *signature.world, *signature.mutates)
-    return any(check.kind == "plain" and not check.param.startswith("self.") for use in uses for check in use.when)  # type: ignore[attr-defined]
+    conditions = [use.when for use in uses]  # type: ignore[attr-defined]
+    return any(check.kind == "plain" and not check.param.startswith("self.") for when in conditions for check in when)
 
 
 def _makes(frame: Frame, signature: Signature, given: Given, result: Value) -> bool:
-    """Whether a function (``make_pipeline``) hands its arguments, by the same names, to the class of its own module that
-    it gives an instance of."""
+    """Whether a function (``make_pipeline``) hands its arguments, by the same names, to the class of its own module
+    that it gives an instance of."""
     types = {t for node in result for t in node.types}
     if signature.kind != "function" or len(types) != 1 or not given.given:
         return False
@@ -351,11 +352,10 @@ def _mutate(call: _Call, param: str) -> None:
 def touched(frame: Frame, node: Node) -> set[Node]:
     """What changes when a method changes its receiver: a container alone, any other object with all that it holds."""
     program = frame.program
-    if node.types and all(program.is_container(t) or program.has_cells(t) for t in node.types if t != UNKNOWN):
-        if UNKNOWN not in node.types:
-            if any(map(program.is_iterator, node.types)):
-                return {n for n in reach((node,)) if n is node or _moves(frame, n)}
-            return {node}
+    if node.types and all(program.is_container(t) or program.has_cells(t) for t in node.types):
+        if any(map(program.is_iterator, node.types)):
+            return {n for n in reach((node,)) if n is node or _moves(frame, n)}
+        return {node}
     return {n for n in reach((node,)) if n.kind == "object"}
 
 
@@ -440,8 +440,8 @@ def _call_back(call: _Call, callback: Callback) -> Value:
 
 
 def _passed_on(call: _Call) -> None:
-    """What a library function may run of the project's code besides its callbacks: special methods of the instances that
-    it gets; and, where it is not said what it does with a function, that function."""
+    """What a library function may run of the project's code besides its callbacks: special methods of the instances
+    that it gets; and, where it is not said what it does with a function, that function."""
     frame = call.frame
     signature = call.signature
     table = frame.program.table.fields
