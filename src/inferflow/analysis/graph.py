@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import is_wide
+from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts, parameter_help
-from inferflow.analysis.partition import Draft, partition
+from inferflow.analysis.partition import partition
 from inferflow.analysis.steps import describe_steps
 from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, Variable, World
 

@@ -18,13 +18,12 @@ from attrs import define, evolve, field
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger
+from inferflow.analysis.drafts import Draft, anchor_of, binders, effects_of, last_module_task, span_of
 from inferflow.analysis.facts import DefUse, Driver, StepKey, Use
-from inferflow.analysis.partition import Draft
 from inferflow.analysis.steps import Outline, Step
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.ties import binds_function, own_reasons, words
 from inferflow.model import (
-    Anchor,
     Edge,
     Effect,
     File,
@@ -89,7 +88,7 @@ class Linker:
         self.keys = keys
         self.texts = Texts(driver.project.sources)
         self.steps: dict[StepKey, Step] = {step.key: step for step in outline.steps}
-        self.binder = _binders(drafts)
+        self.binder = binders(drafts)
         self.statements = {
             step.key: index for index, draft in enumerate(drafts) for step in draft.steps if draft.expression is None
         }
@@ -108,7 +107,7 @@ class Linker:
         self.bound: dict[Variable, tuple[StepKey, int]] = {}  # name -> the step that bound it last, and its task or -1
         self.loose: list[Step] = []  # replicated steps so far
         self.params = _parameter_names(driver)
-        self.module_tasks = _last_module_task(driver, drafts)
+        self.module_tasks = last_module_task(driver, drafts)
         self.given_labels: set[str] = set()  # of parameters: the user may have given one object twice
         self.given_changed = -1
         self.next_step = 0
@@ -126,7 +125,7 @@ class Linker:
         self._pass_loose(draft.first.order)
         found = _Gathered()
         found.home.extend(draft.reasons)
-        effects = _effects(draft)
+        effects = effects_of(draft)
         found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft))
         for inner in draft.inner:
             if self.made[inner].task.home:
@@ -148,9 +147,9 @@ class Linker:
         task = Task(
             key=self.keys[index],
             kind=draft.kind,
-            span=_span(draft),
-            source=self.texts.cut(_span(draft)),
-            anchor=_anchor(draft),
+            span=span_of(draft),
+            source=self.texts.cut(span_of(draft)),
+            anchor=anchor_of(draft),
             callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
             inputs=inputs,
             outputs=tuple(outputs.values()),
@@ -432,7 +431,7 @@ class Linker:
             if len(several) > 1:
                 names = [read.variable for read, g in zip(reads, groups, strict=True) if g == group]
                 text = f"{words([str(n) for n in names])} share objects, but come from different tasks"
-                found.home.append(Reason(text, _span(draft)))
+                found.home.append(Reason(text, span_of(draft)))
         for read in reads:
             if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
                 outputs = self.made[read.producer].outputs
@@ -489,42 +488,6 @@ class Linker:
         if unknown:
             self.last_unknown = index
         self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
-
-
-def _binders(drafts: Sequence[Draft]) -> dict[tuple[StepKey, Variable], int]:
-    """Which task binds a name in a step."""
-    found: dict[tuple[StepKey, Variable], int] = {}
-    for index, draft in enumerate(drafts):
-        for step in draft.steps:
-            for bind in step.names.binds:
-                if draft.has(step, bind.op):
-                    found[step.key, bind.variable] = index
-    return found
-
-
-def _last_module_task(driver: Driver, drafts: Sequence[Draft]) -> int:
-    """The last task of the module and its guard before the driver's function is entered, -1 if none."""
-    last = -1
-    for index, draft in enumerate(drafts):
-        if driver.blocks[draft.block].block.kind == "function":
-            break
-        last = index
-    return last
-
-
-def _effects(draft: Draft) -> tuple[Effect, ...]:
-    return tuple(dict.fromkeys(effect for _, facts in draft.facts() for effect in facts.effects))
-
-
-def _anchor(draft: Draft) -> Anchor:
-    return Anchor(draft.block, draft.first.statement.index, draft.last.statement.index, draft.expression)
-
-
-def _span(draft: Draft) -> Span:
-    if draft.expression is not None:
-        return draft.expression
-    first, last = draft.first.span, draft.last.span
-    return Span(first.path, first.line, first.column, last.end_line, last.end_column)
 
 
 def _groups(reads: Sequence[_Read]) -> list[int]:

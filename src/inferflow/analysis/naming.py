@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 
 from inferflow.analysis import ir
+from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import OpFacts
-from inferflow.analysis.partition import Draft
 from inferflow.model import TaskKey
 
 __all__ = ["name_drafts", "parameter_help"]

@@ -18,54 +18,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from inferflow.analysis import ir
+from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import Driver, OpFacts, StepKey
 from inferflow.analysis.steps import Outline, Step, op_reasons
-from inferflow.model import Hidden, Object, Reason, Span, Variable, World
+from inferflow.model import Hidden, Object, Reason, Variable, World
 
-__all__ = ["Draft", "partition"]
+__all__ = ["partition"]
 
 LONGEST = 60
 """So many statements are one run at most: more than one looks at, and the time that growing it takes is bounded."""
-
-
-@frozen
-class Draft:
-    """A task in the making. ``numbers`` tells, for a step that is shared with expression tasks, which of its operations
-    belong here; a step not in it belongs here as a whole. ``inner`` are positions of earlier drafts."""
-
-    kind: Literal["call", "library", "opaque", "glue"]
-    block: int
-    steps: tuple[Step, ...]
-    expression: Span | None = None
-    numbers: dict[StepKey, frozenset[int]] = field(factory=dict)
-    inner: tuple[int, ...] = ()
-    main: OpFacts | None = None
-    reasons: tuple[Reason, ...] = ()
-    """Why it is at home whatever its operations do."""
-
-    @property
-    def first(self) -> Step:
-        return self.steps[0]
-
-    @property
-    def last(self) -> Step:
-        return self.steps[-1]
-
-    def facts(self) -> tuple[tuple[Step, OpFacts], ...]:
-        """The facts of its operations; those without a number count in every task of the statement."""
-        return tuple(
-            (step, facts)
-            for step in self.steps
-            for facts in step.effects.ops
-            if step.key not in self.numbers or facts.op < 0 or facts.op in self.numbers[step.key]
-        )
-
-    def has(self, step: Step, number: int) -> bool:
-        """Whether operation ``number`` of a step is this task's (``-1``: of all tasks of the statement)."""
-        return step.key not in self.numbers or number < 0 or number in self.numbers[step.key]
 
 
 def partition(driver: Driver, outline: Outline) -> tuple[Draft, ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from inferflow.analysis import ir
+from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DefUse, Driver
-from inferflow.analysis.partition import Draft
 from inferflow.analysis.steps import Outline, Step, op_reasons
 from inferflow.model import Reason, Span, Variable
 
