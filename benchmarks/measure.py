@@ -86,12 +86,10 @@ def middle(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def processor_time(action: Callable[[], float]) -> float:
-    """Seconds of processor time, user and system, of all processes that ended during ``action``."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    action()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+def processor_time() -> float:
+    """Seconds of processor time, user and system, of all child processes that have ended so far, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def seconds(value: float) -> str:
