@@ -17,7 +17,11 @@ TIED: dict[str, tuple[str, str, str]] = {
     ),
     "adds to an array in place": ("def f(x):\n    x += 1", "x = np.ones(3)\nr = f(x)", "changes 'x' in place"),
     "adds to a list in place": ("def f(x):\n    x += [1]", "x = [1]\nr = f(x)", "changes 'x' in place"),
-    "writes through a slice": ("def f(x):\n    v = x[1:]\n    v[0] = 9", "x = np.ones(3)\nr = f(x)", "sets an item of 'v'"),
+    "writes through a slice": (
+        "def f(x):\n    v = x[1:]\n    v[0] = 9",
+        "x = np.ones(3)\nr = f(x)",
+        "sets an item of 'v'",
+    ),
     "writes through a chain of views": (
         "def f(x):\n    x.T.reshape(-1)[0] = 9",
         "x = np.ones((3, 3))\nr = f(x)",
@@ -173,7 +177,11 @@ TIED: dict[str, tuple[str, str, str]] = {
         "r = f()",
         "",
     ),
-    "calls what is not known": ("import nothing_known\ndef f():\n    return nothing_known.g()", "r = f()", "nothing is known"),
+    "calls what is not known": (
+        "import nothing_known\ndef f():\n    return nothing_known.g()",
+        "r = f()",
+        "nothing is known",
+    ),
     "calls a method of what is not known": (
         "def f(x):\n    return x.frobnicate()",
         "import nothing_known\nx = nothing_known.X\nr = f(x)",

@@ -1,7 +1,7 @@
 """Reading and changing the parts of objects: attributes, items, elements, operators, context managers.
 
-Each function takes what an object may be apart by kind: an instance of a class of the project (whose special methods are
-called), one of a library type (what the catalogue says), or one of which nothing is known.
+Each function takes what an object may be apart by kind: an instance of a class of the project (whose special methods
+are called), one of a library type (what the catalogue says), or one of which nothing is known.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from inferflow.model import Span, World
 
 @frozen
 class Arguments:
-    """The arguments of a call. ``more`` and ``named`` are what ``*args`` and ``**kwargs`` may hold (``None`` if the call has
-    none). ``says`` is how the source calls the function, ``names`` how it calls the positional arguments."""
+    """The arguments of a call. ``more`` and ``named`` are what ``*args`` and ``**kwargs`` may hold (``None`` if the
+    call has none). ``says`` is how the source calls the function, ``names`` how it calls the positional arguments."""
 
     positional: tuple[Value, ...] = ()
     keywords: tuple[tuple[str, Value], ...] = ()

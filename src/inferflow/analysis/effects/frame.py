@@ -43,8 +43,9 @@ Why: TypeAlias = tuple[str, Span, bool]
 class Frame:
     """See the module. ``root`` frames have no parameters and no summary.
 
-    ``env`` holds the local names (``envs`` those of the scopes around it that run in the same activation); ``undo`` the earlier values of those stored since the current branch began; ``weak`` is
-    positive inside loops and ``try``, where a store adds to what a name may be instead of replacing it.
+    ``env`` holds the local names (``envs`` those of the scopes around it that run in the same activation); ``undo``
+    the earlier values of those stored since the current branch began; ``weak`` is positive inside loops and ``try``,
+    where a store adds to what a name may be instead of replacing it.
     """
 
     def __init__(self, program: Program, module: str, scope: int, root: bool = False) -> None:
@@ -247,8 +248,8 @@ class Frame:
         return value
 
     def child(self, node: Node, type_name: str, tag: str = "") -> Value:
-        """What lies below an object, known to be of a type, and found under an attribute ``tag``. Different elements are
-        different objects; but what is reached in an unknown way may be any of them."""
+        """What lies below an object, known to be of a type, and found under an attribute ``tag``. Different elements
+        are different objects; but what is reached in an unknown way may be any of them."""
         field = f"<{type_name}|{tag}>"
         value = node.fields.get(field)
         if value is None:

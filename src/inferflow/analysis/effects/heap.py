@@ -1,10 +1,10 @@
 """Abstract objects: what a name may stand for.
 
-A *value* is a set of *nodes*; a node stands for all objects made at one place of the program (or handed in at one access
-path of a parameter). What a node holds is in its *fields*: attributes by name, ``[]`` for the elements (and values) of a
-container, ``{}`` for the keys of a mapping, ``0``, ``1`` ... for the items of a tuple, ``*`` for whatever lies below an object of
-which no more is known. *Views* (symmetric) join nodes that share memory: numpy slices and their arrays. Fields and
-views only ever grow, so that loops and recursion come to a fixpoint.
+A *value* is a set of *nodes*; a node stands for all objects made at one place of the program (or handed in at one
+access path of a parameter). What a node holds is in its *fields*: attributes by name, ``[]`` for the elements (and
+values) of a container, ``{}`` for the keys of a mapping, ``0``, ``1`` ... for the items of a tuple, ``*`` for
+whatever lies below an object of which no more is known. *Views* (symmetric) join nodes that share memory: numpy
+slices and their arrays. Fields and views only ever grow, so that loops and recursion come to a fixpoint.
 
     x = np.arange(4.); v = x[1:3]; box = [v]      x {#1}   v {#2: views #1}   box {#3: [] -> #2}
     reach(box) = {#3, #2, #1}                     a write to x is one to v as well
@@ -38,7 +38,8 @@ class Node(int):
     ``wrapped``  a property, static method, cached function, ...: ``data`` says which; field ``inner`` is what
     ``frame``    the captured variables of one activation of a function
 
-    ``owner`` is the activation whose analysis made the node; ``path`` is set if it stands for what the caller handed in.
+    ``owner`` is the activation whose analysis made the node; ``path`` is set if it stands for what the caller handed
+    in.
     ``serial`` orders the nodes of the driver by the operation that made them.
 
     A node is a number of its own, so that sets of nodes have the same order in every run of the analysis.
@@ -116,8 +117,8 @@ EMPTY: Final[Value] = frozenset()
 
 
 def like(node: Node) -> Any:
-    """What a node is, short of its identity: tells apart what is made for it at one place. Were nodes themselves used for
-    that, what is made for the nodes that were made ... would never end."""
+    """What a node is, short of its identity: tells apart what is made for it at one place. Were nodes themselves used
+    for that, what is made for the nodes that were made ... would never end."""
     match node.kind:
         case "object" | "scalar":
             return node.types

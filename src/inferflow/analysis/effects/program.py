@@ -1,8 +1,8 @@
 """What all activations share: the project's modules and classes, interned nodes, library facts, and the summaries.
 
 Modules of the project are nodes whose fields are their globals; the classes' attributes are fields of class nodes. Both
-are *outside* any function that uses them: a summary says which of their fields it was made from (``Frame.read``), and holds
-as long as those do (``epoch`` counts the changes of fields that some summary was made from).
+are *outside* any function that uses them: a summary says which of their fields it was made from (``Frame.read``), and
+holds as long as those do (``epoch`` counts the changes of fields that some summary was made from).
 """
 
 from __future__ import annotations

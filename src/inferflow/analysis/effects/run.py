@@ -1,8 +1,8 @@
 """Running statements abstractly: names, control flow, and one case for each operation.
 
-Branches are run one after the other from the same names and joined; loops, ``try`` and ``with`` are run with *weak* stores,
-which only ever add to what a name may be, until nothing changes: right for any jump out of them, exceptions included.
-What stands after a ``return`` in a branch does not count for what follows the branch.
+Branches are run one after the other from the same names and joined; loops, ``try`` and ``with`` are run with *weak*
+stores, which only ever add to what a name may be, until nothing changes: right for any jump out of them, exceptions
+included. What stands after a ``return`` in a branch does not count for what follows the branch.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ RESULT_DEPTH = 4
 RESULT_NODES = 48
 
 Shape: TypeAlias = "tuple[frozenset[Node], Parts | int | None]"
-"""What needs no symbol (constants, functions, classes ...), and what the objects among the values have in common; a number
-if they are of the kind of the objects so many levels from the top (a list of its like, a tree)."""
+"""What needs no symbol (constants, functions, classes ...), and what the objects among the values have in common; a
+number if they are of the kind of the objects so many levels from the top (a list of its like, a tree)."""
 Parts: TypeAlias = "tuple[frozenset[str], bool, Any, tuple[tuple[str, Shape], ...] | None]"
 
 
