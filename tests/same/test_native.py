@@ -128,6 +128,13 @@ f()
         "        self.calls.append(1)\n        return {}\n"
         "def fit(): return Model()\ndef main():\n    m = fit()\n    n = [m]\n    print(m.calls)\n    return m\nmain()\n"
     ),
+    "a child process that outlives the driver": (
+        "import subprocess\nsubprocess.Popen('sleep 0.5; echo late; echo later >&2', shell=True)\nprint('done')\n"
+    ),
+    "very much output in one task": (
+        "import os\ndef f():\n    for i in range(200):\n        print('x' * 60000)\n    os.system('echo child')\n"
+        "def g(): print('g')\nf()\ng()\nos.system('echo end')\n"
+    ),
     "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
 }
 

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from attrs import evolve
+
 from inferflow.errors import BrokenEnvironment
 from inferflow.protocols import Crew, Launch, Message, Notice
 from inferflow.worker.channel import Decoder, encode, listen
@@ -238,6 +240,8 @@ class ProcessCrew:
         if home is not None and home.poll() is None:
             home.kill()
             home.wait()
+        elif self.streams:
+            self._leave_relay()
         for fd in [*self.streams, self._held, getattr(self, "pidfd", -1)]:
             if fd >= 0:
                 with contextlib.suppress(OSError):
@@ -246,6 +250,27 @@ class ProcessCrew:
         self.selector.close()
         with contextlib.suppress(OSError):
             os.unlink(self.address.partition(":")[2])
+
+    def _leave_relay(self) -> None:
+        """Where a child process of the driver's still writes to the streams, a process of ours stays to relay that: we
+        return when the driver has ended, as native does."""
+        with contextlib.suppress(OSError):
+            self.drain()
+        if not self.streams or not hasattr(os, "fork") or os.fork():
+            return
+        try:
+            os.setsid()
+            self.launch = evolve(self.launch, before_output=lambda: None)
+            selector = selectors.DefaultSelector()
+            for fd in self.streams:
+                selector.register(fd, selectors.EVENT_READ)
+            while self.streams:
+                selector.select()
+                for fd in list(self.streams):
+                    self._stream(fd, selector)
+                self.queue.clear()
+        finally:
+            os._exit(0)
 
     def processor_time(self, worker: str) -> float | None:
         """Seconds of processor time that a worker has used so far, where the system tells."""
@@ -361,7 +386,8 @@ class ProcessCrew:
         self.drain()
         self.queue.append(Notice("home", "exit", exit_code=self.home_code, peak_memory=_peak_of_children()))
 
-    def _stream(self, fd: int) -> None:
+    def _stream(self, fd: int, selector: selectors.BaseSelector | None = None) -> None:
+        selector = selector or self.selector
         if fd not in self.streams:  # closed earlier in this turn
             return
         name, target = self.streams[fd]
@@ -384,7 +410,7 @@ class ProcessCrew:
                     if not self._relay(target, piece):
                         data = b""
             if not data:
-                self.selector.unregister(fd)
+                selector.unregister(fd)
                 os.close(fd)
                 del self.streams[fd]
                 return

@@ -504,13 +504,13 @@ class Engine:
         noted = message.get("output") or {}
         texts = []
         for stream, log in self.logs.items():
-            data, sizes = noted.get(stream, (b"", []))
-            texts.append(_text(log.task_output(data, sizes)))
+            data, sizes, left_out = noted.get(stream, (b"", [], 0))
+            texts.append(_text(log.task_output(data, sizes, left_out)))
         return texts[0], texts[1]
 
     def _note_outside(self, noted: dict[str, Any] | None) -> None:
-        for stream, (data, sizes) in (noted or {}).items():
-            self.logs[stream].noted(data, sizes)
+        for stream, (data, sizes, left_out) in (noted or {}).items():
+            self.logs[stream].noted(data, sizes, left_out)
             self.outside[stream] += data
 
     def _files(self, message: dict[str, Any]) -> tuple[FileUse, ...]:

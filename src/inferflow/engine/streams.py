@@ -17,6 +17,9 @@ from collections import deque
 
 __all__ = ["StreamLog"]
 
+LIMIT = 8 << 20
+"""Bytes, as in ``worker.streams``."""
+
 
 class StreamLog:
     """One stream of one run."""
@@ -26,31 +29,41 @@ class StreamLog:
         self._cuts: deque[bytes] = deque()
         self._unflushed = bytearray()
         self._pieces: deque[bytes] = deque()
+        self._lost = False
 
     def arrived(self, data: bytes) -> None:
         """Bytes that reached the descriptor."""
-        self._segment += data
+        if len(self._segment) < 2 * LIMIT:
+            self._segment += data
 
     def cut(self) -> None:
         """Home's mark: what arrived until now belongs to tasks that have ended."""
         self._cuts.append(bytes(self._segment))
         self._segment.clear()
 
-    def noted(self, data: bytes, sizes: list[int]) -> None:
-        """What Python wrote outside tasks."""
+    def noted(self, data: bytes, sizes: list[int], left_out: int = 0) -> None:
+        """What Python wrote outside tasks. If it was too much to be noted (``left_out`` characters were not), what is
+        still under way cannot be told apart any more."""
+        if left_out:
+            self._unflushed.clear()
+            self._pieces.clear()
+            self._lost = True
+            return
         self._unflushed += data
         for size in sizes:
             self._pieces.append(bytes(self._unflushed[:size]))
             del self._unflushed[:size]
 
-    def task_output(self, data: bytes, sizes: list[int]) -> bytes:
+    def task_output(self, data: bytes, sizes: list[int], left_out: int = 0) -> bytes:
         """The whole output of a task that has ended, given what Python wrote meanwhile. In the order of arrival where
         Python's part has arrived too, else Python's part first."""
         before = len(self._unflushed)
         early = len(self._pieces)
-        self.noted(data, sizes)
+        self.noted(data, sizes, left_out)
         segment = self._cuts.popleft() if self._cuts else b""
-        if not segment:
+        if left_out:
+            return data + f"\n... {left_out:,} more characters are not kept\n".encode()
+        if self._lost or not segment:
             return data
         foreign = self._foreign(segment)
         if not foreign:
@@ -64,6 +77,8 @@ class StreamLog:
         segment = b"".join(self._cuts) + bytes(self._segment)
         self._cuts.clear()
         self._segment.clear()
+        if self._lost:
+            return b""
         if self._unflushed:  # the interpreter flushed it at its end
             self._pieces.append(bytes(self._unflushed))
             self._unflushed.clear()

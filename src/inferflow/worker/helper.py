@@ -264,7 +264,10 @@ class Helper:
             message.update(digest=stored.digest, size=stored.size, inline=stored.inline, exact=True)
         output = self.home.streams.mark()
         if output:
-            message["output"] = {name: noted for name, (noted, _) in output.items()}
+            if any(left_out for _, _, left_out in output.values()):
+                self._drop("it prints too much to keep and repeat")
+                return
+            message["output"] = {name: noted for name, (noted, _, _) in output.items()}
         read, _ = self.gate.recorder.take()
         files = [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
         if files:

@@ -18,7 +18,10 @@ from typing import Any
 
 from inferflow.worker.channel import high_descriptor
 
-__all__ = ["Streams"]
+__all__ = ["LIMIT", "Streams"]
+
+LIMIT = 8 << 20
+"""Characters of a task's output on one stream that are kept; all of it is shown."""
 
 
 class _Note:
@@ -27,13 +30,19 @@ class _Note:
 
     def __init__(self, terminal: bool) -> None:
         self.parts: list[Any] = []
+        self.size = 0
         self.sizes: list[int] = []
         self.capture = False
         self.inside = False
         self.terminal = terminal
 
+    def add(self, part: Any) -> None:
+        self.size += len(part)
+        if self.size <= LIMIT:
+            self.parts.append(part)
+
     def take(self, encoding: str, errors: str) -> bytes:
-        parts, self.parts = self.parts, []
+        parts, self.parts, self.size = self.parts, [], 0
         if not parts:
             return b""
         try:
@@ -65,7 +74,7 @@ class _Unbuffered(_Raw):
 
     def write(self, data: Any) -> int:
         if not self.note.inside:
-            self.note.parts.append(bytes(data))
+            self.note.add(bytes(data))
         return super().write(data)
 
 
@@ -77,7 +86,7 @@ class _Buffer(io.BufferedWriter):
     def write(self, data: Any) -> int:
         note = self.note
         if not note.inside:
-            note.parts.append(bytes(data))
+            note.add(bytes(data))
         if note.capture:
             return len(data)
         return super().write(data)
@@ -96,14 +105,14 @@ class _Text(io.TextIOWrapper):
         if note.capture:
             if not isinstance(text, str):
                 super().write(text)  # type: ignore[unreachable]  # raises, as natively
-            note.parts.append(text.encode(self.encoding, self.errors or "strict"))
+            note.add(text.encode(self.encoding, self.errors or "strict"))
             return len(text)
         note.inside = True
         try:
             count = super().write(text)
         finally:
             note.inside = False
-        note.parts.append(text)
+        note.add(text)
         return count
 
     def flush(self) -> None:
@@ -185,7 +194,8 @@ class Streams:
                     encoding, errors = text.encoding, text.errors or "strict"
                 except ValueError:  # the user's code has detached its buffer
                     encoding, errors = "utf-8", "replace"
-                out[name] = [note.take(encoding, errors), note.sizes]
+                left_out = max(0, note.size - LIMIT)
+                out[name] = [note.take(encoding, errors), note.sizes, left_out]
                 note.sizes = []
         return out
 
