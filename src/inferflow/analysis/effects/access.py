@@ -430,6 +430,9 @@ def held(frame: Frame, node: Node) -> Value:
     if any(map(program.has_cells, node.types)):
         result = join(result, program.anything)
     if not result:
+        told = library.elements_by_type(frame, node)
+        if told:
+            return told
         return EMPTY if frame.complete(node) and all(map(program.is_container, node.types)) else frame.below(node)
     if BELOW in node.fields:
         result = join(result, node.fields[BELOW])

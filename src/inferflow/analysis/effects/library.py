@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inferflow.analysis.catalogue import (
+    NUMBER,
+    SLICE,
     SOMETHING,
+    TEXT,
     AttrInfo,
     Callback,
     FileUse,
@@ -228,6 +231,12 @@ def constant(value: Value) -> object:
         return MAYBE
     if any(n.kind == "object" and UNKNOWN in n.types for n in value):
         return MAYBE
+    types = frozenset(t for n in value for t in n.types)
+    if all(n.kind == "scalar" for n in value) and types:
+        if types <= access.NUMBERS:
+            return NUMBER
+        if len(types) == 1:
+            return {"builtins.str": TEXT, "builtins.slice": SLICE}.get(next(iter(types)), SOMETHING)
     return SOMETHING
 
 
@@ -635,6 +644,9 @@ def _mapping_elements(call: _Call, param: str, node: Node) -> Value:
     """A mapping made of another one, or of pairs."""
     frame = call.frame
     held = EMPTY
+    if node.types == {"collections.Counter"}:
+        frame.put(node, KEYS, _iterated(call, param))
+        return frame.program.scalar("builtins.int")
     for source in call.value(param):
         me = frozenset((source,))
         if "builtins.dict" in source.types or KEYS in source.fields:
@@ -738,6 +750,22 @@ def _only_scalars(call: _Call) -> bool:
     return all(n.kind == "scalar" for n in inner)
 
 
+def elements_by_type(frame: Frame, node: Node) -> Value:
+    """What an object gives when it is iterated over, where the catalogue says of what type that is: something new."""
+    found = EMPTY
+    for type_name in node.each:
+        signature = None if type_name in FLAT else frame.program.method(type_name, "__next__")
+        for result in signature.results if signature is not None else ():
+            if not result.links and result.type.name:
+                found = join(found, typed(frame, result.type, ("element", type_name)))
+        if signature is None and type_name not in FLAT:
+            signature = frame.program.method(type_name, "__iter__")
+            for result in signature.results if signature is not None else ():
+                if not result.links and result.type.items:
+                    found = join(found, typed(frame, result.type.items[0], ("element", type_name)))
+    return found
+
+
 def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: Span) -> Value:
     """An attribute of an instance of a library class."""
     program = frame.program
@@ -747,6 +775,8 @@ def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: S
         frame.note("write", World(world.kind), f"{name} uses the outside world ({world.kind})", span)
     stored = frame.field(node, name) if node.kind == "object" else EMPTY
     ref = info.type
+    if ref.name == "type" and not info.links:
+        return join(stored, _typed_like(frame, frozenset((node,)), ("attribute", like(node), name)))
     if node.kind == "scalar" and info.links:
         if ref.name and program.is_immutable(ref.name) and not program.is_container(ref.name):
             return program.scalar(ref.name)
