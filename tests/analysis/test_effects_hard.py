@@ -276,3 +276,16 @@ def test_a_compound_statement_is_told_as_one() -> None:
     assert [op.op for op in step.ops] == [-1]
     assert step.ops[0].callees == ("__main__:f",)
     assert facts.depends(5, 3)
+
+
+def test_a_generator_does_what_it_does_when_it_is_asked() -> None:
+    text = "def g(log):\n    log.append(1)\n    yield 1\nlog = []\nit = g(log)\nn = list(it)\nm = len(log)\n"
+    facts = Facts(text)
+    assert "object log" in facts.writes(6)
+    assert facts.depends(7, 6)
+
+
+def test_a_generator_expression_does_what_it_does_when_it_is_asked() -> None:
+    text = "def put(log): log.append(1)\nlog = []\nit = (put(x) for x in [log])\nn = list(it)\nm = len(log)\n"
+    facts = Facts(text)
+    assert "object log" in facts.writes(4)

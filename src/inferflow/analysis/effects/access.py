@@ -75,6 +75,8 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
                     result = join(result, frame.program.anything)
             case _:
                 result = join(result, frame.program.anything)
+    if result:
+        called = [(node, known) for node, known in called if not of_libraries(node)]
     if called:
         plain = result
         for node, _ in called:
@@ -622,7 +624,7 @@ def use_up(frame: Frame, node: Node, span: Span, temp: int, assumed: bool) -> No
     what = frame.say(temp) if temp >= 0 else ""
     verb = "may use up" if assumed else "uses up"
     text = f"{frame.where} {verb} '{what}'" if frame.where else f"{verb} '{what}'"
-    moved = library.touched(frame, node) if UNKNOWN not in node.types else {node}
+    moved = library.underlying(frame, node)
     frame.write(moved, text, span)
     for other in moved:
         calls.run_deferred(frame, other, span)
@@ -893,6 +895,8 @@ def leave(frame: Frame, value: Value, span: Span, key: Any) -> None:
     """The end of a ``with`` block."""
     for node in value:
         calls.run_deferred(frame, node, span)
+        for kept in frame.field(node, "<kept>"):
+            calls.run_deferred(frame, kept, span)
         for type_name in node.each:
             me = frozenset((node,))
             if type_name.startswith("@"):

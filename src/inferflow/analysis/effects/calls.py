@@ -240,6 +240,15 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
         made = invoke(frame, frame.field(node, "<function>"), given, span, ("later", like(node)))
         if "builtins.map" in node.types:
             frame.put(node, ELEMENTS, made)
+    if data == ("body",):
+        for function in frame.field(node, "<function>"):
+            module, scope = function.data
+            params = frame.program.project.modules[module].scopes[scope].params
+            bound = {p.name: frame.field(node, f"<in {p.name}>") for p in params}
+            callee = summaries.summary(frame, function, bound)
+            if callee is not None and callee.state != "running":
+                made = summaries.apply(frame, callee, bound, span, ("body", like(node), module, scope))
+                frame.put(node, ELEMENTS, access.contents(frame, made - {node}))
     if isinstance(data, tuple) and data and data[0] == "generator":
         function = frame.make(("deferred", like(node)), "function", frozenset(), (data[1], data[2]), name="a generator")
         frame.put(function, "<around>", frame.field(node, "<around>"))

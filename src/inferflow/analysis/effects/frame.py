@@ -66,6 +66,7 @@ class Frame:
         self.envs: list[dict[str, Value]] = []
         self.captured: frozenset[str] = frozenset()
         self.klass: Value = EMPTY
+        self.function: Node | None = None
         self.sent: Value = EMPTY
         self.nodes: dict[Any, Node] = {}
         self.params: dict[str, Value] = {}

@@ -362,10 +362,22 @@ def touched(frame: Frame, node: Node) -> set[Node]:
     """What changes when a method changes its receiver: a container alone, any other object with all that it holds."""
     program = frame.program
     if node.types and all(program.is_container(t) or program.has_cells(t) for t in node.types):
-        if any(map(program.is_iterator, node.types)):
-            return {n for n in reach((node,)) if n is node or _moves(frame, n)}
-        return {node}
+        return underlying(frame, node)
     return {n for n in reach((node,)) if n.kind == "object"}
+
+
+def underlying(frame: Frame, node: Node) -> set[Node]:
+    """An iterator and those that it draws from: they move with it. What a container holds stays where it is."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if current in found:
+            continue
+        found.add(current)
+        for field in ("<kept>", "<source>"):
+            stack.extend(n for n in frame.field(current, field) if _moves(frame, n))
+    return found
 
 
 def _moves(frame: Frame, node: Node) -> bool:

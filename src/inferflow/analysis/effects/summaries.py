@@ -228,6 +228,7 @@ def analyse(frame: Frame, function: Node) -> None:
     program.pending = set()
     program.depth += 1
     frame.state = "running"
+    frame.function = function
     frame.closure = join(frame.closure, function.fields.get("<around>", EMPTY))
     frame.klass = join(frame.klass, function.fields.get("<class>", EMPTY))
     program.reached.add((frame.module, frame.scope))
@@ -260,15 +261,23 @@ def once(frame: Frame) -> None:
     if run.body(frame, frame.code.body):
         run.give(frame, frame.program.none)
     if frame.code.is_generator:
-        made = frame.make("generator", types=frozenset(("builtins.generator",)))
+        made = frame.make("generator", types=frozenset(("builtins.generator",)), data=("body",))
         frame.put(made, ELEMENTS, frame.yielded)
-        frame.put(made, "<kept>", frozenset(n for v in frame.params.values() for n in v))
+        keep_for_later(frame, made)
         frame.result = frozenset((made,))
     elif frame.code.is_async:
-        made = frame.make("coroutine", types=frozenset(("builtins.coroutine",)))
+        made = frame.make("coroutine", types=frozenset(("builtins.coroutine",)), data=("body",))
         frame.put(made, ELEMENTS, frame.result - {made})
-        frame.put(made, "<kept>", frozenset(n for v in frame.params.values() for n in v))
+        keep_for_later(frame, made)
         frame.result = frozenset((made,))
+
+
+def keep_for_later(frame: Frame, made: Node) -> None:
+    """A generator runs its function's body when it is asked: so it remembers the function and what it was given."""
+    for name, value in frame.params.items():
+        frame.put(made, f"<in {name}>", value)
+    if frame.function is not None:
+        frame.put(made, "<function>", frozenset((frame.function,)))
 
 
 # -- applying it to a call -------------------------------------------------------------------------
@@ -383,7 +392,7 @@ class Translation:
                     caller.link(made, partner)
 
 
-SPECIAL_DATA = frozenset(("builtins.generator",))
+SPECIAL_DATA = frozenset(("builtins.generator", "builtins.coroutine"))
 
 
 def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key: Any) -> Value:
