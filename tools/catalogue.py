@@ -38,7 +38,7 @@ STANDS_FOR_NOTHING = {
     "numpy": {"index_trick"},
     "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"}
     | {"SeriesOrFrame", "SeriesOrDates", "SeriesOrDeltas"},
-    "scipy": {"rv_generic", "_spbase"},
+    "scipy": {"rv_generic", "_spbase", "Result"},
     "sklearn": {"AnyEstimator"},
     "threading": {"LockType"},
 }

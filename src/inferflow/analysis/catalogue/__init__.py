@@ -13,8 +13,11 @@ is first asked for, and a line of it when that very name is.
 
 from inferflow.analysis.catalogue.conditions import (
     ABSENT,
+    NUMBER,
     PLAIN,
+    SLICE,
     SOMETHING,
+    TEXT,
     UNKNOWN,
     Arguments,
     Check,
@@ -49,8 +52,11 @@ from inferflow.analysis.catalogue.notation import Malformed
 
 __all__ = [
     "ABSENT",
+    "NUMBER",
     "PLAIN",
+    "SLICE",
     "SOMETHING",
+    "TEXT",
     "UNKNOWN",
     "Arguments",
     "AttrInfo",

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain", "text"]
+CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain", "text", "number", "slice"]
 
 
 @frozen
@@ -27,8 +27,9 @@ class Check:
     """One test of parameter ``param``, turned round if ``negated``.
 
     ``given``: an argument is given and is not ``None``. ``true`` / ``false``: given, and truthy / falsy. ``among``:
-    given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too. ``mentions``: a
-    text in which one of ``values`` occurs. ``text``: a constant text. ``plain``: not given, a constant, or :data:`PLAIN`.
+    given and equal to one of ``values``; where these contain :data:`ABSENT`, leaving it out counts too. ``text``,
+    ``number``, ``slice``: of that kind. ``mentions``: a text in which one of ``values`` occurs. ``plain``: not given, a
+    constant, or :data:`PLAIN`.
     """
 
     kind: CheckKind
@@ -53,9 +54,17 @@ UNKNOWN: Final = Marker("unknown")
 SOMETHING: Final = Marker("something")
 """Given, surely not ``None``, but its value is not known."""
 
+NUMBER: Final = Marker("number")
+TEXT: Final = Marker("text")
+SLICE: Final = Marker("slice")
+"""Given, of this kind, but its value is not known."""
+
 PLAIN: Final = Marker("plain")
 """Given, not ``None``, and known to hold nothing whose methods draw from a global generator, change arguments, print
 or start processes (see ``Catalogue.is_plain``)."""
+
+_KIND: Final = {"number": NUMBER, "text": TEXT, "slice": SLICE}
+_CLASS: Final[Mapping[str, type | tuple[type, ...]]] = {"number": (int, float, complex), "text": str, "slice": slice}
 
 ABSENT: Final = Marker("absent")
 """Only in ``Check.values``: no argument is given."""
@@ -105,15 +114,19 @@ def _plain(test: Check, arguments: Arguments) -> bool | None:
         return (ABSENT in test.values or test.kind == "plain") if complete else None
     value = given[name]
     if test.kind == "plain":
-        return True if value is PLAIN or not isinstance(value, Marker) else None
+        return True if _is_kind(value) or value is PLAIN or not isinstance(value, Marker) else None
+    if test.kind in ("text", "number", "slice") and (_is_kind(value) or not isinstance(value, Marker)):
+        return value is _KIND[test.kind] or isinstance(value, _CLASS[test.kind])
     if test.kind == "given":
         return None if value is UNKNOWN else value is not None
     if isinstance(value, Marker):
         return None
-    if test.kind == "text":
-        return isinstance(value, str)
     if test.kind == "mentions":
         return any(str(v) in str(value) for v in test.values)
     if test.kind == "among":
         return any(type(value) is type(v) and value == v for v in test.values)
     return bool(value) == (test.kind == "true")
+
+
+def _is_kind(value: object) -> bool:
+    return value is NUMBER or value is TEXT or value is SLICE

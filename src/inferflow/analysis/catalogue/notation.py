@@ -268,7 +268,9 @@ def qualify(name: str, shorts: Mapping[str, str]) -> str:
 
 # -- conditions --------------------------------------------------------------------------------------
 
-_TEST = re.compile(r"(not )?(?:(given|true|false|mentions|plain|text)\(([\w.]+)(?:, (\S+))?\)|([\w.]+) in (\S+))")
+_TEST = re.compile(
+    r"(not )?(?:(given|true|false|mentions|plain|text|number|slice)\(([\w.]+)(?:, (\S+))?\)|([\w.]+) in (\S+))"
+)
 _CONSTANTS: dict[str, object] = {"True": True, "False": False, "None": None, "absent": ABSENT}
 
 
