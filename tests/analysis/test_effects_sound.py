@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 PRELUDE = """
 import copy
+from functools import partial
 class Box:
     shared = []
     def __init__(self, ref=None):
@@ -68,6 +69,20 @@ def make(v):
         seen.append(w)
         return seen[count % 2]
     return inner
+def touch(x):
+    x.n += 1
+    return x
+def touch_with(x, y):
+    x.n += 1
+    return y
+def nested(x):
+    yield from gen(x)
+    x.items.append(x)
+    yield x
+def pick(value, other):
+    while isinstance(value, tuple):
+        value = value[-1]
+    return value if isinstance(value, Box) else other
 def through(function, x):
     return function(x)
 def logged(function):
@@ -130,6 +145,31 @@ SIMPLE = (
     "{x} = vars({y})['ref']",
     "del {x}.items[:]",
 )
+LAZY = (
+    "it = gen({x})",
+    "it = iter({x}.items)",
+    "it = (touch(e) for e in [{x}, {y}])",
+    "it = (touch({x}) for e in [1])",
+    "it = map(touch, [{x}, {y}])",
+    "it = map(fn, [{x}, {y}])",
+    "it = zip([{x}], it)",
+    "it = filter(lambda t: touch(t).n, [{x}])",
+    "it = enumerate(gen({y}))",
+    "it = nested({x})",
+    "{x} = pick(next(it, {y}), {x})",
+    "for e in it:\n    {x} = pick(e, {x})",
+    "{x} = pick([*it, {y}][0], {x})",
+    "fn = make({x})",
+    "fn = {x}.items.append",
+    "fn = {x}.swap",
+    "fn = lambda t: [{x}.items.append(t), t][1]",
+    "fn = lambda t, d={x}: [d.items.append(t), t][1]",
+    "fn = partial(touch_with, {x})",
+    "{x} = fn({y}) or {z}",
+    "{x} = through(fn, {y}) or {z}",
+    "{x}.ref = fn({y}) or {z}",
+    "D['f'] = fn; {x} = D.pop('f')({y}) or {z}",
+)
 BLOCKS = (
     "for e in {y}.items[:2]:\n    e.n += 1\n    {x} = e\n{body}",
     "if {x}.n % 2:\n{body}\nelse:\n{other}",
@@ -180,7 +220,13 @@ def programs(draw: Any) -> tuple[str, list[str]]:
         text += f"def f{number}(p, q):\n{'    global G' if 'global' in outer else '    pass'}\n    r = p\n"
         text += f"{outer.replace('    global G', '    pass')}{body}    return {result}\n"
     steps = [f"{v} = Box()" for v in "abcG"]
-    steps += [draw(statement(("a", "b", "c"), count)) for _ in range(draw(st.integers(2, 6)))]
+    steps += ["it = iter(())", "fn = noted"]
+    for _ in range(draw(st.integers(2, 6))):
+        if draw(st.integers(0, 2)):
+            steps.append(draw(statement(("a", "b", "c"), count)))
+        else:
+            x, y, z = (draw(name(("a", "b", "c"))) for _ in range(3))
+            steps.append(draw(st.sampled_from(LAZY)).format(x=x, y=y, z=z))
     return text, steps
 
 
