@@ -25,7 +25,7 @@ from inferflow.errors import UserError
 
 __all__ = ["Finding", "examine"]
 
-NEEDED = {"attrs": "23.2", "cattrs": "24.1", "cloudpickle": "3.0", "libcst": "1.9", "pyyaml": "6.0", "rich": "13.7"}
+NEEDED = {"attrs": "23.2", "cattrs": "24.1", "cloudpickle": "3.0", "libcst": "1.9", "pyyaml": "6.0"}
 MIB = 1024 * 1024
 
 

@@ -22,7 +22,8 @@ from inferflow.worker import transform, transport, transport_files
 from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
-from inferflow.worker.home import Home, Memory
+from inferflow.worker.home import Home
+from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 
 __all__ = ["serve", "template"]

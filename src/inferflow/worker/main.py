@@ -105,10 +105,10 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
         helper.refuse(f"the driver's imports cannot be repeated: {error!r}")
     helper.gate.on = False
     plan = channel.receive()
-    from inferflow.worker.home import _unit
+    from inferflow.worker.hooks import unit_of
 
     home.plan = plan
-    home.hooks.units = {unit.task: unit for unit in map(_unit, plan["units"])}
+    home.hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
     from inferflow.worker.observe import HiddenState
 
     helper.state = HiddenState()

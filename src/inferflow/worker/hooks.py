@@ -1,0 +1,249 @@
+"""What the hooked program calls at the boundaries of tasks: one letter each, see ``transform``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from inferflow.worker import transform, transport
+from inferflow.worker.memory import Memory
+
+if TYPE_CHECKING:
+    from inferflow.worker.home import Home
+
+__all__ = ["Hooks", "thread_ident", "unit_of"]
+
+_CAN_MASK = hasattr(signal, "pthread_sigmask")
+
+
+class _Shielded:
+    """Our own work between two statements of the user's. Ctrl-C is deferred, so that it strikes in the user's code as
+    natively; and a fault of ours never becomes an exception there: the program goes on, no longer seen."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def __enter__(self) -> None:
+        if _CAN_MASK:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        if isinstance(error, Exception):
+            self.home.fault(error)
+        if _CAN_MASK:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        return isinstance(error, Exception)
+
+
+class Hooks:
+    """What the hooked program calls. One letter each: see ``transform``."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.shield = _Shielded(home)
+        self.channel = home.channel
+        self.units: dict[int, transform.Unit] = {}
+        self.publish: dict[int, bool] = {}
+        self.settle: frozenset[int] = frozenset()
+        self.forks: frozenset[int] = frozenset()
+        self.ask = False
+        self.open: int | None = None
+        self.closed: set[int] = set()
+        self.adopted: dict[int, tuple[Any, ...]] = {}
+        self.started = 0.0
+        self.cpu = 0.0
+        self.memory = Memory()
+        self.alone = False
+        self.thread = 0
+        self.given: dict[str, Any] = {}
+        self.returned: dict[str, Any] | None = None
+        self.inputs: list[str] = []
+        self.entered = False
+        self.late: dict[str, int] = {}
+
+    # -- beginning ---------------------------------------------------------------------------------
+
+    def _begin(self, task: int) -> None:
+        home = self.home
+        if task in self.settle:
+            home.keeper.wait()
+        if task in self.forks:
+            home.fork(task)
+        self.open = task
+        message = {"kind": "start", "task": task, "time": time.time()}
+        before = home.streams.mark()
+        if before:
+            message["before"] = before
+        home.send(message)
+        self.memory.reset()
+        home.files.on = True
+        self.cpu = time.process_time()
+        self.started = time.perf_counter()
+
+    def _off_plan(self, task: int) -> bool:
+        """Whether the program came here in a way that the plan did not foresee (then it simply runs)."""
+        if self.alone or task in self.closed or thread_ident() != self.thread:
+            return True
+        if self.open is not None and self.open != task:
+            self._finish(self.open, (), None)
+        return False
+
+    def o(self, task: int) -> int:
+        with self.shield:
+            if not self._off_plan(task):
+                self._begin(task)
+        return task
+
+    def s(self, task: int) -> bool:
+        with self.shield:
+            if self._off_plan(task):
+                return True
+            if self.units[task].adoptable and self.ask and self._adopt(task, []):
+                return False
+            self._begin(task)
+        return True
+
+    def q(self, task: int) -> bool:
+        with self.shield:
+            if self._off_plan(task) or not self.ask:
+                return True
+            return not self._adopt(task, self._all_inner(task))
+        return True
+
+    def _all_inner(self, task: int) -> list[int]:
+        inner: list[int] = []
+        for index in self.units[task].inner:
+            inner.extend(self._all_inner(index))
+            inner.append(index)
+        return inner
+
+    def b(self, task: int, value: Any) -> Any:
+        with self.shield:
+            if not self._off_plan(task):
+                self._begin(task)
+        return value
+
+    # -- adopting ----------------------------------------------------------------------------------
+
+    def _adopt(self, task: int, inner: list[int]) -> bool:
+        home = self.home
+        before = home.streams.mark()
+        message: dict[str, Any] = {"kind": "at", "task": task, "inner": inner}
+        if before:
+            message["before"] = before
+        home.send(message)
+        reply = home.receive_reply()
+        if reply["kind"] != "adopt":
+            return False
+        try:
+            source = reply.get("inline")
+            values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
+        except Exception as error:
+            home.send({"kind": "refused", "task": task, "why": f"its result could not be rebuilt: {error!r}"})
+            return False
+        for stdout, stderr in reply["output"]:
+            home.streams.replay("stdout", stdout)
+            home.streams.replay("stderr", stderr)
+        written = home.streams.mark()
+        home.streams.cut()
+        self.closed.update(inner)
+        self.closed.add(task)
+        order = reply["order"]
+        self.adopted[task] = tuple(values[position] for position in order)
+        home.send({"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written})
+        return True
+
+    def a(self, task: int) -> Any:
+        values = self.adopted.pop(task)
+        return values[0] if self.units[task].expression is not None else values
+
+    # -- the end of a task ---------------------------------------------------------------------------
+
+    def d(self, task: int, *values: Any) -> None:
+        if self.open != task or self.alone:
+            return
+        frame = sys._getframe(1) if not self.units[task].definite else None
+        with self.shield:
+            self._finish(task, values, frame)
+
+    def v(self, task: int, value: Any) -> Any:
+        if self.open == task and not self.alone:
+            with self.shield:
+                self._finish(task, (value,), None)
+        return value
+
+    def _measure(self) -> dict[str, Any]:
+        return {
+            "duration": time.perf_counter() - self.started,
+            "cpu": time.process_time() - self.cpu,
+            "time": time.time(),
+            "memory": self.memory.peak(),
+        }
+
+    def _finish(self, task: int, values: tuple[Any, ...], frame: Any) -> None:
+        home = self.home
+        message: dict[str, Any] = {"kind": "done", "task": task, **self._measure()}
+        home.files.on = False
+        self.open = None
+        self.closed.add(task)
+        unit = self.units[task]
+        names = [name for _, name in unit.outputs]
+        if frame is not None:
+            names, values = _bound_in(frame, names)
+        output = home.streams.mark()
+        home.streams.cut()
+        if output:
+            message["output"] = output
+        files = home.keep_files()
+        if files:
+            message["files"] = files
+        if names and len(values) == len(names):
+            message.update(home.keeper.keep(names, values, self.publish.get(task, False)))
+        home.send(message)
+
+    # -- the driver function -------------------------------------------------------------------------
+
+    def i(self, block: int) -> None:
+        if self.entered or self.alone or not self.inputs:
+            self.entered = True
+            return
+        self.entered = True
+        with self.shield:
+            names, values = _bound_in(sys._getframe(1), self.inputs)
+            self.home.send({"kind": "inputs", **self.home.keeper.keep(names, values, True)})
+
+    def p(self, name: str, value: Any) -> Any:
+        return self.given.pop(name, value)
+
+    def r(self, value: Any) -> Any:
+        if self.alone:
+            return value
+        with self.shield:
+            if self.open is not None:
+                self._finish(self.open, (), None)
+            self.returned = self.home.keeper.keep(["return"], (value,), False)
+        return value
+
+
+def _bound_in(frame: Any, names: list[str]) -> tuple[list[str], tuple[Any, ...]]:
+    bound = frame.f_locals
+    found = [name for name in names if name in bound]
+    return found, tuple(bound[name] for name in found)
+
+
+def thread_ident() -> int:
+    import _thread
+
+    return _thread.get_ident()
+
+
+def unit_of(data: list[Any]) -> transform.Unit:
+    index, block, first, last, expression, outputs, definite, adoptable, inner, preamble = data
+    return transform.Unit(
+        index, block, first, last,
+        tuple(expression) if expression is not None else None,
+        tuple((scope, name) for scope, name in outputs),
+        definite, adoptable, tuple(inner), tuple(tuple(span) for span in preamble),
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""The driver's program in its own process: its text, the module it runs as, its functions."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import os
+import sys
+import types
+from typing import Any, cast
+
+from inferflow.worker import transform
+
+__all__ = ["Program", "muted"]
+
+
+class Program:
+    """The driver's text, parsed once; the module it runs as; what is needed to compile parts of it anew."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self.setup = setup
+        self.filename: str = setup["filename"]
+        self.kind: str = setup["driver"]
+        self.module: Any = None
+        self.data = b""
+        self.flags = 0
+        self.prefix = 0
+
+    def tree(self) -> ast.Module:
+        """A new tree (the transformations consume theirs)."""
+        return ast.parse(self.data, self.filename)
+
+    def run_prefix(self) -> None:
+        """Execute the prefix of a script, or import the module of a function driver."""
+        if self.kind == "script":
+            self._start_script()
+        else:
+            self._import()
+
+    def _start_script(self) -> None:
+        with open(self.filename, "rb") as file:
+            self.data = file.read()
+        tree = self.tree()
+        code = compile(tree, self.filename, "exec", dont_inherit=True)  # as native: every warning and error, once
+        self.flags = code.co_flags & _future_mask()
+        module = types.ModuleType("__main__")
+        module.__dict__.update(
+            __file__=self.filename,
+            __builtins__=__builtins__ if isinstance(__builtins__, types.ModuleType) else sys.modules["builtins"],
+            __spec__=None,
+            __loader__=_loader(self.filename),
+            __cached__=None,
+            __package__=None,
+            __doc__=None,
+        )
+        module.__dict__.setdefault("__annotations__", {})
+        sys.modules["__main__"] = module
+        self.module = module
+        self.prefix = transform.prefix_length(tree.body)
+        if self.prefix == len(tree.body):
+            self.prefix_code = code
+        else:
+            head = ast.Module(body=tree.body[: self.prefix], type_ignores=[])
+            with muted():
+                self.prefix_code = compile(head, self.filename, "exec", flags=self.flags, dont_inherit=True)
+        exec(self.prefix_code, module.__dict__)
+
+    def _import(self) -> None:
+        import importlib
+
+        module = importlib.import_module(self.setup["module"])
+        self.module = module
+        self.filename = getattr(module, "__file__", None) or self.filename
+        with open(self.filename, "rb") as file:
+            self.data = file.read()
+        with muted():
+            self.flags = compile(self.tree(), self.filename, "exec", dont_inherit=True).co_flags & _future_mask()
+
+    def function(self, name: str) -> Any:
+        """The driver function (what the module binds under its name); raises AttributeError."""
+        value = self.module
+        for part in name.split("."):
+            value = getattr(value, part)
+        return value
+
+    def put_code(self, old_name: str, line: int, new: types.CodeType) -> bool:
+        """Give the function defined at ``line`` its hooked code. The function object stays the same (decorators,
+        default arguments and references to it are untouched), so it is searched for by the code that it has now."""
+        for value in self._candidates(old_name):
+            if type(value) is types.FunctionType and value.__code__.co_name == old_name:
+                code = value.__code__
+                if code.co_firstlineno == line and _same_file(code.co_filename, self.filename):
+                    if len(code.co_freevars) != len(new.co_freevars):
+                        return False
+                    value.__code__ = new
+                    return True
+        return False
+
+    def _candidates(self, name: str) -> Any:
+        """Where to look for a function: under its name, then (a decorator may have hidden it) everywhere."""
+        yield getattr(self.module, name, None)
+        yield from gc.get_objects()
+
+
+def _same_file(first: str, second: str) -> bool:
+    return first == second or os.path.abspath(first) == os.path.abspath(second)
+
+
+def _future_mask() -> int:
+    import __future__
+
+    mask = 0
+    for name in __future__.all_feature_names:
+        mask |= getattr(__future__, name).compiler_flag
+    return mask
+
+
+def _loader(filename: str) -> Any:
+    from importlib.machinery import SourceFileLoader
+
+    return SourceFileLoader("__main__", filename)
+
+
+class muted:
+    """Compile again without showing the syntax warnings again. The list is edited in place and put back: that leaves
+    the registries of the warnings module as they are, which ``catch_warnings`` would not."""
+
+    def __enter__(self) -> None:
+        import warnings
+
+        self.filters: list[Any] = cast("list[Any]", warnings.filters)
+        self.rules = [("ignore", None, category, None, 0) for category in (SyntaxWarning, DeprecationWarning)]
+        self.filters[:0] = self.rules
+
+    def __exit__(self, *_: object) -> None:
+        del self.filters[: len(self.rules)]
