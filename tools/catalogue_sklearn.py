@@ -197,12 +197,13 @@ def effects(name: str, cls: type, method: str, params: str, settings: set[str]) 
     fits = method in FITTING
     takes_x = "X" in params.strip("()").replace("=", "").split(", ")
     inner = [p for p in INNER if p in settings]
+    shallow = not fits or (name in KEEP_DATA and "random_state" not in settings and not inner)
     if fits or (name in LAZY_CACHES and not method.startswith("get_")):
-        clauses.append("mutates self")
+        clauses.append("mutates self only" if shallow else "mutates self")
     if fits and name in KEEP_DATA and takes_x:
-        clauses.append("keeps &X")
+        clauses.append("keeps X")
     if fits and name in KEEP_DATA and "y" in params.strip("()").replace("=", "").split(", "):
-        clauses.append("keeps &y")
+        clauses.append("keeps y")
     if fits:
         clauses += list(randomness(name, cls, settings))
         clauses += [f"draws numpy.random if not plain(self.{p})" for p in inner]

@@ -409,7 +409,7 @@ def one(line: str) -> Signature:
 def test_a_line_with_everything() -> None:
     s = one(
         "def f(a, b=, /, *rest, c=, **more) -> None if true(c) -> view(a) contains(b) tuple[A, int|str] "
-        "; mutates a if given(b) ; keeps *rest in a ; consumes b ; calls c(element b, a) later gives "
+        "; mutates a if given(b) ; mutates b only ; keeps *rest in a ; consumes b ; calls c(element b, a) later gives "
         "; draws random ; file open a b ; file write b + .npy ; world stdout, process ; irrevocable"
     )
     assert [(p.name, p.kind, p.required) for p in s.params] == [
@@ -423,6 +423,7 @@ def test_a_line_with_everything() -> None:
     assert [(link.relation, link.param) for link in s.results[1].links] == [("view", "a"), ("contains", "b")]
     assert s.results[1].type.items[0].name == "numpy.ndarray"
     assert s.results[1].type.items[1].name == "|"
+    assert [(m.param, m.deep) for m in s.mutates] == [("a", True), ("b", False)]
     assert s.keeps[0].relation == "elements"
     assert s.keeps[0].into == "a"
     assert s.calls[0].later

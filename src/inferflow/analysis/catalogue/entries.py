@@ -69,10 +69,12 @@ class Result:
 
 @frozen
 class Mutation:
-    """The object given for ``param`` may be changed in place."""
+    """The object given for ``param`` may be changed in place; and, if ``deep``, what it holds (a container's elements
+    are never meant)."""
 
     param: str
     when: Condition = ()
+    deep: bool = True
 
 
 @frozen

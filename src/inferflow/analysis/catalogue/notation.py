@@ -313,7 +313,8 @@ def _clause(s: Signature, clause: str, shorts: Mapping[str, str]) -> Signature:
     words = rest.replace(",", " ").split()
     match verb:
         case "mutates":
-            return evolve(s, mutates=s.mutates + tuple(Mutation(w, when) for w in words))
+            deep = words[-1:] != ["only"]
+            return evolve(s, mutates=s.mutates + tuple(Mutation(w, when, deep) for w in words if deep or w != "only"))
         case "keeps":
             return evolve(s, keeps=s.keeps + tuple(_keeps(words, when)))
         case "consumes":

@@ -167,7 +167,7 @@ def apply_call(
             call.elements[param] = access.iterate(frame, value, span, (key, "consumes", param))
     for mutation in signature.mutates:
         if applies(mutation.when, call.given) is not False:
-            _mutate(call, mutation.param)
+            _mutate(call, mutation.param, mutation.deep)
     for keep in signature.keeps:
         if applies(keep.when, call.given) is not False:
             _keep(call, keep.param, keep.into, keep.relation)
@@ -335,7 +335,7 @@ def file_name(node: Node | None) -> str:
     return "a file"
 
 
-def _mutate(call: _Call, param: str) -> None:
+def _mutate(call: _Call, param: str, deep: bool = True) -> None:
     frame = call.frame
     value = call.value(param)
     if not value:
@@ -350,7 +350,7 @@ def _mutate(call: _Call, param: str) -> None:
             if node.types:
                 mutated_library(frame, node, call.span)
         elif node.kind == "object":
-            targets |= touched(frame, node)
+            targets |= touched(frame, node) if deep else {node}
             if frame.program.is_iterator(next(iter(node.types), UNKNOWN)) or UNKNOWN in node.types:
                 calls.run_deferred(frame, node, call.span)
             if call.signature.name.endswith("set_params"):
