@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from functools import cache
 from typing import Any
 
 from inferflow.analysis import ir
@@ -69,35 +70,42 @@ def normal_form_of(tree: ast.AST) -> str:
     stack: list[Any] = [tree]
     while stack:
         item = stack.pop()
-        if isinstance(item, str):
+        kind = type(item)
+        if kind is str:
             parts.append(item)
-            continue
-        parts.append(type(item).__name__)
-        parts.append("(")
-        stack.append(")")
-        for name in reversed(item._fields):
-            value = getattr(item, name, None)
-            if name in _SKIPPED or value is None or value == []:
-                if name == "value" and isinstance(item, ast.Constant):
-                    stack.append("value=None,")
-                continue
-            if name == "body" and isinstance(item, _DOCUMENTED):
-                value = _without_docstring(value)
-            if name == "values" and isinstance(item, ast.JoinedStr):
-                value = [piece for piece in value if getattr(piece, "value", None) != ""]  # 3.12.1 has empty ones
-            _push(stack, name, value)
+        elif kind is ast.Name:  # these two are most of all nodes
+            parts.append(f"Name(id={item.id!r},)")
+        elif kind is ast.Constant:
+            parts.append(f"Constant(value={item.value!r},)")
+        else:
+            parts.append(f"{kind.__name__}(")
+            stack.append(")")
+            for name in _backwards(kind):
+                value = getattr(item, name, None)
+                if value is None or (not value and type(value) is list):
+                    continue
+                if name == "body" and isinstance(item, _DOCUMENTED):
+                    value = _without_docstring(value)
+                if name == "values" and kind is ast.JoinedStr:
+                    value = [piece for piece in value if getattr(piece, "value", None) != ""]  # 3.12.1 has empty ones
+                _push(stack, name, value)
     return "".join(parts)
 
 
+@cache
+def _backwards(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a kind of node that count, last first."""
+    return tuple([name for name in reversed(kind._fields) if name not in _SKIPPED])
+
+
 def _push(stack: list[Any], name: str, value: Any) -> None:
-    if isinstance(value, list):
+    if isinstance(value, ast.AST):
+        stack += (",", value, f"{name}=")
+    elif isinstance(value, list):
         stack.append("],")
         for element in reversed(value):
-            stack.append(",")
-            stack.append(element if isinstance(element, ast.AST) else repr(element))
+            stack += (",", element if isinstance(element, ast.AST) else repr(element))
         stack.append(f"{name}=[")
-    elif isinstance(value, ast.AST):
-        stack += (",", value, f"{name}=")
     else:
         stack.append(f"{name}={value!r},")
 
