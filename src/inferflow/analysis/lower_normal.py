@@ -80,7 +80,7 @@ def normal_form_of(tree: ast.AST) -> str:
         else:
             parts.append(f"{kind.__name__}(")
             stack.append(")")
-            for name in _backwards(kind):
+            for name in _backwards(kind._fields):
                 value = getattr(item, name, None)
                 if value is None or (not value and type(value) is list):
                     continue
@@ -93,9 +93,9 @@ def normal_form_of(tree: ast.AST) -> str:
 
 
 @cache
-def _backwards(kind: type[ast.AST]) -> tuple[str, ...]:
-    """The fields of a kind of node that count, last first."""
-    return tuple([name for name in reversed(kind._fields) if name not in _SKIPPED])
+def _backwards(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that count, last first."""
+    return tuple([name for name in reversed(fields) if name not in _SKIPPED])
 
 
 def _push(stack: list[Any], name: str, value: Any) -> None:
