@@ -6,6 +6,8 @@
     run = inferflow.run("driver.py:main", C=0.5)         # a parameter of main
     run["logreg"]                                        # a value that the run kept
     inferflow.load("latest", "logreg")                   # the same, later, elsewhere
+
+Mistakes of the caller are ``UserError``; they say what to do.
 """
 
 from __future__ import annotations

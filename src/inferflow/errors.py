@@ -12,7 +12,8 @@ __all__ = ["BrokenEnvironment", "DriverUnreadable", "UserError", "WrongUse"]
 
 
 class UserError(Exception):
-    """``message`` says what and why, ``hint`` the next step, ``span`` where (if in a file); ``exit_code`` as in the CLI."""
+    """``message`` says what and why, ``hint`` the next step, ``span`` where (if in a file); ``exit_code`` is
+    the exit status of the command."""
 
     exit_code = 1
 

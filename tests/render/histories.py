@@ -1,5 +1,4 @@
 """Runs built by hand, as they fold from events, for pictures to be drawn of."""
-# ruff: noqa: E501
 
 from __future__ import annotations
 
