@@ -247,7 +247,7 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
     me = frozenset((node,))
     classes = frozenset((cls,))
     if name == "":
-        return join_all(v for f, v in node.fields.items() if not f.startswith("<")) or frame.below(node)
+        return join_all(v for f, v in list(node.fields.items()) if not f.startswith("<")) or frame.below(node)
     result = frame.field(node, name)
     if not result or not node.immutable:
         for part in look_up(frame, cls, name, op.span):

@@ -466,7 +466,7 @@ def deep_copy(frame: Frame, name: str, arguments: Arguments, span: Span, key: An
         if node in copies:
             continue
         copies[node] = copied(frame, node, (key, "copy", path[:4], tuple(sorted(node.types))))
-        for field_name, held in node.fields.items():
+        for field_name, held in list(node.fields.items()):
             if field_name != BELOW:
                 stack.extend((n, (*path, field_name)) for n in held if n.kind == "object")
     for node, made in copies.items():

@@ -23,6 +23,9 @@ from inferflow.model import Span
 DEPTH = 3
 """How deep the fields of arguments are told apart; below that, one node stands for everything."""
 WIDTH = 40
+DETAIL = 120
+"""So many fields of one argument are told apart in all."""
+MANY = 32
 CONTEXTS = 12
 """For so many different shapes a function is analysed by itself; then for one that joins all further ones."""
 NESTING = 60
@@ -39,9 +42,18 @@ Parts: TypeAlias = "tuple[frozenset[str], bool, Any, tuple[tuple[str, Shape], ..
 # -- shapes ----------------------------------------------------------------------------------------
 
 
-def shape(frame: Frame, value: Value, depth: int = DEPTH, above: tuple[frozenset[str], ...] = ()) -> Shape:
-    """The shape of an argument. ``above`` are the types on the way to it."""
+def shape(
+    frame: Frame,
+    value: Value,
+    depth: int = DEPTH,
+    above: tuple[frozenset[str], ...] = (),
+    left: list[int] | None = None,
+) -> Shape:
+    """The shape of an argument. ``above`` are the types on the way to it; ``left`` counts down to where it is detailed
+    enough."""
     program = frame.program
+    left = [DETAIL] if left is None else left
+    left[0] -= 1
     plain: set[Node] = set()
     objects: list[Node] = []
     for node in value:
@@ -66,7 +78,8 @@ def shape(frame: Frame, value: Value, depth: int = DEPTH, above: tuple[frozenset
         objects = alike(frame, objects, types)
         types = frozenset(t for node in objects for t in node.types)
     immutable = all(node.immutable for node in objects)
-    if depth == 0:
+    program.work += len(objects) // 2
+    if depth == 0 or left[0] < 0 or len(objects) > MANY:
         return frozenset(plain), (types, immutable, settings, None)
     names = sorted({name for node in objects for name in frame.fields(node) if name != BELOW})
     if len(names) > WIDTH:
@@ -77,7 +90,7 @@ def shape(frame: Frame, value: Value, depth: int = DEPTH, above: tuple[frozenset
         for node in objects:
             inner = join(inner, frame.field(node, name))
         if inner:
-            fields.append((name, shape(frame, inner, depth - 1, (*above, types))))
+            fields.append((name, shape(frame, inner, depth - 1, (*above, types), left)))
     return frozenset(plain), (types, immutable, settings, tuple(fields))
 
 
@@ -365,7 +378,7 @@ class Translation:
                 continue
             short = path if len(path) <= RESULT_DEPTH and len(self.made) < RESULT_NODES else (*path[:1], "...")
             self.copy(node, short)
-            for name, value in node.fields.items():
+            for name, value in list(node.fields.items()):
                 queue.extend((inner, (*path, name)) for inner in value)
             queue.extend((inner, (*path, "~")) for inner in node.views)
 
@@ -385,9 +398,9 @@ class Translation:
         """Give the new nodes their fields."""
         caller = self.caller
         for node, made in list(self.made.items()):
-            for name, value in node.fields.items():
+            for name, value in list(node.fields.items()):
                 caller.put(made, name, self.value(value))
-            for other in node.views:
+            for other in list(node.views):
                 for partner in self.node(other):
                     caller.link(made, partner)
 
