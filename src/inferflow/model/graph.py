@@ -151,7 +151,7 @@ class TaskGraph:
     graph, and the same bytes of JSON.
 
     ``target`` is the driver as named by the user, ``module`` the name it runs under, ``entry`` the function that is the
-    driver (``""`` for a script without one). ``returns`` are the names in the driver's ``return`` statement. ``reached``
+    driver (empty for a script without one). ``returns`` are the names in the driver's ``return`` statement. ``reached``
     maps each project function reachable from the driver (``module:qualname``) to the digest of its normalised source;
     ``sources`` each project file read by the analysis to the digest of its text.
     """
