@@ -14,7 +14,7 @@ from pathlib import Path
 from inferflow.cli.common import Shared, wants_color
 from inferflow.errors import DriverUnreadable, UserError
 
-__all__ = ["tell_error", "tell_fault", "tell_usage"]
+__all__ = ["tell_error", "tell_fault", "tell_unrecorded", "tell_usage"]
 
 
 def tell_error(error: UserError, shared: Shared) -> int:
@@ -40,6 +40,12 @@ def tell_fault(error: BaseException, shared: Shared) -> int:
     message = f"this is a fault of inferflow, not of your code ({said})"
     hint = f"please report it with {kept}" if kept else "its traceback could not be written anywhere"
     return _tell(message, hint, 70, shared)
+
+
+def tell_unrecorded(report: Path, shared: Shared) -> None:
+    """A fault of ours in a worker: the driver's own result is not touched by it."""
+    message = "a fault of inferflow, not of your code: the driver ran on as natively, but was not recorded to its end"
+    _tell(message, f"please report it with {report}", 70, shared)
 
 
 def _tell(message: str, hint: str, status: int, shared: Shared) -> int:

@@ -121,6 +121,10 @@ def command(
             display.close()
     if not shared.quiet:
         close_report(outcome, tally, shared)
+    if outcome.fault is not None:
+        from inferflow.cli.failure import tell_unrecorded
+
+        tell_unrecorded(outcome.fault, shared)
     return outcome.exit_code
 
 

@@ -22,6 +22,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 from inferflow.worker import transform
@@ -144,11 +145,42 @@ class Home:
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
         hooks.ask = self.setup["start"] == "spawn" and bool(plan["forks"])
-        call = self._compile(plan)
-        if 0 in plan["forks"] or -1 in plan["forks"]:
+        try:
+            call = self._compile(plan)
+        except Exception as error:
+            self.fault(error)
+            call = self._plain()
+        if 0 in hooks.forks:
             hooks.forks = hooks.forks - {0}
-            self.fork(0)
+            with hooks.shield:
+                self.fork(0)
         call()
+
+    def _plain(self) -> Callable[[], Any]:
+        """The program without hooks."""
+        program = self.program
+        if program.kind != "script":
+            given = self.hooks.given
+            return lambda: self._call_function(given)
+        tree = program.tree()
+        del tree.body[: program.prefix]
+        with muted():
+            code = compile(tree, program.filename, "exec", flags=program.flags, dont_inherit=True)
+        return lambda: self._execute(code)
+
+    def _call_function(self, given: dict[str, Any]) -> Any:
+        function = self.program.function(self.setup["function"])
+        positional, named = call_arguments(function, given)
+        return hooks_returned(self.hooks, function(*positional, **named))
+
+    def _execute(self, code: CodeType) -> None:
+        # As deep a recursion as natively: without the frames that stand below the program's.
+        frame: Any = sys._getframe()
+        below = 0
+        while frame is not None:
+            below, frame = below + 1, frame.f_back
+        sys.setrecursionlimit(sys.getrecursionlimit() + below + (sys.version_info < (3, 12)))
+        exec(code, self.program.module.__dict__)
 
     def _compile(self, plan: dict[str, Any]) -> Callable[[], Any]:
         """The program with its hooks in place, ready to be called."""
@@ -172,27 +204,14 @@ class Home:
             if function is not None:
                 self._hook_function(function)
             if program.kind != "script":
-                target = program.function(self.setup["function"])
                 given, hooks.given = hooks.given, {}
-                positional, named = call_arguments(target, given)
-                return lambda: hooks_returned(hooks, target(*positional, **named))
+                return lambda: self._call_function(given)
             tree = program.tree()
             owner = transform.find_block(tree, "guard", *guard) if guard else None
             code = transform.hooked_module(
                 tree, program.filename, program.flags, program.prefix, module_units, owner, guard_units, hooks
             )
-        space = program.module.__dict__
-
-        def call() -> None:
-            # As deep a recursion as natively: without the frames that stand below the program's.
-            frame: Any = sys._getframe()
-            below = 0
-            while frame is not None:
-                below, frame = below + 1, frame.f_back
-            sys.setrecursionlimit(sys.getrecursionlimit() + below + (sys.version_info < (3, 12)))
-            exec(code, space)
-
-        return call
+        return lambda: self._execute(code)
 
     def _hook_function(self, block: dict[str, Any]) -> None:
         program, hooks = self.program, self.hooks
