@@ -28,6 +28,7 @@ from inferflow.analysis.catalogue import Arguments as Given
 from inferflow.analysis.effects import access, calls, plain
 from inferflow.analysis.effects.frame import FileTarget, Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
+from inferflow.analysis.effects.logs import EMITTING
 from inferflow.model import Hidden, Span, World
 
 if TYPE_CHECKING:
@@ -149,8 +150,9 @@ def apply_call(
     if not signature.cheap:
         frame.program.costly = True
     call = _Call(frame, signature, receiver, arguments, span, key)
+    quiet = signature.name in EMITTING and frame.program.logs_only_to_stderr
     for use in signature.hidden:
-        if applies(use.when, call.given) is not False:
+        if applies(use.when, call.given) is not False and not (quiet and use.mode == "write"):
             hidden(frame, use.mode, use.state, arguments.says or signature.name, span)
     for file in signature.files:
         if applies(file.when, call.given) is not False:

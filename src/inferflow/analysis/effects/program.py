@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Catalogue, Signature, TypeInfo
 from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join
+from inferflow.analysis.effects.logs import only_to_stderr
 from inferflow.analysis.facts import Project
 from inferflow.analysis.walk import every_op
 from inferflow.model import Diagnostic, Reason, Span
@@ -91,6 +92,7 @@ class Program:
         self.anything = self.scalar(UNKNOWN)
         self.none = self.constant(None)
         self._libraries: frozenset[str] | None = None
+        self._quiet_logs: bool | None = None
 
     # -- interned values
 
@@ -155,6 +157,13 @@ class Program:
         if self._libraries is None:
             self._libraries = frozenset(_imported_libraries(self.project))
         return self._libraries
+
+    @property
+    def logs_only_to_stderr(self) -> bool:
+        """Whether messages of loggers are nothing but standard error."""
+        if self._quiet_logs is None:
+            self._quiet_logs = only_to_stderr(self.project, self.catalogue, self.libraries)
+        return self._quiet_logs
 
     def rebound(self, module: str) -> frozenset[str]:
         """Names that a nested function (or a walrus in a comprehension) binds in a scope around it."""
