@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from compare import Observed, both, environment
@@ -80,6 +81,24 @@ def test_an_example_tells_how_to_run_it(name: str) -> None:
     text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
     assert "python driver.py" in text
     assert "inferflow run driver.py" in text
+
+
+def preview(name: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "inferflow", "preview", "driver.py", "--json"]
+    done = subprocess.run(command, cwd=EXAMPLES / name, env=environment(), capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_analysed_to_its_end(name: str) -> None:
+    """IF390 would mean that a pass of the analysis failed and everything stays in order."""
+    assert [found for found in preview(name)["diagnostics"] if found["code"] == "IF390"] == []
+
+
+def test_what_does_not_depend_on_each_other_may_run_ahead() -> None:
+    free = {task["key"][0] for task in preview("model_comparison")["tasks"] if not task["home"]}
+    assert {"fit_logistic", "fit_bayes", "fit_forest", "fit_boosting"} <= free
 
 
 def test_iris_keeps_the_literal_of_the_call(iris: tuple[Observed, Path]) -> None:
