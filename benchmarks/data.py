@@ -175,8 +175,8 @@ def section(bench: Bench) -> Section:
         targets=targets,
         note=(
             "The array is written behind, while home goes on; a driver that ends at once has to wait for it. The digest "
-            "under which it is kept, SHA-256, takes longer than `np.save` on a machine that writes several GB/s into its "
-            "page cache."
+            "under which it is kept, SHA-256, takes longer than `np.save` where several GB/s can be written to the page "
+            "cache."
         ),
     )
 
