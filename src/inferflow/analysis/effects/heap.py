@@ -153,20 +153,20 @@ def join_all(values: Iterable[Value]) -> Value:
 def reach(nodes: Iterable[Node]) -> set[Node]:
     """All nodes reachable through fields and views, the given ones included. Modules and classes are not entered: their
     attributes are places of their own."""
-    seen: set[Node] = set()
-    stack = list(nodes)
+    seen: set[Node] = set(nodes)
+    stack = list(seen)
+    entered: set[int] = set()  # nodes that were made one share their fields
     while stack:
         node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
         if node.kind in ("module", "class", "scalar", "lib"):
             continue
-        for value in node.fields.values():
-            if not value <= seen:
+        if id(node.fields) not in entered:
+            entered.add(id(node.fields))
+            for value in node.fields.values():
                 stack.extend(value - seen)
-        if not node.views <= seen:
-            stack.extend(node.views - seen)
+                seen |= value
+        stack.extend(node.views - seen)
+        seen |= node.views
     return seen
 
 
