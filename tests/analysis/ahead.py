@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import io
 import pickle
 import re
@@ -60,6 +61,10 @@ def shape(values: object) -> object:
             if isinstance(value, set):
                 return ("set", number, *sorted(map(repr, value)))
             return (type(value).__name__, number, of(vars(value)))
+        if type(value) is type(iter([])):
+            return ("iterator", *map(of, copy.copy(value)))
+        if hasattr(value, "__next__"):
+            return type(value).__name__
         return getattr(value, "__name__", type(value).__name__) if callable(value) else repr(value)
 
     return of(values)

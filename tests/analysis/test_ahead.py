@@ -107,6 +107,34 @@ statement = st.one_of(
     st.builds("STORE.append({})".format, name),
     st.builds("count = {}".format, call),
     st.builds("size.note = {}".format, atom),
+    st.builds("v0 = getattr(size, 'note', {})".format, atom),
+    st.builds("def f1(): return size({})".format, name),
+    st.builds("def f1():\n    nonlocal {0}\n    {0} = {1}\n    return 1".format, name, call),
+    st.builds("f0 = f1".format),
+    st.builds("{} = iter({})".format, name, name),
+    st.builds("{} = next({}, 5)".format, name, name),
+    st.builds("{} = list({})".format, name, name),
+    st.builds("{} = (same(w) for w in {})".format, name, name),
+    st.builds("{} = map(same, {})".format, name, name),
+    st.builds("del {0}\n{0} = {1}".format, name, atom),
+    st.builds("{}['a'] = {}".format, name, call),
+    st.builds("{}['a'].append({})".format, name, name),
+    st.builds("{} = {}['a']".format, name, name),
+    st.builds("{} = {} + {}".format, name, name, atom),
+    st.builds("{} = {} * 2".format, name, name),
+    st.builds("{} = STORE".format, name),
+    st.builds("{0} = {0}.append".format, name),
+    st.builds("Box.made = {}".format, call),
+    st.builds("{} = Box.made".format, name),
+    st.builds("class K:\n    z = {}".format, name),
+    st.builds("{} = [w for w in {}]".format, name, name),
+    st.builds("{} = {{w: {} for w in (1, 2)}}".format, name, name),
+    st.builds("while size({0}) < 9:\n    {0} = wrap({0})".format, name),
+    st.builds("{} = call({})".format, name, st.sampled_from(("wrap", "f0", "STORE.append", "boxed"))),
+    st.builds("{} = adder({})".format, st.sampled_from(("f0", "f1")), name),
+    st.builds("{} = both(*{})".format, name, name),
+    st.builds("{} = both(y={}, x={})".format, name, atom, call),
+    st.builds("(lambda: {})()".format, call),
 )
 START = "v0 = new(0)\nv1 = new(1)\nv2 = nest(2)\nv3 = new(v1)\nf0 = size\nf1 = peek\n"
 DEEP = bool(os.environ.get("INFERFLOW_DEEP"))
@@ -118,18 +146,18 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(
-    max_examples=800 if DEEP else 120,
+    max_examples=800 if DEEP else 50,
     deadline=None,
     derandomize=not DEEP,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(statement, min_size=1, max_size=9))
 def test_a_script(statements: list[str]) -> None:
-    run(PRELUDE + START + "\n".join(statements) + "\n")
+    run(PRELUDE + START + "\n".join(statements).replace("nonlocal", "global") + "\n")
 
 
 @settings(
-    max_examples=800 if DEEP else 120,
+    max_examples=800 if DEEP else 50,
     deadline=None,
     derandomize=not DEEP,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -86,20 +86,21 @@ def parameter_help(docstring: str | None, names: Sequence[str]) -> dict[str, str
     known = set(names)
     current: list[str] | None = None
     indent = 0
-    inside = False
+    inside = underlined = False
     for number, line in enumerate(lines):
         stripped = line.strip()
         depth = len(line) - len(line.lstrip())
         if _SECTION.match(line):
             inside, current = True, None
+            underlined = lines[number + 1 : number + 2] != [] and set(lines[number + 1].strip()) == {"-"}
             continue
-        match = _SPHINX.match(line) or (_GOOGLE.match(line) if inside else None)
+        match = _SPHINX.match(line) or (_GOOGLE.match(line) if inside and not underlined else None)
         if match and match[1] in known:
             current = found.setdefault(match[1], [])
             current.append(match[2])
             indent = depth
             continue
-        numpy = _NUMPY.match(stripped) if inside else None
+        numpy = _NUMPY.match(stripped) if underlined else None
         follows = lines[number + 1] if number + 1 < len(lines) else ""
         if numpy and numpy[1] in known and len(follows) - len(follows.lstrip()) > depth:
             current = found.setdefault(numpy[1], [])
