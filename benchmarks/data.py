@@ -174,9 +174,9 @@ def section(bench: Bench) -> Section:
         rows=rows,
         targets=targets,
         note=(
-            "The array is written behind, while home goes on; a driver that ends at once has to wait for it. The digest "
-            "under which it is kept, SHA-256, takes longer than `np.save` where several GB/s can be written to the page "
-            "cache."
+            "The array is written behind, while home goes on; a driver that ends at once has to wait for it. The "
+            "digest under which it is kept, SHA-256, takes longer than `np.save` where several GB/s can be written to "
+            "the page cache."
         ),
     )
 
