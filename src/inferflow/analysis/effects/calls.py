@@ -10,7 +10,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, classes, library, special, summaries
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, like, reach
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
 from inferflow.model import Span, World
 
 
@@ -76,8 +76,11 @@ def call_operation(frame: Frame, op: ir.Call) -> Value:
         return invoke(frame, temps.get(op.func, EMPTY), arguments, op.span, id(op))
     plain, called = member
     result = invoke(frame, plain, arguments, op.span, id(op)) if plain else EMPTY
-    for node, name in called:
-        result = join(result, call_member(frame, node, name, arguments, op.span, (id(op), node)))
+    groups: dict[Any, set[Node]] = {}
+    for node, _ in called:
+        groups.setdefault(like(node), set()).add(node)
+    for kind, nodes in groups.items():
+        result = join(result, call_member(frame, frozenset(nodes), called[0][1], arguments, op.span, (id(op), kind)))
     return result
 
 
@@ -114,10 +117,15 @@ def call(
 def invoke(frame: Frame, function: Value, arguments: Arguments, span: Span, key: Any) -> Value:
     """Call whatever the function may be."""
     result = EMPTY
+    loose = [n for n in function if n.kind == "scalar" or (n.kind == "object" and n.types == {UNKNOWN})]
     for node in function:
-        result = join(
-            result, invoke_one(frame, node, arguments, span, key if len(function) == 1 else (key, like(node)))
-        )
+        if node.kind not in ("scalar", "object") or (node.kind == "object" and node.types != {UNKNOWN}):
+            same = key if len(function) == 1 else (key, like(node))
+            result = join(result, invoke_one(frame, node, arguments, span, same))
+    if loose:
+        what = arguments.says or "a value"
+        given = [frozenset(loose), *arguments.all()]
+        result = join(result, unknown(frame, what, given, span, key if len(function) == 1 else (key, "loose")))
     return result
 
 
@@ -170,32 +178,31 @@ def call_object(frame: Frame, node: Node, arguments: Arguments, span: Span, key:
     return result
 
 
-def call_member(frame: Frame, node: Node, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
+def call_member(frame: Frame, me: Value, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     """``x.name(...)`` where the type of ``x`` is not known: any class of the project that has the method, and if every
     library class that has one of that name leaves everything alone, so does this."""
-    me = frozenset((node,))
     result = EMPTY
-    stored = frame.field(node, name) if node.kind == "object" else EMPTY
+    stored = join_all(frame.field(node, name) for node in me if node.kind == "object")
     functions = frozenset(n for n in stored if n.kind in ("function", "bound", "class", "wrapped", "lib"))
     if functions:
         result = invoke(frame, functions, arguments, span, (key, "stored"))
-        if frame.complete(node):
+        if all(map(frame.complete, me)):
             return result
     own = frame.field(frame.program.table, name)
     if own:
         result = join(result, invoke(frame, own, arguments.behind(me), span, (key, "own")))
-    known = any(t != UNKNOWN for t in node.each)
+    known = any(t != UNKNOWN for node in me for t in node.types)
     signatures = () if known else frame.program.catalogue.methods_named(name, frame.program.libraries)
     what = arguments.receiver or "something"
     if signatures and all(library.is_pure(s) for s in signatures):
         frame.obstacle(f"the type of '{what}' is not known, whose {name}() is called", span)
         made = frame.make((key, "member"))
-        frame.put(made, ELEMENTS, join(frozenset((node,)), access.contents(frame, me)))
+        frame.put(made, ELEMENTS, join(me, access.contents(frame, me)))
         for child in frame.below(made):
-            frame.link(child, node)
+            for node in me:
+                frame.link(child, node)
         for value in arguments.all():
-            for child in access.contents(frame, value):
-                frame.put(made, ELEMENTS, frozenset((child,)))
+            frame.put(made, ELEMENTS, access.contents(frame, value))
         return join(result, frozenset((made,)))
     if own and not signatures and not known:
         frame.obstacle(f"the type of '{what}' is not known, whose {name}() is called", span)
@@ -210,13 +217,13 @@ def unknown(frame: Frame, what: str, values: list[Value], span: Span, key: Any) 
     text = f"{where} {what}, of which nothing is known"
     frame.note("write", World("anything"), text, span, True)
     given = frozenset(n for v in values for n in v if n.kind != "scalar")
-    frame.write(reach(given), text, span, True)
+    frame.write(frame.reach(given), text, span, True)
     made = frame.make((key, "unknown"))
     frame.put(made, ELEMENTS, given)
     for node in given:
         if node.kind == "object" and not node.immutable and len(given) > 1:
             frame.put(node, ELEMENTS, given - {node})
-    for node in given:
+    for node in given if frame.program.work <= frame.program.budget else ():
         if node.kind in ("function", "bound", "class"):
             call_back(frame, node, span, (key, "back", like(node)), given)
     return frozenset((made,))
@@ -270,6 +277,9 @@ def call_function(frame: Frame, node: Node, arguments: Arguments, span: Span, ke
     code = program.project.modules[module].scopes[scope]
     if frame.root:
         program.targets[f"{module}:{code.qualname}"] = None
+    if program.work > program.budget:
+        what = f"{code.name} (too involved to follow)"
+        return unknown(frame, what, [frozenset((node,)), *arguments.all()], span, key)
     bound = bind(frame, code, node, arguments, key)
     if frame.root and (module, scope) == program.opening:
         program.opening = None

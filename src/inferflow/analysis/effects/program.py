@@ -71,7 +71,7 @@ class Program:
         self.driver_cells: Node | None = None
         self.wide: dict[Any, dict[str, Any]] = {}
         self.pending: set[Frame] = set()
-        self.budget = 30_000 + 3 * sum(len(source.text) for source in project.sources.values())
+        self.budget = 25_000 + sum(len(source.text) for source in project.sources.values())
         """Of operations run: where this is not enough, functions are taken for unknown code."""
         self.targets: dict[str, None] = {}
         """Functions and classes of the project that the driver's current operation calls itself."""

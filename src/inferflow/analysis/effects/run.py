@@ -14,7 +14,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.effects import access, calls, classes, imports
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, Node, Value, join
-from inferflow.model import Span, Variable
+from inferflow.model import Span, Variable, World
 
 if sys.version_info >= (3, 11):
     from typing import assert_never
@@ -368,6 +368,9 @@ def loop(frame: Frame, turn: Callable[[], object]) -> None:
         if not frame.changed:
             break
         changed = True
+        if frame.program.work > 2 * frame.program.budget:
+            frame.note("write", World("anything"), "a loop is too involved to follow", frame.code.span, True)
+            break
     frame.changed = changed
     frame.weak -= 1
 

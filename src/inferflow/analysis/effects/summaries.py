@@ -26,9 +26,9 @@ WIDTH = 40
 DETAIL = 120
 """So many fields of one argument are told apart in all."""
 MANY = 32
-CONTEXTS = 12
+CONTEXTS = 8
 """For so many different shapes a function is analysed by itself; then for one that joins all further ones."""
-NESTING = 60
+NESTING = 40
 ROUNDS = 12
 RESULT_DEPTH = 4
 RESULT_NODES = 48
