@@ -61,6 +61,7 @@ class Frame:
         self.temps: dict[int, Value] = {}
         self.members: dict[int, tuple[Value, list[tuple[Node, str]]]] = {}
         self.ops: tuple[ir.Op, ...] = ()
+        self.said: tuple[tuple[ir.Op, ...], dict[int, ir.Op]] = ((), {})
         self.hook: Callable[[ir.Op], None] | None = None
         self.kind = "module" if self.code.kind == "module" else "function"
         self.envs: list[dict[str, Value]] = []
@@ -303,26 +304,29 @@ class Frame:
 
     # -- names for messages
 
-    def say(self, temp: int) -> str:
-        """How the source calls an operand (``log``, ``self.items``), as far as it does."""
-        for op in self.ops:
-            match op:
-                case ir.Load(out=out, name=name) if out == temp:
-                    return name
-                case ir.Attr(out=out, obj=obj, name=name) if out == temp:
-                    inner = self.say(obj)
-                    return f"{inner}.{name}" if inner else name
-                case ir.Item(out=out, obj=obj) if out == temp:
-                    inner = self.say(obj)
-                    return f"{inner}[...]" if inner else ""
-                case ir.Call(out=out, func=func) if out == temp:
-                    inner = self.say(func)
-                    return f"{inner}()" if inner else ""
-                case ir.Const(out=out, value=value) if out == temp:
-                    return repr(value)
-                case _:
-                    pass
-        return ""
+    def say(self, temp: int, depth: int = 0) -> str:
+        """How the source calls an operand (``log``, ``self.items``), as far as it does; of long chains, the end."""
+        if self.said[0] is not self.ops:
+            made = {temp: op for op in self.ops for temp in (getattr(op, "out", None),) if temp is not None}
+            self.said = (self.ops, made)
+        if depth > 8:
+            return "..."
+        match self.said[1].get(temp):
+            case ir.Load(name=name):
+                return name
+            case ir.Attr(obj=obj, name=name):
+                inner = self.say(obj, depth + 1)
+                return f"{inner}.{name}" if inner else name
+            case ir.Item(obj=obj):
+                inner = self.say(obj, depth + 1)
+                return f"{inner}[...]" if inner else ""
+            case ir.Call(func=func):
+                inner = self.say(func, depth + 1)
+                return f"{inner}()" if inner else ""
+            case ir.Const(value=value):
+                return repr(value)
+            case _:
+                return ""
 
     @property
     def where(self) -> str:
