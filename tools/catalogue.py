@@ -39,7 +39,7 @@ STANDS_FOR_NOTHING = {
     "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"}
     | {"SeriesOrFrame", "SeriesOrDates", "SeriesOrDeltas"},
     "scipy": {"rv_generic", "_spbase", "Result"},
-    "sklearn": {"AnyEstimator"},
+    "sklearn": {"AnyEstimator", "FrameBunch"},
     "threading": {"LockType"},
 }
 """Names of the catalogue by which nothing can be found in the library."""

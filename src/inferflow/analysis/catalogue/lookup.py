@@ -139,10 +139,14 @@ class Catalogue:
         return None
 
     def attribute(self, type_name: str, name: str) -> AttrInfo | None:
-        """Attribute or property ``name`` of instances of a class."""
-        for library, full, entry in self._members(type_name, name):
-            if entry.kind == "attr":
-                return library.once("value", full, lambda: read_value(full, entry, library.index.shorts))  # noqa: B023
+        """Attribute or property ``name`` of instances of a class; of some, any other name is one too (``attr *``: the
+        columns of a table)."""
+        for wanted in (name, "*"):
+            for library, full, entry in self._members(type_name, wanted):
+                if entry.kind == "attr":
+                    return library.once("value", full, lambda: read_value(full, entry, library.index.shorts))  # noqa: B023
+            if self.method(type_name, name) is not None or name.startswith("__"):
+                return None
         return None
 
     def constant(self, qualname: str) -> AttrInfo | None:

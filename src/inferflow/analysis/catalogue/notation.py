@@ -66,7 +66,7 @@ class Index:
     """The distribution whose version ``since`` and ``until`` speak of; empty for Python itself."""
 
 
-_HEAD = re.compile(r"([A-Za-z_][\w.]*)\s*(.*)", re.DOTALL)
+_HEAD = re.compile(r"([A-Za-z_][\w.]*|\*)\s*(.*)", re.DOTALL)
 
 
 def index(text: str) -> Index:

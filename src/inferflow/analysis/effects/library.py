@@ -726,7 +726,12 @@ def typed(frame: Frame, ref: TypeRef, key: Any, call: _Call | None = None, fille
             frame.put(node, ELEMENTS, typed(frame, ref.items[1], (key, "value"), call))
         else:
             frame.put(node, ELEMENTS, typed(frame, ref.items[0], (key, "item"), call))
-    elif not filled and program.is_container(ref.name) and not _starts_empty(call):
+    elif (
+        not filled
+        and program.is_container(ref.name)
+        and not _starts_empty(call)
+        and not elements_by_type(frame, node)  # told when they are asked for
+    ):
         frame.put(node, ELEMENTS, frame.below(node))
     return frozenset((node,))
 

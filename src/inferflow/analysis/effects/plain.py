@@ -16,6 +16,9 @@ from inferflow.analysis.effects.heap import UNKNOWN, Node, Value, reach
 UNSETTLED: Final = ("unsettled",)
 CONTAINERS = frozenset(f"builtins.{name}" for name in ("list", "tuple", "dict", "set", "frozenset", "NoneType"))
 
+PASSIVE: Final = frozenset(("scipy.stats.rv_generic",))
+"""Distributions: whoever holds one draws from it with a generator of their own."""
+
 
 def refine(frame: Frame, known: object, value: Value) -> object:
     """What conditions may know of an argument, given what they know without looking into it."""
@@ -60,7 +63,7 @@ def _is_plain(frame: Frame, node: Node) -> bool:
         return UNKNOWN not in node.types
     if node.kind != "object" or not node.types:
         return False
-    if all(name in CONTAINERS or frame.program.has_cells(name) for name in node.types):
+    if all(name in CONTAINERS or name in PASSIVE or frame.program.has_cells(name) for name in node.types):
         return True
     data = node.data
     if len(node.types) != 1 or not (isinstance(data, tuple) and data and data[0] == "settings"):
