@@ -283,3 +283,14 @@ def test_the_plan_of_many_tasks_is_made_in_linear_time() -> None:
         return time.process_time() - begun
 
     assert steps(2000) < 1.0
+
+
+def test_what_keeps_all_processors_busy_has_them_alone() -> None:
+    plan = make_plan(graph_of([[], [], []], [True] * 3))
+    state = schedule.helper_joined(schedule.template_ready(schedule.State(jobs=2), 0), "h", 0)
+    assert schedule.decide(plan, state) == (schedule.Dispatch(1, "h"),)
+    wide = schedule.measured(state, plan, 1, processor_time=1.9, duration=1.0)
+    assert wide.widths == {"t1": 2}
+    assert schedule.decide(plan, wide) == ()
+    waiting = schedule.home_at(wide, 0, waits=True)
+    assert schedule.decide(plan, waiting)[0] == schedule.Dispatch(1, "h")

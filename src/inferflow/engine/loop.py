@@ -258,6 +258,7 @@ class Engine:
             stderr,
         )
         self._count("home", task)
+        self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         if any(value.why_not for value in kept.stored):
             self.counts["pinned"] = self.counts.get("pinned", 0) + 1
         self._finish(event, kept)
@@ -307,6 +308,7 @@ class Engine:
         kept = self.values.kept(message, self.artifacts)
         self.values.add(task, kept)
         self.results[task] = message
+        self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         output = message.get("output", {})
         self.events.append(
             TaskFinished(

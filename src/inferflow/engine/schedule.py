@@ -17,7 +17,7 @@ from inferflow.engine.plan import Plan
 
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "decide", "dropped", "finished", "helper_gone",
-    "helper_joined", "hired", "home_at", "retired", "sent", "template_ready",
+    "helper_joined", "hired", "home_at", "measured", "retired", "sent", "template_ready",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -56,6 +56,9 @@ class State:
     hiring: Mapping[str, int] = field(factory=dict)
     epochs: tuple[int, ...] = ()
     jobs: int = 2
+    widths: Mapping[str, int] = field(factory=dict)
+    """For functions that were seen to keep several processors busy (BLAS, OpenMP), how many. Two of them at once on
+    the same processors are slower than one after the other."""
 
 
 @frozen
@@ -142,6 +145,15 @@ def helper_gone(state: State, helper: str) -> State:
     return dropped(state, task) if task >= 0 else state
 
 
+def measured(state: State, plan: Plan, task: int, processor_time: float, duration: float) -> State:
+    """A task has taken this long (seconds)."""
+    if duration < 0.05 or processor_time < 1.4 * duration:
+        return state
+    name = plan.graph.tasks[task].key[0]
+    width = min(state.jobs, round(processor_time / duration + 0.1))
+    return evolve(state, widths={**state.widths, name: max(width, state.widths.get(name, 1))})
+
+
 def template_ready(state: State, epoch: int) -> State:
     """Helpers can be forked from home as it was before task ``epoch``."""
     return evolve(state, epochs=tuple(sorted({*state.epochs, epoch})))
@@ -166,9 +178,11 @@ def answer(state: State, task: int, inner: tuple[int, ...]) -> Literal["run", "a
 
 def decide(plan: Plan, state: State) -> tuple[Action, ...]:
     """What to do now: send the earliest ready tasks to idle helpers, and hire while there is more that is ready."""
-    busy = sum(helper.task >= 0 for helper in state.helpers.values())
-    room = state.jobs - busy - (1 if state.home_busy else 0)
-    if room <= 0 or not plan.ahead:
+    if not plan.ahead:
+        return ()
+    room = state.jobs - (_width(plan, state, state.retired) if state.home_busy else 0)
+    room -= sum(_width(plan, state, helper.task) for helper in state.helpers.values() if helper.task >= 0)
+    if room <= 0:
         return ()
     idle = sorted((helper.epoch, name) for name, helper in state.helpers.items() if helper.task < 0)
     coming = list(state.hiring.values())
@@ -177,6 +191,8 @@ def decide(plan: Plan, state: State) -> tuple[Action, ...]:
     for task in _candidates(plan, state):
         if room <= 0:
             break
+        if room < state.jobs and _width(plan, state, task) > room:
+            break  # it would fight with what is running for the same processors
         need = plan.epoch[task]
         able = next((item for item in idle if item[0] >= need), None)
         if able is not None:
@@ -195,6 +211,13 @@ def decide(plan: Plan, state: State) -> tuple[Action, ...]:
             total += 1
             room -= 1
     return tuple(actions)
+
+
+def _width(plan: Plan, state: State, task: int) -> int:
+    """How many processors the task will keep busy, as far as is known."""
+    if not state.widths or task >= plan.count:
+        return 1
+    return state.widths.get(plan.graph.tasks[task].key[0], 1)
 
 
 def _candidates(plan: Plan, state: State) -> list[int]:

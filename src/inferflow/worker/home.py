@@ -258,7 +258,11 @@ class Home:
 
     def fork(self, epoch: int) -> None:
         """Fork the process from which helpers come, if that is safe now and does not cost too much."""
-        if self.fork_template is None or not self._may_fork():
+        if self.fork_template is None or self._spent_enough():
+            return
+        hindrance = self._unsafe()
+        if hindrance:
+            self.send({"kind": "note", "text": f"no helpers from before task {epoch + 1} on: {hindrance}"})
             return
         begun = time.perf_counter()
         if self.keeper.writer is not None:
@@ -274,14 +278,20 @@ class Home:
         self.fork_spent += time.perf_counter() - begun
         self.send({"kind": "template", "epoch": epoch, "pid": pid})
 
-    def _may_fork(self) -> bool:
-        if self.fork_spent > 0.02 * (time.perf_counter() - self.began) + 0.05:
-            return False
+    def _spent_enough(self) -> bool:
+        """Whether forking has taken so much of the run by now that more of it would cost more than it gains."""
+        return self.fork_spent > 0.02 * (time.perf_counter() - self.began) + 0.05
+
+    def _unsafe(self) -> str:
+        """Why a fork of this process might hang; empty if nothing speaks against it."""
         threading = sys.modules.get("threading")
-        if threading is not None and threading.active_count() > 1 + (self.keeper.writer is not None):
-            return False
+        writers = int(self.keeper.writer is not None)
+        if threading is not None and threading.active_count() > 1 + writers:
+            return "the driver has threads of its own, which a fork would not copy"
         # A pool of OpenMP threads that has been used does not survive a fork; one made at import and idle does.
-        return os_threads() <= self.threads_at_start + (self.keeper.writer is not None)
+        if os_threads() > self.threads_at_start + writers:
+            return "a library has started threads (OpenMP or the like), which do not survive a fork"
+        return ""
 
     # -- the end -------------------------------------------------------------------------------------------
 
