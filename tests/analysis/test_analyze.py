@@ -140,8 +140,8 @@ def test_it_never_raises(pieces: list[str], inside: bool) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "x = " + " + ".join(["f(1)"] * 600),
-        "x = f" + ".g()" * 400,
+        "x = " + " + ".join(["f(1)"] * 300),
+        "x = f" + ".g()" * 150,
         "if f(1): pass\n" + "".join(f"elif f({i}): pass\n" for i in range(500)),
         "x = " + "[" * 90 + "f(1)" + "]" * 90,
         "x = " + "f(" * 90 + ")" * 90,

@@ -185,7 +185,7 @@ def _with_implied(effects: Iterable[Effect]) -> Iterator[Effect]:
     """Effects, and what they imply: another process may read and write any file."""
     for effect in effects:
         yield effect
-        if effect.place == World("process"):
+        if isinstance(effect.place, World) and effect.place.kind == "process":
             yield Effect("read", File(None), effect.reason, effect.assumed)
             yield Effect("write", File(None), effect.reason, effect.assumed)
 

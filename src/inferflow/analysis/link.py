@@ -42,6 +42,8 @@ from inferflow.model import (
 __all__ = ["Linker"]
 
 VALUE_SCOPE = "<value>"
+ANYTHING = World("anything")
+MANY = 40
 
 
 @define
@@ -153,7 +155,7 @@ class Linker:
             callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
             inputs=inputs,
             outputs=tuple(outputs.values()),
-            effects=effects,
+            effects=_worth_telling(effects),
             value=value,
             inner=draft.inner,
             preamble=()
@@ -475,7 +477,7 @@ class Linker:
                 if effect.place.label in self.given_labels:
                     self.given_changed = index
                 self.readers[effect.place.label] = []
-            unknown = unknown or effect.place == World("anything")
+            unknown = unknown or effect.place == ANYTHING
         for step in draft.steps:
             for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
                 self._note_labels(variable, labels)
@@ -488,6 +490,15 @@ class Linker:
         if unknown:
             self.last_unknown = index
         self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
+
+
+def _worth_telling(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """The effects that a graph keeps: of those on objects only so many as anybody would look at, writes first."""
+    objects = [effect for effect in effects if isinstance(effect.place, Object)]
+    if len(objects) <= MANY:
+        return effects
+    kept = set(sorted(objects, key=lambda e: e.mode, reverse=True)[:MANY])
+    return tuple(effect for effect in effects if not isinstance(effect.place, Object) or effect in kept)
 
 
 def _groups(reads: Sequence[_Read]) -> list[int]:

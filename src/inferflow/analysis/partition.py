@@ -28,6 +28,8 @@ from inferflow.model import Hidden, Object, Reason, Variable, World
 
 __all__ = ["partition"]
 
+STDOUT = World("stdout")
+
 LONGEST = 60
 """So many statements are one run at most: more than one looks at, and the time that growing it takes is bounded."""
 
@@ -192,11 +194,11 @@ class _Cutter:
         if not _share(self.run, step) and not self._alike(step):
             return False
         if not self._makers([step]) <= self._makers([*self.run, *self.held]):
-            return _is_light(self.run) and (not self._ties(together) or _changes_all(self.run, step))
+            return _is_light(self.run) and (not ties_together(together) or _changes_all(self.run, step))
         if _is_light(self.run) and _changes_all(self.run, step):
             return True
-        free_run, free_step = not self._ties(self.run), not self._ties([step])
-        free = not self._ties(together)
+        free_run, free_step = not ties_together(self.run), not ties_together([step])
+        free = not ties_together(together)
         if free:
             return True
         heavy_run = any(s.kind == "library" for s in self.run)
@@ -212,10 +214,6 @@ class _Cutter:
         """The tasks whose names these statements read: a run must not come to depend on others as it grows."""
         found = {self.maker.get(definition, -1) for s in steps for use in s.names.uses for definition in use.defs}
         return found - {-1}
-
-    def _ties(self, steps: Sequence[Step]) -> bool:
-        """Whether these statements, as one task, would be tied to home by what they do."""
-        return ties_together(steps, self.outline)
 
     def flush(self, following: Step | None, grow: bool = False) -> tuple[Step, ...]:
         """End the run. Gives the glue at its end that may become part of the statement ``following`` (a call)."""
@@ -258,8 +256,8 @@ class _Cutter:
         used = {u.variable for u in step.names.uses if not all(d is None for d in u.defs)}
         if not used & names or not used <= seen:
             return False
-        if not self._ties(last.steps) and not last.reasons:
-            return not self._ties([*last.steps, step])
+        if not ties_together(last.steps) and not last.reasons:
+            return not ties_together([*last.steps, step])
         users = self.users.get(step.key, set())
         return following is None or not users <= {following.key, *(s.key for s in run)}
 
@@ -279,21 +277,14 @@ class _Cutter:
             return False
         if len(following.calls) > 1:
             return False  # its first calls are tasks of their own, and stand before the glue would
-        return self._ties([following]) or not self._ties([*run, following])
+        return ties_together([following]) or not ties_together([*run, following])
 
 
-def ties_together(steps: Sequence[Step], outline: Outline) -> bool:
+def ties_together(steps: Sequence[Step]) -> bool:
     """Whether consecutive statements, as one task, are tied to home by their form, by what their operations do, or by
     binding a name to an object that was there before."""
     start = steps[0].order
-    for step in steps:
-        if step.shape or any(op_reasons(facts, outline, start) for facts in step.effects.ops):
-            return True
-        for bind in step.names.binds:
-            labels = step.effects.after.get(bind.variable, frozenset())
-            if bind.deletes or any(outline.outside(label, start) for label in labels):
-                return True
-    return False
+    return any(step.tied or step.oldest < start for step in steps)
 
 
 def _within_calls(step: Step, number: int) -> bool:
@@ -344,7 +335,7 @@ def _touched(steps: Sequence[Step]) -> set[Object | Hidden | World | Variable]:
         for facts in step.effects.ops
         for effect in facts.effects
         if (isinstance(effect.place, Hidden | Object) and effect.mode == "write")
-        or effect.place == World("stdout")
+        or effect.place == STDOUT
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inferflow.analysis import ir
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects, OpFacts, StepEffects, StepKey, StepNames
@@ -30,6 +30,8 @@ StepClass: TypeAlias = Literal["call", "library", "glue", "opaque", "replicated"
 
 COMPOUND = (ir.If, ir.For, ir.While, ir.With, ir.Try, ir.Match)
 
+CLOCK = World("clock")
+
 HELD = frozenset({"stdout", "stderr", "clock"})
 """Acts on the world that do not tie a task to home: output is captured and shown in its turn; the time is outside the
 contract."""
@@ -38,6 +40,9 @@ FRAME_READERS = frozenset(
     {"locals", "vars", "dir", "exec", "eval", "globals", "breakpoint", "super", "input", "__import__"}
 )
 """Builtins that see the frame they are called from, which a helper does not have."""
+
+
+NEVER = 1 << 60
 
 
 @frozen
@@ -56,6 +61,10 @@ class Step:
     shape: tuple[Reason, ...] = ()
     """Why its form alone ties it to home, whatever task it is part of."""
     order: int = 0
+    tied: bool = False
+    """Whether its form or an operation ties it to home, whatever objects are its own."""
+    oldest: int = NEVER
+    """The order of the step that made the oldest object which this one changes or binds a name to."""
 
     @property
     def span(self) -> Span:
@@ -91,7 +100,7 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
     for order, key in enumerate(driver.steps):
         facts = effects.steps.get(key, NO_EFFECTS)
         bound = names.steps.get(key, NO_NAMES)
-        steps.append(_describe(driver, by_key[key], key, bound, facts, key in replicable, order))
+        described = _describe(driver, by_key[key], key, bound, facts, key in replicable, order)
         for variable, labels in facts.before.items():
             for label in labels:
                 born.setdefault(label, -1)
@@ -104,6 +113,7 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
             for label in labels:
                 born.setdefault(label, birth)
                 called.setdefault(label, variable.name)
+        steps.append(_with_ties(described, born))
     return Outline(tuple(steps), born, called)
 
 
@@ -124,6 +134,23 @@ def _describe(
     kind = _kind(driver, statement, key, effects, replicable, calls)
     shape = _shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
     return Step(key, statement, names, effects, ops, kind, calls, ranges, tuple(shape), order)
+
+
+def _with_ties(step: Step, born: Mapping[str, int]) -> Step:
+    oldest = NEVER
+    tied = bool(step.shape) or any(bind.deletes for bind in step.names.binds)
+    for facts in step.effects.ops:
+        tied = tied or bool(facts.obstacles)
+        for effect in facts.effects:
+            if isinstance(effect.place, Object):
+                if effect.mode == "write":
+                    oldest = min(oldest, born.get(effect.place.label, -1))
+            else:
+                tied = tied or ties_to_home(effect, None, 0) or (effect.place == CLOCK and not facts.callees)
+    for bind in step.names.binds:
+        for label in step.effects.after.get(bind.variable, ()):
+            oldest = min(oldest, born.get(label, -1))
+    return evolve(step, tied=tied, oldest=oldest)
 
 
 def _kind(
@@ -238,7 +265,7 @@ def op_reasons(facts: OpFacts, outline: Outline | None, start: int) -> tuple[Rea
     writes that others could see. Without an outline, every object is one that others know."""
     tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start)]
     if not facts.callees:  # a driver that looks at the clock measures what stands between
-        tied.extend(effect.reason for effect in facts.effects if effect.place == World("clock"))
+        tied.extend(effect.reason for effect in facts.effects if effect.place == CLOCK)
     return (*facts.obstacles, *tied)
 
 

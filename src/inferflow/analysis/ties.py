@@ -27,8 +27,9 @@ def own_reasons(
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
         found.extend(op_reasons(facts, outline, draft.first.order))
+    told = {reason.span.line for reason in found}
     for step in draft.steps:
-        found.extend(_of_binds(outline, draft, step, {reason.span.line for reason in found}))
+        found.extend(_of_binds(outline, draft, step, told))
         for use in step.names.uses:
             if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
