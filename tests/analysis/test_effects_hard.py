@@ -289,3 +289,14 @@ def test_a_generator_expression_does_what_it_does_when_it_is_asked() -> None:
     text = "def put(log): log.append(1)\nlog = []\nit = (put(x) for x in [log])\nn = list(it)\nm = len(log)\n"
     facts = Facts(text)
     assert "object log" in facts.writes(4)
+
+
+def test_a_driver_that_would_take_too_long_is_given_up_and_all_stays_at_home() -> None:
+    forms = "".join(
+        f"class C{n}:\n    def go(self, o):\n        self.a = o.go(self)\n        o.b = self.a.go(o)\n"
+        f"        return [o, self.a, o.b, o.c + self.d]\n    def __add__(self, o):\n        return self.go(o)\n"
+        for n in range(12)
+    )
+    facts = Facts(f"import nothing_known\n{forms}x = nothing_known.x\nr = x.go(x)\n")
+    last = max(facts.lines)
+    assert facts.ties(last)

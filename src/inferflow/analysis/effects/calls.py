@@ -217,7 +217,8 @@ def unknown(frame: Frame, what: str, values: list[Value], span: Span, key: Any) 
     text = f"{where} {what}, of which nothing is known"
     frame.note("write", World("anything"), text, span, True)
     given = frozenset(n for v in values for n in v if n.kind != "scalar")
-    frame.write(frame.reach(given), text, span, True)
+    if not frame.program.given_up:
+        frame.write(frame.reach(given), text, span, True)
     made = frame.make((key, "unknown"))
     frame.put(made, ELEMENTS, given)
     for node in given:
@@ -278,8 +279,9 @@ def call_function(frame: Frame, node: Node, arguments: Arguments, span: Span, ke
     if frame.root:
         program.targets[f"{module}:{code.qualname}"] = None
     if program.work > program.budget:
-        what = f"{code.name} (too involved to follow)"
-        return unknown(frame, what, [frozenset((node,)), *arguments.all()], span, key)
+        program.give_up(frame.code.span)
+        frame.note("write", World("anything"), f"{code.name} is too involved to follow", span, True)
+        return frozenset((frame.make((key, "given up")),))
     bound = bind(frame, code, node, arguments, key)
     if frame.root and (module, scope) == program.opening:
         program.opening = None

@@ -17,7 +17,7 @@ from inferflow.analysis.catalogue import Catalogue
 from inferflow.analysis.effects import imports, run
 from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
-from inferflow.analysis.effects.program import Program
+from inferflow.analysis.effects.program import TOO_INVOLVED, Program
 from inferflow.analysis.facts import Driver, DriverEffects, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.walk import every_op, operands
@@ -352,10 +352,10 @@ class _Recorder:
         diagnostics = tuple(
             Diagnostic(
                 reason.span,
-                "IF310",
+                "IF311" if reason.text == TOO_INVOLVED else "IF310",
                 f"the driver {reason.text}: everything stays in order, at home",
                 Severity.WARNING,
-                "what a program replaces at run time cannot be followed",
+                "" if reason.text == TOO_INVOLVED else "what a program replaces at run time cannot be followed",
             )
             for reason in patched
         )

@@ -203,6 +203,8 @@ class Frame:
     def _reach(self, nodes: Value) -> set[Node]:
         found = reach(nodes)
         self.program.work += len(found) // 4
+        if self.program.work > 2 * self.program.budget:
+            self.program.give_up(self.code.span)
         if not self.added:
             return found
         pending = found

@@ -65,6 +65,7 @@ class Program:
         self.heap = 0
         """Counts the changes of any field or view: what was found to be reachable holds while it stands still."""
         self.patched: list[Reason] = []
+        self.given_up = False
         self.diagnostics: list[Diagnostic] = []
         self.table = Node("module", name="<methods>")
         """Fields: every method name that some class of the project has, with those functions."""
@@ -250,6 +251,12 @@ class Program:
 
     # -- reports
 
+    def give_up(self, span: Span) -> None:
+        """The analysis would take too long: nothing is claimed of anything."""
+        if not self.given_up:
+            self.given_up = True
+            self.patch(TOO_INVOLVED, span)
+
     def patch(self, what: str, span: Span) -> None:
         """Something is replaced behind everybody's back: nothing can be proved any more."""
         reason = Reason(what, span)
@@ -257,6 +264,8 @@ class Program:
             self.patched.append(reason)
             self.epoch += 1
 
+
+TOO_INVOLVED = "is too involved to be followed"
 
 STANDARD = frozenset(sys.stdlib_module_names)
 """Libraries that call, of the objects they are given, none but special methods."""

@@ -14,7 +14,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.effects import access, calls, classes, imports
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, Node, Value, join
-from inferflow.model import Span, Variable, World
+from inferflow.model import Span, Variable
 
 if sys.version_info >= (3, 11):
     from typing import assert_never
@@ -369,7 +369,7 @@ def loop(frame: Frame, turn: Callable[[], object]) -> None:
             break
         changed = True
         if frame.program.work > 2 * frame.program.budget:
-            frame.note("write", World("anything"), "a loop is too involved to follow", frame.code.span, True)
+            frame.program.give_up(frame.code.span)
             break
     frame.changed = changed
     frame.weak -= 1
@@ -421,6 +421,8 @@ def ops(frame: Frame, run: tuple[ir.Op, ...]) -> None:
     saved = frame.ops
     frame.ops = run
     for op in run:
+        if frame.program.given_up and not frame.root:
+            break  # nothing is claimed any more
         operation(frame, op)
     frame.ops = saved
 

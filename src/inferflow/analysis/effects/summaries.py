@@ -250,6 +250,9 @@ def analyse(frame: Frame, function: Node) -> None:
         once(frame)
         if not (frame.recursive and frame.changed):
             break
+        if program.work > program.budget:
+            program.give_up(frame.code.span)
+            break
     program.depth -= 1
     waits = program.pending - {frame}
     frame.state = "provisional" if waits else "done"
@@ -306,6 +309,7 @@ class Translation:
         self.key = key
         self.made: dict[Node, Node] = {}
         self.known: dict[tuple[str, ...], Value] = {}
+        self.sorted: dict[tuple[tuple[str, ...], bool], Value] = {}
 
     def node(self, node: Node) -> Value:
         if node.owner is not self.callee:
@@ -318,13 +322,19 @@ class Translation:
         return frozenset((made,))
 
     def value(self, value: Value) -> Value:
-        result: Value = EMPTY
+        if len(value) == 1:
+            return self.node(next(iter(value)))
+        found: set[Node] = set()
         for node in value:
-            result = join(result, self.node(node))
-        return result
+            found |= self.node(node)
+        self.caller.program.work += len(found) // 8
+        return frozenset(found)
 
     def at(self, path: tuple[str, ...], scalars: bool) -> Value:
         """What stands at an access path of the arguments."""
+        ready = self.sorted.get((path, scalars))
+        if ready is not None:
+            return ready
         value = self.known.get(path)
         if value is None:
             for length in range(1, len(path) + 1):
@@ -338,7 +348,8 @@ class Translation:
                 value = known
         value = value or EMPTY
         kind = "scalar" if scalars else "object"
-        return frozenset(n for n in value if n.kind == kind)
+        ready = self.sorted[(path, scalars)] = frozenset([n for n in value if n.kind == kind])
+        return ready
 
     def group(self, path: tuple[str, ...], value: Value) -> Value:
         """With what the node at this path stands for besides, if it holds its like."""
@@ -410,6 +421,8 @@ SPECIAL_DATA = frozenset(("builtins.generator", "builtins.coroutine"))
 
 def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key: Any) -> Value:
     """Do in the caller what the callee does; the value of the call."""
+    if caller.program.given_up and not caller.root:
+        return EMPTY
     caller.program.work += len(callee.effects) + len(callee.stores) + len(callee.nodes)
     translation = Translation(caller, callee, bound, key)
     translation.copies()
@@ -426,6 +439,7 @@ def apply(caller: Frame, callee: Frame, bound: dict[str, Value], span: Span, key
                 caller.link(first, second)
     if callee.stores:
         translation.known.clear()
+        translation.sorted.clear()
     written: set[Node] = set()
     for (mode, effect), (text, where, assumed) in list(callee.effects.items()):
         if isinstance(effect, Node):
