@@ -40,6 +40,7 @@ STANDS_FOR_NOTHING = {
     | {"SeriesOrFrame", "SeriesOrDates", "SeriesOrDeltas"},
     "scipy": {"rv_generic", "_spbase", "Result"},
     "sklearn": {"AnyEstimator", "FrameBunch"},
+    "sys": {"StandardOutput", "StandardError", "StandardInput"},
     "threading": {"LockType"},
 }
 """Names of the catalogue by which nothing can be found in the library."""

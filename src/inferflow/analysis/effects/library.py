@@ -51,6 +51,7 @@ USUAL = {
 }
 """What the fresh results are whose type the catalogue leaves open, if they are no scalars."""
 UNUSUAL = frozenset(("to_xarray", "eval", "option_context", "get_option", "get", "load", "pipe", "apply", "frompyfunc"))
+STREAMS = "sys.streams"
 PEACEFUL = frozenset(("stdout", "stderr", "clock"))
 
 
@@ -293,6 +294,9 @@ def _file(call: _Call, use: FileUse) -> None:
     paths: list[Node | None] = []
     if use.param == "self":
         value = join(value, join_all(frame.field(n, "<path>") for n in value if n.kind == "object"))
+    value = frozenset(node for node in value if node.kind != "state" or node.data != STREAMS)
+    if use.param and not value:
+        return
     for node in value:
         if node.kind == "scalar" and (node.data is not None or node.path is not None or _is_path(node)):
             paths.append(node if node.data is not None or node.path is not None or node.name else None)
@@ -346,7 +350,9 @@ def _mutate(call: _Call, param: str, deep: bool = True) -> None:
     text = f"{call.who} changes '{what}'" if what else f"{call.who} changes what it is given"
     targets: set[Node] = set()
     for node in value:
-        if node.kind == "state":
+        if node.kind == "state" and node.data == STREAMS and param != "self":
+            _write_stream(call, node)
+        elif node.kind == "state":
             access.use_state(frame, "write", node, call.span)
         elif node.kind == "lib":
             if node.types:
@@ -358,6 +364,13 @@ def _mutate(call: _Call, param: str, deep: bool = True) -> None:
             if call.signature.name.endswith("set_params"):
                 plain.unsettle(node)
     frame.write(targets, text, call.span)
+
+
+def _write_stream(call: _Call, node: Node) -> None:
+    """What is written to ``sys.stderr`` is output, no change of the stream."""
+    info = call.frame.program.catalogue.constant(node.name)
+    for use in info.world if info is not None else ():
+        call.frame.note("write", World(use.kind), f"{call.who} prints", call.span)
 
 
 def touched(frame: Frame, node: Node) -> set[Node]:
