@@ -83,6 +83,10 @@ class Crew(Protocol):
         """Seconds of processor time that a worker has used so far; ``None`` where that cannot be told."""
         ...
 
+    def running_threads(self, worker: str) -> int:
+        """How many threads of a worker compute or wait for a processor at this moment; 0 where that cannot be told."""
+        ...
+
     def kill(self, worker: str) -> None:
         """End a worker at once."""
         ...

@@ -180,6 +180,21 @@ class Run(RuleBasedStateMachine):
             self.answer()
         self.act()
 
+    @precondition(lambda self: self.running() and self.orders)
+    @rule(data=st.data(), threads=st.integers(1, 4))
+    def processors_are_crowded(self, data: st.DataObject, threads: int) -> None:
+        helper = data.draw(st.sampled_from(sorted(self.orders)))
+        task = self.orders.pop(helper)
+        before = set(self.state.flights)
+        if task in self.state.flights and self.state.flights[task].helper == helper:
+            self.state = schedule.crowded(self.state, self.plan, task, threads, helper)
+        self.state = schedule.helper_gone(self.state, helper)
+        for gone in before - set(self.state.flights):
+            self.results.pop(gone, None)
+        if self.mode == "waiting":
+            self.answer()
+        self.act()
+
     @precondition(lambda self: self.running() and self.state.hiring)
     @rule(data=st.data())
     def helper_never_comes(self, data: st.DataObject) -> None:

@@ -97,6 +97,9 @@ class InlineCrew:
     def processor_time(self, worker: str) -> float | None:
         return None
 
+    def running_threads(self, worker: str) -> int:
+        return 0
+
     def kill(self, worker: str) -> None:
         """There is no worker that could be killed without us."""
 

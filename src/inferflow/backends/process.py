@@ -251,6 +251,17 @@ class ProcessCrew:
         with contextlib.suppress(OSError):
             os.unlink(self.address.partition(":")[2])
 
+    def running_threads(self, worker: str) -> int:
+        peer = self.peers.get(worker)
+        if peer is None:
+            return 0
+        count = 0
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{peer.pid}/task"):
+                with open(f"/proc/{peer.pid}/task/{thread}/stat") as file:
+                    count += file.read().rpartition(")")[2].split()[0] == "R"
+        return count
+
     def _leave_relay(self) -> None:
         """Where a child process of the driver's still writes to the streams, a process of ours stays to relay that: we
         return when the driver has ended, as native does."""

@@ -35,6 +35,8 @@ from inferflow.protocols import ArtifactStore, Crew, Message, Notice
 
 __all__ = ["Engine", "Record"]
 
+CROWD_INTERVAL = 0.1
+"""Seconds between two looks at how many threads run."""
 STALLED = 10.0
 """Seconds without processor time after which a helper that home waits for is given up."""
 
@@ -85,6 +87,8 @@ class Engine:
     end: Message | None = None
     ended_helpers: set[str] = field(factory=set)
     waiting_since: float = 0.0
+    looked: float = 0.0
+    crowd: dict[int, int] = field(factory=dict)
     waiting_cpu: float | None = None
     counts: dict[str, int] = field(factory=dict)
     reasons: dict[str, None] = field(factory=dict)
@@ -119,7 +123,7 @@ class Engine:
         self._flush()
 
     def _patience(self, wanted: float | None) -> float:
-        limit = 0.25
+        limit = 0.1 if len(self.state.flights) else 0.25
         return limit if wanted is None else min(limit, wanted)
 
     def _flush(self) -> None:
@@ -386,6 +390,49 @@ class Engine:
         self.values.forget_before(self.state.retired, self.plan)
 
     def _watch(self) -> None:
+        self._relieve()
+        self._rescue()
+
+    def _relieve(self) -> None:
+        """If tasks that run at once want more processors than there are (BLAS and OpenMP threads, which spin while
+        they wait for each other), take those that run ahead back: each will have the processors to itself later."""
+        now = time.monotonic()
+        if self.outcome is not None or now - self.looked < CROWD_INTERVAL:
+            return
+        self.looked = now
+        running = {helper.task: name for name, helper in self.state.helpers.items() if helper.task >= 0}
+        if self.state.home_busy and (task := self._running_at_home()) >= 0:
+            running[task] = "home"
+        if len(running) < 2:
+            self.crowd = {}
+            return
+        threads = {task: self.crew.running_threads(worker) for task, worker in running.items()}
+        wide = {task: count for task, count in threads.items() if count > 1}
+        seen_before = {task: max(count, self.crowd[task]) for task, count in wide.items() if task in self.crowd}
+        self.crowd = wide
+        if not seen_before or sum(threads.values()) <= self.jobs:
+            return
+        for task, count in seen_before.items():
+            self.state = schedule.crowded(self.state, self.plan, task, count)
+        for task in sorted(running, reverse=True):
+            worker = running[task]
+            if worker != "home" and task != min(running):
+                self._take_back(task, worker, max(threads[task], 1))
+
+    def _take_back(self, task: int, worker: str, threads: int) -> None:
+        self.state = schedule.crowded(self.state, self.plan, task, threads, worker)
+        attempt = self.attempts[task]
+        why = "the processors were busy with the threads of other tasks; it runs when they are free"
+        self.events.append(TaskDropped(time.time(), task, attempt.number, why))
+        self.counts["dropped"] = self.counts.get("dropped", 0) + 1
+        self.reasons[f"{self.plan.graph.tasks[task].name} was taken back: {why}"] = None
+        self.ended_helpers.add(worker)
+        self.state = schedule.helper_gone(self.state, worker)
+        self.crew.kill(worker)
+        for name, reply in self._answer_waiting():
+            self.crew.send(name, reply)
+
+    def _rescue(self) -> None:
         """Home waits for a helper: if that one has stopped getting anywhere, home runs the task itself."""
         if self.pending_reply is None or self.outcome is not None:
             return

@@ -16,8 +16,8 @@ from attrs import evolve, field, frozen
 from inferflow.engine.plan import Plan
 
 __all__ = [
-    "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "decide", "dropped", "finished", "helper_gone",
-    "helper_joined", "hired", "home_at", "measured", "retired", "sent", "template_ready",
+    "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
+    "helper_gone", "helper_joined", "hired", "home_at", "measured", "retired", "sent", "template_ready",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -152,6 +152,18 @@ def measured(state: State, plan: Plan, task: int, processor_time: float, duratio
     name = plan.graph.tasks[task].key[0]
     width = min(state.jobs, round(processor_time / duration + 0.1))
     return evolve(state, widths={**state.widths, name: max(width, state.widths.get(name, 1))})
+
+
+def crowded(state: State, plan: Plan, task: int, threads: int, helper: str = "") -> State:
+    """``task`` was seen to run this many threads, which others need too. Away from home (on ``helper``) it is taken
+    back, and may be sent again when the processors are free."""
+    name = plan.graph.tasks[task].key[0]
+    width = min(state.jobs, max(threads, state.widths.get(name, 1)))
+    state = evolve(state, widths={**state.widths, name: width})
+    if not helper:
+        return state
+    barred = state.barred
+    return evolve(dropped(state, task, helper), barred=barred)
 
 
 def template_ready(state: State, epoch: int) -> State:
