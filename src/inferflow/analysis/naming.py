@@ -45,10 +45,17 @@ def _base(draft: Draft) -> str:
             if draft.has(step, bind.op) and not bind.deletes:
                 return _clean(bind.variable.name)
     for step in draft.steps:
-        loads = {op.out: op.name for op in step.ops if isinstance(op, ir.Load)}
+        names: dict[ir.Temp, str] = {}
         for op in step.ops:
-            if isinstance(op, ir.StoreItem | ir.StoreAttr) and op.obj in loads:
-                return _clean(loads[op.obj])
+            match op:
+                case ir.Load() | ir.Attr():
+                    names[op.out] = op.name
+                case ir.Call() if op.func in names:
+                    names[op.out] = names[op.func]
+                case ir.StoreItem() | ir.StoreAttr() if op.obj in names:
+                    return _clean(names[op.obj])
+                case _:
+                    pass
     word = getattr(statement, "kind", type(statement).__name__.lower())
     return {"expression": "step", "assign": "assign", "augmented": "update", "delete": "del"}.get(word, word)
 

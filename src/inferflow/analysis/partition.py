@@ -224,7 +224,8 @@ class _Cutter:
         if any(step.kind == "library" for step in run):
             heavy = [step for step in run if step.kind == "library"]
             facts = [f for step in heavy for f in step.effects.ops if not f.cheap]
-            self._add(Draft("library", run[0].key[0], tuple(run), main=_main(facts)))
+            main = _main(facts, [f for f in map(_outermost, heavy) if f is not None])
+            self._add(Draft("library", run[0].key[0], tuple(run), main=main))
             return ()
         while run and self._hangs_on_last(run[0], run, following):
             self._extend_last(run.pop(0))
@@ -357,15 +358,28 @@ def _is_light(run: Sequence[Step]) -> bool:
     return all(f.cheap or f.label[:1].isupper() for step in run for f in step.effects.ops if f.label or f.callees)
 
 
-def _main(facts: Sequence[OpFacts]) -> OpFacts | None:
-    """The operation after which a task is named: the last project call, else the weightiest library call."""
+def _outermost(step: Step) -> OpFacts | None:
+    """The call whose result a statement binds or drops, if that is what it does (not: a display of results)."""
+    calls = {number: op.out for number, op in enumerate(step.ops) if isinstance(op, ir.Call)}
+    taken = {op.value for op in step.ops if isinstance(op, ir.Store | ir.Unpack | ir.StoreItem | ir.StoreAttr)}
+    last = max(calls, default=-1)
+    if last < 0 or (taken and not any(out in taken for out in calls.values())):
+        return None
+    return next((f for f in step.effects.ops if f.op == last), None)
+
+
+def _main(facts: Sequence[OpFacts], outermost: Sequence[OpFacts] | None = None) -> OpFacts | None:
+    """The operation after which a task is named: the last project call, else the weightiest library call, else the
+    first of the outermost ones (``print`` of ``print(x.round(2))``); ``None``: after what it binds."""
     tasks = [f for f in facts if f.task] or [f for f in facts if f.callees]
     if tasks:
         return tasks[-1]
     labelled = [f for f in facts if f.label and not f.cheap] or [f for f in facts if f.label]
-    if not labelled:
-        return None
-    return min(labelled, key=lambda f: (_weight(f.label), labelled.index(f)))
+    weighty = [f for f in labelled if _weight(f.label) < len(WEIGHTY)]
+    if weighty:
+        return min(weighty, key=lambda f: (_weight(f.label), weighty.index(f)))
+    others = labelled if outermost is None else [f for f in outermost if f.label]
+    return min(others, key=lambda f: (f.label == "print", others.index(f))) if others else None
 
 
 WEIGHTY = (
@@ -389,4 +403,4 @@ def _weight(label: str) -> int:
     for position, start in enumerate(WEIGHTY):
         if label.startswith(start):
             return position
-    return len(WEIGHTY) + (label == "print")
+    return len(WEIGHTY)
