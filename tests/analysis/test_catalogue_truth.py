@@ -454,3 +454,15 @@ def test_data_sets_and_splits(catalogue: Catalogue) -> None:
     assert state() == before
     datasets.make_blobs()
     assert state() != before
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("module", "least"), [("fft", 15), ("ndimage", 20), ("signal", 10)])
+def test_scipy_functions(catalogue: Catalogue, module: str, least: int) -> None:
+    home = pytest.importorskip(f"scipy.{module}")
+    worked = 0
+    for signature in entries(catalogue, "scipy", f"scipy.{module}"):
+        function = getattr(home, signature.name.rpartition(".")[2], None)
+        if function is not None and not signature.files:
+            worked += watched(signature, function, None, SAMPLES) > 0
+    assert worked >= least
