@@ -162,8 +162,9 @@ def test_a_script(statements: list[str]) -> None:
     derandomize=not DEEP,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(statement, min_size=1, max_size=9))
-def test_a_function(statements: list[str]) -> None:
+@given(st.lists(statement, min_size=1, max_size=9), st.booleans())
+def test_a_function(statements: list[str], late: bool) -> None:
     lines = "\n".join(statements).splitlines()
     body = "\n".join(f"    {line}" for line in (*START.splitlines(), *lines, "print(v0, v1, v2, v3, recall(), peek())"))
-    run(PRELUDE.replace("size(v0)", "recall()") + f"def main():\n{body}\n\nmain()\n")
+    begin = "first = sorted([2, 1])\n" if late else ""  # all definitions then stand behind the first task
+    run(begin + PRELUDE.replace("size(v0)", "recall()") + f"def main():\n{body}\n\nmain()\n")

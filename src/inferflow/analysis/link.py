@@ -23,6 +23,7 @@ from inferflow.analysis.facts import DefUse, Driver, StepKey, Use
 from inferflow.analysis.steps import Outline, Step
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.ties import binds_function, own_reasons, words
+from inferflow.analysis.versions import ANYTHING, Versions
 from inferflow.model import (
     Edge,
     Effect,
@@ -36,13 +37,11 @@ from inferflow.model import (
     Task,
     TaskKey,
     Variable,
-    World,
 )
 
 __all__ = ["Linker"]
 
 VALUE_SCOPE = "<value>"
-ANYTHING = World("anything")
 MANY = 40
 
 
@@ -101,17 +100,10 @@ class Linker:
         self.made: list[_Made] = []
         self.edges: list[Edge] = []
         self.ledger = Ledger(frozenset(driver.project.modules))
-        self.writers: dict[str, tuple[int, Effect]] = {}  # label of an object -> who changed it last
-        self.readers: dict[str, list[tuple[int, Span]]] = {}  # ... and who read it since
-        self.escaped: dict[str, int] = {}  # label -> the task that gave it to unknown code
-        self.last_unknown = -1
-        self.seen: dict[Variable, frozenset[str]] = {}  # labels that a name was ever seen with
-        self.bound: dict[Variable, tuple[StepKey, int]] = {}  # name -> the step that bound it last, and its task or -1
+        self.versions = Versions()
         self.loose: list[Step] = []  # replicated steps so far
         self.params = _parameter_names(driver)
         self.module_tasks = last_module_task(driver, drafts)
-        self.given_labels: set[str] = set()  # of parameters: the user may have given one object twice
-        self.given_changed = -1
         self.next_step = 0
 
     def name(self, index: int) -> str:
@@ -195,7 +187,7 @@ class Linker:
         if not outer and use.defs:
             return
         labels = step.effects.before.get(variable, frozenset())
-        self._note_labels(variable, labels)
+        self.versions.note(variable, labels)
         if use.unbound and self.binds.get(variable, 0):
             found.home.append(Reason(f"{variable.name!r} may not be bound here", use.span))
         producer = -1
@@ -204,7 +196,7 @@ class Linker:
             if definition is None:
                 given = True
                 if variable in self.params and self.driver.call is None:
-                    self.given_labels |= labels
+                    self.versions.given |= labels
             elif self.steps[definition].kind == "replicated" and self.binder.get((definition, variable), -1) < 0:
                 found.replicated.add(definition)
             else:
@@ -225,7 +217,7 @@ class Linker:
     ) -> None:  # fmt: skip
         """Note an input from whoever left this version: the task that bound the name, or changed an object of it."""
         for label in labels:
-            producer = max(producer, self._changed(label, index))
+            producer = max(producer, self.versions.changed(label))
         if producer >= 0 and self.drafts[producer].expression is not None and variable.scope != VALUE_SCOPE:
             # What an expression leaves under a name is there to be handed on when its statement is done.
             statement = self.statements.get(self.drafts[producer].first.key, index)
@@ -250,23 +242,14 @@ class Linker:
             labels |= before.labels
         found.reads[variable] = _Read(variable, producer, span, labels)
 
-    def _changed(self, label: str, index: int) -> int:
-        """The last task before ``index`` that may have changed an object, -1 if none."""
-        writer = self.writers[label][0] if label in self.writers else -1
-        if label in self.given_labels:
-            writer = max(writer, self.given_changed)
-        if label in self.escaped and self.last_unknown > self.escaped[label]:
-            writer = max(writer, self.last_unknown)
-        return writer
-
     def _read_global(self, index: int, effect: Effect, found: _Gathered) -> None:
         """A called function reads a module's global: its version comes from whoever bound or changed it last."""
         variable = effect.place
         assert isinstance(variable, Variable)
         if variable in found.reads:
             return
-        labels = self.seen.get(variable, frozenset())
-        last = self.bound.get(variable)
+        labels = self.versions.labels(variable)
+        last = self.versions.bound.get(variable)
         if last is None:
             self._settle(index, variable, -1, False, labels, effect.reason.span, found)
             return
@@ -279,10 +262,6 @@ class Linker:
         else:
             found.home.append(effect.reason)
 
-    def _note_labels(self, variable: Variable, labels: frozenset[str]) -> None:
-        if labels:
-            self.seen[variable] = self.seen.get(variable, frozenset()) | labels
-
     # -- statements to replicate -------------------------------------------------------------------------
 
     def _pass_loose(self, order: int) -> None:
@@ -291,12 +270,11 @@ class Linker:
         while self.next_step < order:
             step = steps[self.next_step]
             self.next_step += 1
-            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
-                self._note_labels(variable, labels)
+            self.versions.pass_step(step, -1)
             if any((step.key, bind.variable) in self.binder for bind in step.names.binds):
                 continue
             for bind in step.names.binds:
-                self.bound[bind.variable] = (step.key, -1)
+                self.versions.bound[bind.variable] = (step.key, -1)
             if step.kind == "replicated":
                 self.loose.append(step)
 
@@ -307,16 +285,11 @@ class Linker:
         defines = any(_defines(self.steps[key]) for key in found.replicated)
         if block.kind != "function" and (calls or defines):
             for step in self.loose:
-                current = all(self.bound.get(b.variable, (None, -1))[0] == step.key for b in step.names.binds)
-                if current and self.driver.blocks[step.key[0]].block.kind != "function":
+                if self._in_module(step) and self.versions.is_last(step):
                     found.replicated.add(step.key)
-        elif block.kind == "function" and calls:
-            for step in self.loose:
-                if self.driver.blocks[step.key[0]].block.kind != "function":
-                    found.home.append(
-                        Reason("a statement of the module that its functions may use stands before", step.span)
-                    )
-                    break
+        elif block.kind == "function" and self.module_tasks >= 0 and any(map(self._in_module, self.loose)):
+            # What module and guard define behind their first task is there once home has come to the function.
+            found.state.add(self.module_tasks)
         if block.kind == "function":
             found.replicated = {key for key in found.replicated if key[0] == draft.block}
         todo = list(found.replicated)
@@ -341,13 +314,16 @@ class Linker:
         for key in sorted(found.replicated):
             self._check_replicated(draft, self.steps[key], found)
 
+    def _in_module(self, step: Step) -> bool:
+        return self.driver.blocks[step.key[0]].block.kind != "function"
+
     def _check_replicated(self, draft: Draft, step: Step, found: _Gathered) -> None:
         if step.key[0] != draft.block:
             found.home.append(Reason("uses what another block of the driver defines", step.span))
         for bind in step.names.binds:
             if bind.variable in found.reads:
                 found.home.append(Reason(f"{bind.variable.name!r} is bound both by a task and before it", step.span))
-            if self.bound.get(bind.variable, (step.key, -1))[0] != step.key:
+            if self.versions.bound.get(bind.variable, (step.key, -1))[0] != step.key:
                 found.home.append(Reason(f"{bind.variable.name!r} was bound again in the meantime", step.span))
         if isinstance(step.statement, ir.Plain) and step.statement.kind == "class":
             found.home.append(Reason("uses a class that is defined after the first statement", step.span))
@@ -383,7 +359,7 @@ class Linker:
                     found.state.add(dependence.source)
         for effect in effects:
             if isinstance(effect.place, Object) and effect.mode == "write":
-                for reader, span in self.readers.get(effect.place.label, ()):
+                for reader, span in self.versions.readers.get(effect.place.label, ()):
                     why = (effect.reason, Reason(f"{self.name(reader)} reads it before", span))
                     self._edge(index, reader, "order", effect.place, why, effect.assumed, found)
         wide, cause = self.ledger.wide, self.ledger.wide_effect
@@ -468,27 +444,13 @@ class Linker:
     def _record(self, index: int, draft: Draft, effects: tuple[Effect, ...], found: _Gathered) -> None:
         self.next_step = max(self.next_step, draft.last.order + 1)
         for read in found.reads.values():
-            for label in read.labels:
-                self.readers.setdefault(label, []).append((index, read.span))
-        unknown = False
-        for effect in effects:
-            if effect.mode == "write" and isinstance(effect.place, Object):
-                self.writers[effect.place.label] = (index, effect)
-                if effect.place.label in self.given_labels:
-                    self.given_changed = index
-                self.readers[effect.place.label] = []
-            unknown = unknown or effect.place == ANYTHING
+            self.versions.read(index, read.labels, read.span)
+        self.versions.record(index, effects)
         for step in draft.steps:
-            for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
-                self._note_labels(variable, labels)
-                if unknown:
-                    for label in labels:
-                        self.escaped.setdefault(label, index)
+            self.versions.pass_step(step, index if any(e.place == ANYTHING for e in effects) else -1)
             for bind in step.names.binds:
                 if draft.has(step, bind.op):
-                    self.bound[bind.variable] = (step.key, index)
-        if unknown:
-            self.last_unknown = index
+                    self.versions.bound[bind.variable] = (step.key, index)
         self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
 
 
