@@ -183,6 +183,17 @@ def test_a_module_that_shadows_the_library(tmp_path: Path) -> None:
     assert_same(tmp_path, {"driver.py": driver, "random.py": "X = 1\ndef Random(): pass\n_inst = 1\n"})
 
 
+def test_a_file_whose_name_a_library_completes(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    assert_same(
+        tmp_path,
+        "import numpy as np, time\ndef slow():\n    time.sleep(0.3)\n    return 1\n"
+        "def save(n):\n    np.save('arr', np.arange(n))\n    return n\n"
+        "def load():\n    return float(np.load('arr.npy').sum())\n"
+        "def main():\n    a = slow()\n    b = save(10)\n    c = load()\n    print(a, b, c)\nmain()\n",
+    )
+
+
 def test_a_syntax_error_in_a_sibling(tmp_path: Path) -> None:
     assert_same(tmp_path, {"driver.py": "import badmod\n", "badmod.py": "x = = 3\n"})
 

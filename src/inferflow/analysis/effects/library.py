@@ -312,6 +312,8 @@ def _file(call: _Call, use: FileUse) -> None:
                 frame.write((node,), f"{call.who} may use '{call.names(use.param)}' as a file", call.span)
     if not value or (use.param == "self" and not paths):
         paths = [None]
+    if use.suffix and any(path is not None and _gains(path, use.suffix) for path in paths):
+        paths.append(None)  # the file has another name than the one that is given
     for act in acts:
         aspect = {"list": "listing", "exists": "existence"}.get(act, "content")
         mode = "read" if act in ("read", "list", "exists") else "write"
@@ -329,6 +331,15 @@ FILE_VERBS = {
     "exists": "looks for",
     "open": "opens",
 }
+
+
+def _gains(node: Node, suffix: str) -> bool:
+    """Whether a library adds its suffix to this constant path: numpy to any other ending, matplotlib where there is
+    none."""
+    if not node.data:
+        return False
+    name = str(node.data[0]).replace("\\", "/").rpartition("/")[2]
+    return not name.endswith(suffix) and not (suffix == ".png" and "." in name)
 
 
 def _is_path(node: Node) -> bool:
