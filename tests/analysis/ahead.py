@@ -174,15 +174,20 @@ class Home:
         with current(self.module), contextlib.redirect_stdout(self.out):
             prefix = ast.Module(body=tree.body[:first], type_ignores=[])
             exec(compile(prefix, FILENAME, "exec"), self.module.__dict__)
+            if self.hook.stop == 0:
+                return self
+            tree = ast.parse(self.text)
             for number, block in enumerate(self.graph.blocks):
                 if block.kind == "function":
-                    fresh = ast.parse(self.text)
-                    function = transform.find_block(fresh, "function", block.span.line, block.span.column)
+                    function = transform.find_block(tree, "function", block.span.line, block.span.column)
                     mine = [unit for unit in self.units if unit.block == number]
-                    code = transform.hooked_function(fresh, FILENAME, 0, function, number, mine, [], self.hook)
-                    self.module.__dict__[block.name].__code__ = code
+                    if any(function is later for later in tree.body[first:]):
+                        transform.hook_function(function, number, mine, [])
+                    else:
+                        code = transform.hooked_function(tree, FILENAME, 0, function, number, mine, [], self.hook)
+                        self.module.__dict__[block.name].__code__ = code
             mine = [unit for unit in self.units if self.graph.blocks[unit.block].kind == "module"]
-            code = transform.hooked_module(ast.parse(self.text), FILENAME, 0, first, mine, None, [], self.hook)
+            code = transform.hooked_module(tree, FILENAME, 0, first, mine, None, [], self.hook)
             try:
                 exec(code, self.module.__dict__)
             except Stop:

@@ -287,9 +287,14 @@ class Linker:
             for step in self.loose:
                 if self._in_module(step) and self.versions.is_last(step):
                     found.replicated.add(step.key)
-        elif block.kind == "function" and self.module_tasks >= 0 and any(map(self._in_module, self.loose)):
-            # What module and guard define behind their first task is there once home has come to the function.
-            found.state.add(self.module_tasks)
+        elif block.kind == "function" and any(map(self._in_module, self.loose)):
+            # What module and guard define late is there once home has come to the function's first task.
+            if index == 0:
+                found.home.append(
+                    Reason("the first task: what the module defines before is not there earlier", draft.first.span)
+                )
+            else:
+                found.state.add(max(self.module_tasks, 0))
         if block.kind == "function":
             found.replicated = {key for key in found.replicated if key[0] == draft.block}
         todo = list(found.replicated)

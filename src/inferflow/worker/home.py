@@ -201,12 +201,16 @@ class Home:
                     guard, guard_units = (block["line"], block["column"]), units
                 else:
                     function = {**block, "number": number, "units": units}
+            tree = program.tree()
             if function is not None:
-                self._hook_function(function)
+                node = transform.find_block(tree, "function", function["line"], function["column"])
+                if program.kind == "script" and any(node is later for later in tree.body[program.prefix :]):
+                    transform.hook_function(node, function["number"], function["units"], list(hooks.given))
+                else:
+                    self._hook_function(function)
             if program.kind != "script":
                 given, hooks.given = hooks.given, {}
                 return lambda: self._call_function(given)
-            tree = program.tree()
             owner = transform.find_block(tree, "guard", *guard) if guard else None
             code = transform.hooked_module(
                 tree, program.filename, program.flags, program.prefix, module_units, owner, guard_units, hooks

@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-__all__ = ["Unit", "find_block", "helper_code", "hooked_function", "hooked_module", "prefix_length"]
+__all__ = ["Unit", "find_block", "helper_code", "hook_function", "hooked_function", "hooked_module", "prefix_length"]
 
 SENTINEL = "\0inferflow.hook"
 
@@ -373,20 +373,25 @@ def hooked_module(
     return _replace_constant(code, hook)
 
 
-def hooked_function(
-    tree: ast.Module, filename: str, flags: int, function: ast.FunctionDef, block: int, units: list[Unit],
-    given: Iterable[str], hook: object, optimize: int = -1,
-) -> CodeType:  # fmt: skip
-    """The function's code, hooked. Consumes the function's node; ``given`` are parameters that the user set."""
+def hook_function(function: ast.FunctionDef, block: int, units: list[Unit], given: Iterable[str]) -> None:
+    """Put the hooks into the function's node. ``given`` are parameters that the user set."""
     has_doc = ast.get_docstring(function, clean=False) is not None
     at = function.body[0]
     entry: list[ast.stmt] = [_placed(ast.Expr(value=_call("i", [_number(block)], at)), at)]
     for name in given:
         value = _call("p", [ast.Constant(value=name), ast.Name(id=name, ctx=ast.Load())], at)
         entry.append(_placed(ast.Assign(targets=[ast.Name(id=name, ctx=ast.Store())], value=value), at))
-    line = function.decorator_list[0].lineno if function.decorator_list else function.lineno
     body = _hook_body(function.body, units, 0, True, {})
     function.body = [*body[:1], *entry, *body[1:]] if has_doc else [*entry, *body]
+
+
+def hooked_function(
+    tree: ast.Module, filename: str, flags: int, function: ast.FunctionDef, block: int, units: list[Unit],
+    given: Iterable[str], hook: object, optimize: int = -1,
+) -> CodeType:  # fmt: skip
+    """The function's code, hooked. Consumes the function's node; ``given`` are parameters that the user set."""
+    line = function.decorator_list[0].lineno if function.decorator_list else function.lineno
+    hook_function(function, block, units, given)
     code = compile(tree, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
     return _replace_constant(_find_code(code, function.name, line), hook)
 
