@@ -73,7 +73,7 @@ def shape(values: object) -> object:
 class Hook:
     """Records what home does; stops where asked; adopts what is given."""
 
-    def __init__(self, units: dict[int, Unit], out: io.StringIO, stop: int, adopt: dict[int, tuple[Any, ...]]) -> None:
+    def __init__(self, units: dict[int, Unit], out: io.StringIO, stop: int, adopt: dict[int, bytes]) -> None:
         self.units, self.out, self.stop, self.adopt = units, out, stop, adopt
         self.kept: dict[int, bytes | None] = {}
         self.shapes: dict[int, object] = {}
@@ -142,7 +142,7 @@ class Hook:
         self.open = -1
 
     def a(self, task: int) -> Any:
-        values = self.adopt[task]
+        values = pickle.loads(self.adopt[task])
         return values[0] if self.units[task].expression is not None else values
 
     def i(self, block: int) -> None:
@@ -159,7 +159,7 @@ class Hook:
 class Home:
     """One run of the driver, up to task ``stop``."""
 
-    def __init__(self, text: str, graph: TaskGraph, units: list[Unit], stop: int, adopt: dict[int, Any]) -> None:
+    def __init__(self, text: str, graph: TaskGraph, units: list[Unit], stop: int, adopt: dict[int, bytes]) -> None:
         self.module = types.ModuleType("__main__")
         self.module.__dict__["__file__"] = FILENAME
         self.out = io.StringIO()
@@ -248,7 +248,7 @@ def unit_of(graph: TaskGraph, index: int, task: Task) -> Unit:
 
 
 def helper(text: str, graph: TaskGraph, units: list[Unit], native: Home, index: int, epoch: int) -> Any:
-    """What a helper forked at ``epoch`` makes of a task: (values, printed), or ``None`` if it gives up."""
+    """What a helper forked at ``epoch`` makes of a task: (pickled values, values, printed), or ``None`` if it gives up."""
     task, unit = graph.tasks[index], units[index]
     home = Home(text, graph, units, epoch, {}).run({})
     space = vars(home.module)
@@ -264,7 +264,10 @@ def helper(text: str, graph: TaskGraph, units: list[Unit], native: Home, index: 
                     kept = native.hook.kept.get(item.producer)
                 if kept is None:
                     return None
-                loaded[item.producer] = pickle.loads(kept)
+                try:
+                    loaded[item.producer] = pickle.loads(kept)
+                except Exception:
+                    return None
             values = loaded[item.producer]
             scope, name = item.variable.scope, item.variable.name
             if scope == "<value>":
@@ -304,7 +307,8 @@ def helper(text: str, graph: TaskGraph, units: list[Unit], native: Home, index: 
         if shape([value for _, value in sorted(inputs.items())]) != before:
             raise Different(f"{task.name} changed an input")
         try:
-            return pickle.loads(pickle.dumps(values_out)), printed(out)
+            data = pickle.dumps(values_out)
+            return data, pickle.loads(data), printed(out)
         except Exception:
             return None
 
@@ -320,7 +324,7 @@ def run(text: str, function: str | None = None) -> TaskGraph:
     plain = natively(text)
     if native.end() != plain:
         raise Different(f"hooked: {native.end()}\nnative: {plain}\n{text}")
-    adopt: dict[int, Any] = {}
+    adopt: dict[int, bytes] = {}
     prints: dict[int, str] = {}
     for index, task in enumerate(graph.tasks):
         if task.home or not units[index].adoptable or index not in native.hook.shapes:
@@ -330,14 +334,14 @@ def run(text: str, function: str | None = None) -> TaskGraph:
             made = helper(text, graph, units, native, index, epoch)
             if made is None:
                 continue
-            values, text_out = made
+            data, values, text_out = made
             names = ["<value>"] if units[index].expression is not None else [n for _, n in units[index].outputs]
             found = shape(dict(zip(names, values, strict=True)))
             if found != native.hook.shapes[index]:
                 raise Different(f"{task.name} from {epoch}: {found} is not {native.hook.shapes[index]}\n{text}")
             if not task.inner and text_out != native.hook.printed[index]:
                 raise Different(f"{task.name} printed {text_out!r}, not {native.hook.printed[index]!r}\n{text}")
-            adopt[index], prints[index] = values, text_out
+            adopt[index], prints[index] = data, text_out
     again = Home(text, graph, units, count, adopt).run(prints)
     if again.end() != plain:
         raise Different(f"adopted: {again.end()}\nnative:  {plain}\n{text}")
