@@ -122,7 +122,7 @@ class Helper:
         self.home = home
         self.channel = channel
         self.task = -1
-        self.imported = 0
+        self.imported = False
         home.streams.capture()
         self.descriptors = [_Descriptor(1), _Descriptor(2)]
         self._flush_c()
@@ -192,7 +192,7 @@ class Helper:
         }
         self.home.streams.mark()
         self.memory.reset()
-        self.imported = len(sys.modules)
+        modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
         self.gate.on = True
         failure: BaseException | None = None
@@ -201,6 +201,7 @@ class Helper:
             values = self._execute(order, unit, inputs)
         except BaseException as error:
             failure = error
+        self.imported = len(sys.modules) != modules
         self.gate.on = False
         facts = {
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
@@ -267,7 +268,7 @@ class Helper:
             message.update(digest=stored.digest, size=stored.size, inline=stored.inline, exact=True)
         output = self.home.streams.mark()
         if output:
-            if len(sys.modules) != self.imported:
+            if self.imported:
                 self.refuse("it prints and imports modules, which may print once, when home comes to it")
             if any(left_out for _, _, left_out in output.values()):
                 self._drop("it prints too much to keep and repeat")
