@@ -24,11 +24,10 @@ Message: TypeAlias = dict[str, object]
 @frozen
 class Launch:
     """What a backend needs to start the home worker. ``setup`` goes to it as its first message. ``folder`` is the
-    working folder, ``scratch`` a private folder of this run, ``start`` how helpers come to be."""
+    working folder, ``start`` how helpers come to be."""
 
     setup: Message
     folder: Path
-    scratch: Path
     start: Literal["fork", "spawn"] = "fork"
     stdout: int = 1
     stderr: int = 2

@@ -86,7 +86,7 @@ def _graph(driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[P
         stages.effects = find_effects(driver, stages.names, catalogue)
         return build_graph(driver, stages.names, stages.effects)
     except Exception as error:
-        if os.environ.get("INFERFLOW_STRICT"):
+        if os.environ.get("INFERFLOW_STRICT") and not _is_too_involved(error):
             raise
         stages.failure = error
         return _in_order(driver, error, stages)
@@ -102,11 +102,21 @@ def _in_order(driver: Driver, error: Exception, stages: Stages) -> TaskGraph:
 
     stages.names, stages.effects = cautious_names(driver), cautious_effects(driver)
     span = driver.blocks[0].block.span if driver.blocks else Span(driver.project.sources[driver.project.main].path, 1)
-    note = Diagnostic(
-        span,
-        "IF390",
-        f"everything stays at home in program order: the analysis failed ({type(error).__name__}: {error})",
-        Severity.WARNING,
-        "the result is right; please report this, with the driver",
-    )
+    if _is_too_involved(error):
+        message = "everything stays at home in program order: what the driver does is too involved to be followed"
+        note = Diagnostic(span, "IF311", message, Severity.NOTE)
+    else:
+        note = Diagnostic(
+            span,
+            "IF390",
+            f"everything stays at home in program order: the analysis failed ({type(error).__name__}: {error})",
+            Severity.WARNING,
+            "the result is right; please report this, with the driver",
+        )
     return build_graph(evolve(driver, diagnostics=(*driver.diagnostics, note)), stages.names, stages.effects)
+
+
+def _is_too_involved(error: Exception) -> bool:
+    from inferflow.analysis.effects.program import TooInvolved
+
+    return isinstance(error, TooInvolved)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import selectors
 import signal
 import socket
@@ -19,14 +18,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from attrs import evolve
 
+from inferflow.backends.start import StartedHome, take, worker_command, worker_environment
 from inferflow.errors import BrokenEnvironment
 from inferflow.protocols import Crew, Launch, Message, Notice
-from inferflow.worker.channel import Decoder, encode, listen
-from inferflow.worker.main import boot_code
+from inferflow.worker.channel import Decoder, encode
 
 __all__ = ["ProcessBackend", "ProcessCrew"]
 
@@ -37,8 +35,17 @@ class ProcessBackend:
     name = "process"
 
     def open(self, launch: Launch) -> Crew:
-        """Start home. Raises BrokenEnvironment if not even a process can be started."""
-        return ProcessCrew(launch)
+        """Start home, or take the one that was started ahead. Raises BrokenEnvironment if not even a process can be
+        started."""
+        started = take(launch.folder, launch.stdout, launch.stderr)
+        if started is None:
+            try:
+                started = StartedHome(launch.folder, launch.stdout, launch.stderr)
+            except OSError as error:
+                raise BrokenEnvironment(
+                    f"cannot start {sys.executable}: {error.strerror}", hint="see: inferflow doctor"
+                ) from None
+        return ProcessCrew(launch, started)
 
 
 class _Peer:
@@ -57,12 +64,14 @@ class _Peer:
 class ProcessCrew:
     """Home, templates and helpers of one run."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, started: StartedHome) -> None:
         self.launch = launch
-        self.token = secrets.token_hex(8)
+        self.started = started
+        self.home = started.process
         self.selector = selectors.DefaultSelector()
         self.peers: dict[str, _Peer] = {}
         self.templates: dict[int, _Peer] = {}
+        launch.setup.update(started.setup())
         self.waiting: dict[str, list[Message]] = {"home": [launch.setup]}
         self.forking: dict[str, int] = {}
         self.spawned: dict[str, subprocess.Popen[bytes]] = {}
@@ -70,70 +79,16 @@ class ProcessCrew:
         self.queue: list[Notice] = []
         self.home_code: int | None = None
         self.closed = False
-        self.listener, self.address = listen(str(launch.scratch))
-        self.listener.setblocking(False)
-        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
-        self.streams: dict[int, tuple[Literal["stdout", "stderr"], int]] = {}
+        self.selector.register(started.listener, selectors.EVENT_READ, self._accept)
+        self.streams = dict(started.streams)
         self.held: dict[int, bytes] = {}
-        self.mark = b"\0\x1b" + secrets.token_hex(12).encode() + b"\0"
-        launch.setup["mark"] = self.mark
-        self._lifeline, other = os.pipe()
-        launch.setup["lifeline"] = self._lifeline
-        launch.setup["controller"] = os.getpid()
-        self._held = other
-        try:
-            self.home = self._start_home()
-        except OSError as error:
-            self.close()
-            raise BrokenEnvironment(
-                f"cannot start {sys.executable}: {error.strerror}", hint="see: inferflow doctor"
-            ) from None
-        os.close(self._lifeline)
+        for fd in self.streams:
+            self.selector.register(fd, selectors.EVENT_READ, self._stream)
         self.pidfd = -1
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 self.pidfd = os.pidfd_open(self.home.pid)
                 self.selector.register(self.pidfd, selectors.EVENT_READ, self._home_ended)
-
-    # -- starting ----------------------------------------------------------------------------------
-
-    def _start_home(self) -> subprocess.Popen[bytes]:
-        out, err, ours = self._make_streams()
-        try:
-            process = subprocess.Popen(
-                [*_interpreter(), "-c", boot_code(_package_root()), self.address],
-                stdout=out,
-                stderr=err,
-                cwd=self.launch.folder,
-                env=self._environment("home"),
-                pass_fds=(self._lifeline,),
-            )
-        finally:
-            for fd in {out, err}:
-                os.close(fd)
-        for fd, name, target in ours:
-            os.set_blocking(fd, False)
-            self.streams[fd] = (name, target)
-            self.selector.register(fd, selectors.EVENT_READ, self._stream)
-        return process
-
-    def _environment(self, role: str, worker: str = "") -> dict[str, str]:
-        env = {**os.environ, "_INFERFLOW_TOKEN": self.token, "_INFERFLOW_ROLE": role}
-        if worker:
-            env["_INFERFLOW_WORKER"] = worker
-        return env
-
-    def _make_streams(self) -> tuple[int, int, list[tuple[int, Literal["stdout", "stderr"], int]]]:
-        """Descriptors for the child's stdout and stderr, and ours with what they are relayed to."""
-        targets = (self.launch.stdout, self.launch.stderr)
-        terminals = [_is_terminal(fd) for fd in targets]
-        if all(terminals) and os.path.sameopenfile(*targets):
-            # One terminal: one pseudo-terminal, so that what is written to both keeps its order on the screen.
-            self.launch.setup["one_stream"] = True
-            ours, theirs = _pseudo_terminal(targets[0])
-            return theirs, theirs, [(ours, "stdout", targets[0])]
-        pairs = [_pseudo_terminal(fd) if terminal else _pipe() for fd, terminal in zip(targets, terminals, strict=True)]
-        return pairs[0][1], pairs[1][1], [(pairs[0][0], "stdout", targets[0]), (pairs[1][0], "stderr", targets[1])]
 
     # -- the protocol ------------------------------------------------------------------------------
 
@@ -197,12 +152,12 @@ class ProcessCrew:
     def _spawn(self, name: str) -> None:
         self.waiting[name].append({**self.launch.setup, "lifeline": -1})
         self.spawned[name] = subprocess.Popen(
-            [*_interpreter(), "-c", boot_code(_package_root()), self.address],
+            worker_command(self.started.address),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.launch.folder,
-            env=self._environment("helper", name),
+            env=worker_environment(self.started.token, "helper", name),
         )
 
     def interrupt(self) -> None:
@@ -232,24 +187,20 @@ class ProcessCrew:
         self.closed = True
         for peer in [*self.peers.values(), *self.templates.values()]:
             peer.sock.close()
-        self.listener.close()
         for process in self.spawned.values():
             process.kill()
             process.wait()
-        home: subprocess.Popen[bytes] | None = getattr(self, "home", None)
-        if home is not None and home.poll() is None:
-            home.kill()
-            home.wait()
+        if self.home.poll() is None:
+            self.home.kill()
+            self.home.wait()
         elif self.streams:
             self._leave_relay()
-        for fd in [*self.streams, self._held, getattr(self, "pidfd", -1)]:
-            if fd >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+        for fd in [*self.streams, *([self.pidfd] if self.pidfd >= 0 else [])]:
+            with contextlib.suppress(OSError):
+                os.close(fd)
         self.streams.clear()
         self.selector.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self.address.partition(":")[2])
+        self.started.release()
 
     def running_threads(self, worker: str) -> int:
         peer = self.peers.get(worker)
@@ -299,7 +250,7 @@ class ProcessCrew:
     def _accept(self, _: int) -> None:
         while True:
             try:
-                sock, _address = self.listener.accept()
+                sock, _address = self.started.listener.accept()
             except OSError:
                 return
             sock.setblocking(False)
@@ -335,7 +286,7 @@ class ProcessCrew:
                 self._hello(peer, message)
 
     def _hello(self, peer: _Peer, message: Message) -> None:
-        if message.get("kind") != "hello" or message.get("token") != self.token:
+        if message.get("kind") != "hello" or message.get("token") != self.started.token:
             self.selector.unregister(peer.sock)
             peer.sock.close()
             return
@@ -428,12 +379,12 @@ class ProcessCrew:
 
     def _cut(self, fd: int, data: bytes) -> list[bytes]:
         """The data between home's marks; the beginning of a mark at its end is held back for the next time."""
-        pieces = (self.held.pop(fd, b"") + data).split(self.mark)
+        pieces = (self.held.pop(fd, b"") + data).split(self.started.mark)
         if not data:
             return pieces
         tail = pieces[-1]
-        for length in range(min(len(self.mark) - 1, len(tail)), 0, -1):
-            if tail.endswith(self.mark[:length]):
+        for length in range(min(len(self.started.mark) - 1, len(tail)), 0, -1):
+            if tail.endswith(self.started.mark[:length]):
                 self.held[fd] = tail[-length:]
                 pieces[-1] = tail[:-length]
                 break
@@ -463,45 +414,6 @@ def _peak_of_children() -> int:
     except ImportError:
         return 0
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _interpreter() -> list[str]:
-    return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
-
-
-def _package_root() -> str:
-    return str(Path(__file__).resolve().parents[2])
-
-
-def _is_terminal(fd: int) -> bool:
-    try:
-        return os.isatty(fd)
-    except OSError:
-        return False
-
-
-def _pipe() -> tuple[int, int]:
-    ours, theirs = os.pipe()
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import fcntl
-
-        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
-    return ours, theirs
-
-
-def _pseudo_terminal(like: int) -> tuple[int, int]:
-    """A pseudo-terminal as wide as ``like`` that passes bytes on unchanged."""
-    import fcntl
-    import pty
-    import termios
-
-    ours, theirs = pty.openpty()
-    mode = termios.tcgetattr(theirs)
-    mode[1] &= ~termios.OPOST  # the real terminal does this once, which is enough
-    termios.tcsetattr(theirs, termios.TCSANOW, mode)
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(like, termios.TIOCGWINSZ, b"\0" * 8))
-    return ours, theirs
 
 
 def _in_foreground() -> bool:

@@ -7,11 +7,39 @@ from __future__ import annotations
 
 __all__ = ["main"]
 
+_NOT_AHEAD = ("-C", "--directory", "-b", "--backend", "--json", "--dry-run", "--help", "-h", "--config")
+
 
 def main() -> None:
     """The entry point of the console script; does not return."""
     import sys
 
-    from inferflow.cli.app import execute
+    arguments = sys.argv[1:]
+    if not _will_run(arguments):
+        from inferflow.cli.app import execute
 
-    sys.exit(execute(sys.argv[1:]))
+        sys.exit(execute(arguments))
+
+    import os
+
+    from inferflow.backends.start import discard, start_ahead
+
+    start_ahead(os.getcwd())
+    try:
+        from inferflow.cli.app import execute
+
+        sys.exit(execute(arguments))
+    finally:
+        discard()
+
+
+def _will_run(arguments: list[str]) -> bool:
+    """Whether these are the arguments of a run in this folder with the usual backend: then the driver's interpreter is
+    started before ours has read the settings. A wrong guess costs a process that ends unused."""
+    import os
+
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if command != "run" or "INFERFLOW_BACKEND" in os.environ or os.name != "posix":
+        return False
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return not any(argument.startswith(_NOT_AHEAD) for argument in own)

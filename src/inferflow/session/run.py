@@ -108,7 +108,6 @@ class _Session:
         self.target, self.settings, self.observer, self.run_id = target, settings, observer, run_id
         self.scratch = scratch
         self.streams = streams
-        self.sockets = Path(_socket_folder())
         self.crew: Crew | None = None
         self.engine: Engine | None = None
         self.interrupts = 0
@@ -126,7 +125,6 @@ class _Session:
         launch = Launch(
             self._setup(start),
             Path(self.target.cwd),
-            self.sockets,
             start,
             *self.streams,
             self.observer.before_output,
@@ -209,7 +207,6 @@ class _Session:
     def close(self) -> None:
         if self.crew is not None:
             self.crew.close()
-        shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 def _write_fault(faults: list[str], file: Path) -> Path | None:
@@ -355,13 +352,6 @@ def _backend(name: str) -> Backend:
     except Exception as error:
         raise UserError(f"the backend {name!r} cannot be loaded: {error}") from None
     return backend
-
-
-def _socket_folder() -> str:
-    """A private folder with a short name: the address of a Unix socket must fit in about 100 characters."""
-    import tempfile
-
-    return tempfile.mkdtemp(prefix="inferflow-")
 
 
 def _ignored(store: Path) -> list[str]:

@@ -146,8 +146,14 @@ def _out_of_the_way(sock: socket.socket) -> socket.socket:
 
 
 def listen(folder: str) -> tuple[socket.socket, str]:
-    """A listening socket and its address: a Unix socket in ``folder`` where there are such, else on loopback."""
-    if hasattr(socket, "AF_UNIX") and sys.platform != "win32":
+    """A listening socket and its address: on Linux a Unix socket without a file (nothing stays behind however we end),
+    elsewhere one in ``folder``, or on loopback. Who connects must know the token."""
+    if sys.platform.startswith("linux"):
+        name = "inferflow-" + os.urandom(12).hex()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind("\0" + name)
+        address = "abstract:" + name
+    elif hasattr(socket, "AF_UNIX") and sys.platform != "win32":
         path = os.path.join(folder, "s")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.bind(path)
@@ -163,9 +169,9 @@ def listen(folder: str) -> tuple[socket.socket, str]:
 def connect(address: str, hello: dict[str, Any] | None = None) -> SocketChannel:
     """Connect to a controller and say hello; raises OSError."""
     scheme, _, rest = address.partition(":")
-    if scheme == "unix":
+    if scheme in ("unix", "abstract"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.connect(rest)
+        sock.connect("\0" + rest if scheme == "abstract" else rest)
     else:
         host, _, port = rest.rpartition(":")
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

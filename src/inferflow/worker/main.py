@@ -24,7 +24,7 @@ def boot_code(root: str) -> str:
 
 def main(address: str, base: frozenset[str]) -> None:
     """Be home (or, where processes cannot be forked, a helper of its own)."""
-    from inferflow.worker.channel import connect
+    from inferflow.worker.channel import Closed, connect
 
     token = os.environ.pop("_INFERFLOW_TOKEN", "")
     hello = {"kind": "hello", "role": os.environ.pop("_INFERFLOW_ROLE", "home"), "pid": os.getpid(), "token": token}
@@ -34,10 +34,14 @@ def main(address: str, base: frozenset[str]) -> None:
         hello["epoch"] = 0
         hello["spawned"] = True
     channel = connect(address, hello)
-    setup = channel.receive()
-    setup["address"], setup["token"] = address, token
-    from inferflow.worker import helper
+    from inferflow.worker import helper  # while the controller is still busy
     from inferflow.worker.home import Home
+
+    try:
+        setup = channel.receive()
+    except Closed:
+        os._exit(0)  # it was started ahead, and is not needed
+    setup["address"], setup["token"] = address, token
 
     _die_with_controller(setup)
     sys.argv = [setup["argv0"], *setup["arguments"]]

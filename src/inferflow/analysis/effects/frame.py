@@ -203,6 +203,7 @@ class Frame:
     def _reach(self, nodes: Value) -> set[Node]:
         found = reach(nodes)
         self.program.work += len(found) // 4
+        self.program.toil(len(found))
         if self.program.work > 2 * self.program.budget:
             self.program.give_up(self.code.span)
         if not self.added:
@@ -292,7 +293,9 @@ class Frame:
 
     def write(self, nodes: Any, text: str, span: Span, assumed: bool = False) -> None:
         """The nodes change in place, and what shares memory with them."""
-        for node in together(nodes):
+        found = together(nodes)
+        self.program.toil(len(found))
+        for node in found:
             if node.mutable:
                 self.note("write", node, text, span, assumed)
             elif node.kind == "state":

@@ -62,6 +62,7 @@ class Program:
         self.serial = 0
         self.depth = 0
         self.work = 0
+        self.toiled = 0
         self.heap = 0
         """Counts the changes of any field or view: what was found to be reachable holds while it stands still."""
         self.patched: list[Reason] = []
@@ -251,6 +252,13 @@ class Program:
 
     # -- reports
 
+    def toil(self, count: int) -> None:
+        """Count what is done node by node. Raises TooInvolved when it is far more than any driver written by hand
+        takes."""
+        self.toiled += count
+        if self.toiled > 20 * self.budget:
+            raise TooInvolved
+
     def give_up(self, span: Span) -> None:
         """The analysis would take too long: nothing is claimed of anything."""
         if not self.given_up:
@@ -263,6 +271,10 @@ class Program:
         if reason not in self.patched:
             self.patched.append(reason)
             self.epoch += 1
+
+
+class TooInvolved(Exception):
+    """Following the driver would take too long."""
 
 
 TOO_INVOLVED = "is too involved to be followed"

@@ -1,0 +1,175 @@
+"""Starting home, with nothing but the standard library: the command line does this before it loads anything else, so
+that the driver's interpreter starts up while ours reads settings.
+
+    start_ahead(folder)                       # in the command line, at once
+    started = take(folder, 1, 2)              # in the process backend; None if there is none, or of another kind
+
+A home that was started and not taken is ended by ``discard``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from inferflow.worker.channel import listen
+from inferflow.worker.main import boot_code
+
+__all__ = ["StartedHome", "discard", "start_ahead", "take", "worker_command", "worker_environment"]
+
+
+class StartedHome:
+    """Home's process, which waits for its setup, and our ends of what connects us to it. Raises OSError."""
+
+    def __init__(self, folder: Path | str, stdout: int, stderr: int) -> None:
+        self.folder, self.targets = str(folder), (stdout, stderr)
+        self.token = os.urandom(8).hex()
+        self.mark = b"\0\x1b" + os.urandom(12).hex().encode() + b"\0"
+        self.one_stream = False
+        self.sockets = "" if sys.platform.startswith("linux") else _private_folder()
+        self.listener, self.address = listen(self.sockets)
+        self.listener.setblocking(False)
+        self._theirs, self._lifeline = os.pipe()
+        out, err, ours = self._make_streams()
+        try:
+            self.process = subprocess.Popen(
+                worker_command(self.address),
+                stdout=out,
+                stderr=err,
+                cwd=self.folder,
+                env=worker_environment(self.token, "home"),
+                pass_fds=(self._theirs,),
+            )
+        except OSError:
+            self.release()
+            raise
+        finally:
+            for fd in {out, err}:
+                os.close(fd)
+            os.close(self._theirs)
+        self.streams: dict[int, tuple[Literal["stdout", "stderr"], int]] = {}
+        for fd, name, target in ours:
+            os.set_blocking(fd, False)
+            self.streams[fd] = (name, target)
+
+    def setup(self) -> dict[str, Any]:
+        """What home has to know of this."""
+        return {
+            "mark": self.mark,
+            "lifeline": self._theirs,
+            "controller": os.getpid(),
+            "one_stream": self.one_stream,
+        }
+
+    def release(self) -> None:
+        """Let go of our ends, except for the streams."""
+        self.listener.close()
+        with contextlib.suppress(OSError):
+            os.close(self._lifeline)
+        if self.sockets:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.sockets, "s"))
+                os.rmdir(self.sockets)
+
+    def _make_streams(self) -> tuple[int, int, list[tuple[int, Literal["stdout", "stderr"], int]]]:
+        """Descriptors for the child's stdout and stderr, and ours with what they are relayed to."""
+        targets = self.targets
+        terminals = [_is_terminal(fd) for fd in targets]
+        if all(terminals) and os.path.sameopenfile(*targets):
+            # One terminal: one pseudo-terminal, so that what is written to both keeps its order on the screen.
+            self.one_stream = True
+            ours, theirs = _pseudo_terminal(targets[0])
+            return theirs, theirs, [(ours, "stdout", targets[0])]
+        pairs = [_pseudo_terminal(fd) if terminal else _pipe() for fd, terminal in zip(targets, terminals, strict=True)]
+        return pairs[0][1], pairs[1][1], [(pairs[0][0], "stdout", targets[0]), (pairs[1][0], "stderr", targets[1])]
+
+
+_ahead: list[StartedHome] = []
+"""At most one: handed over from the command line to the backend, which knows nothing of each other."""
+
+
+def start_ahead(folder: str) -> None:
+    """Start a home for a driver that will run in ``folder`` with our own streams; no failure is told here."""
+    with contextlib.suppress(OSError):
+        _ahead.append(StartedHome(folder, 1, 2))
+
+
+def take(folder: Path, stdout: int, stderr: int) -> StartedHome | None:
+    """The home that was started ahead, if it is the one that is needed."""
+    if _ahead and (_ahead[0].folder, _ahead[0].targets) == (str(folder), (stdout, stderr)):
+        return _ahead.pop()
+    return None
+
+
+def discard() -> None:
+    """End a home that was started ahead and not needed."""
+    while _ahead:
+        started = _ahead.pop()
+        started.process.kill()
+        started.process.wait()
+        for fd in started.streams:
+            os.close(fd)
+        started.release()
+
+
+def worker_command(address: str) -> list[str]:
+    """What starts a worker that connects to ``address``."""
+    return [*_interpreter(), "-c", boot_code(_package_root()), address]
+
+
+def worker_environment(token: str, role: str, worker: str = "") -> dict[str, str]:
+    """The environment of a worker until it has begun."""
+    env = {**os.environ, "_INFERFLOW_TOKEN": token, "_INFERFLOW_ROLE": role}
+    if worker:
+        env["_INFERFLOW_WORKER"] = worker
+    return env
+
+
+def _private_folder() -> str:
+    """A new folder that only we may enter, with a short name: the address of a Unix socket has 100 characters."""
+    import tempfile  # takes ten milliseconds to load
+
+    return tempfile.mkdtemp(prefix="inferflow-")
+
+
+def _interpreter() -> list[str]:
+    return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
+
+
+def _package_root() -> str:
+    return str(Path(__file__).resolve().parents[2])
+
+
+def _is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
+
+
+def _pipe() -> tuple[int, int]:
+    ours, theirs = os.pipe()
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import fcntl
+
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
+    return ours, theirs
+
+
+def _pseudo_terminal(like: int) -> tuple[int, int]:
+    """A pseudo-terminal as wide as ``like`` that passes bytes on unchanged."""
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    mode = termios.tcgetattr(theirs)
+    mode[1] &= ~termios.OPOST  # the real terminal does this once, which is enough
+    termios.tcsetattr(theirs, termios.TCSANOW, mode)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(like, termios.TIOCGWINSZ, b"\0" * 8))
+    return ours, theirs
