@@ -96,6 +96,8 @@ class Engine:
     pending_reply: tuple[int, tuple[int, ...]] | None = None
     unfinished: dict[int, tuple[TaskFinished, Kept]] = field(factory=dict)
     driver_values: tuple[StoredValue, ...] = ()
+    parameters: Kept | None = None
+    """Arguments of the driver function, where helpers wanted them."""
 
     def __attrs_post_init__(self) -> None:
         self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
@@ -181,7 +183,9 @@ class Engine:
         elif kind == "stored":
             self._stored(message)
         elif kind == "inputs":
-            self.values.add(-1, self.values.kept(message, self.artifacts))
+            kept = self.values.kept(message, self.artifacts)
+            self.values.add(-1, kept)
+            self.parameters = kept
         elif kind == "at":
             return self._at(message)
         elif kind == "adopted":
@@ -539,7 +543,7 @@ class Engine:
             notice.exit_code,
             failure,
             certificate,
-            self.driver_values,
+            (*(self.parameters.stored if self.parameters else ()), *self.driver_values),
             _text(bytes(self.outside["stdout"])),
             _text(bytes(self.outside["stderr"])),
             interrupted=self.interrupted,
