@@ -213,13 +213,10 @@ def _file(use: FileUse) -> str:
 
 
 def _returned(run: Run, width: int, color: bool) -> list[str]:
-    if not run.finished or not run.finished.values:
-        return []
-    shown = run.finished.values[:MANY]
-    text = "; ".join(value_text(value).removeprefix("return ") for value in shown)
-    rest = len(run.finished.values) - MANY
-    text += f"; and {rest} more" if rest > 0 else ""
-    return ["", *bullet((f"{'returned':<{MARGIN}}", "dim"), text, width, color, indent=0)]
+    """What the driver returned. (The arguments that were kept for helpers stand among the parameters.)"""
+    values = [value for value in run.finished.values if value.name == "return"] if run.finished else []
+    text = "; ".join(value_text(value).removeprefix("return ") for value in values)
+    return ["", *bullet((f"{'returned':<{MARGIN}}", "dim"), text, width, color, indent=0)] if text else []
 
 
 def _certificate(run: Run, width: int, color: bool) -> list[str]:

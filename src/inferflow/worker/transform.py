@@ -377,10 +377,12 @@ def hook_function(function: ast.FunctionDef, block: int, units: list[Unit], give
     """Put the hooks into the function's node. ``given`` are parameters that the user set."""
     has_doc = ast.get_docstring(function, clean=False) is not None
     at = function.body[0]
-    entry: list[ast.stmt] = [_placed(ast.Expr(value=_call("i", [_number(block)], at)), at)]
+    entry: list[ast.stmt] = []
     for name in given:
         value = _call("p", [ast.Constant(value=name), ast.Name(id=name, ctx=ast.Load())], at)
         entry.append(_placed(ast.Assign(targets=[ast.Name(id=name, ctx=ast.Store())], value=value), at))
+    # After the parameters that the user gave: what helpers get are the arguments as the function will see them.
+    entry.append(_placed(ast.Expr(value=_call("i", [_number(block)], at)), at))
     body = _hook_body(function.body, units, 0, True, {})
     function.body = [*body[:1], *entry, *body[1:]] if has_doc else [*entry, *body]
 
