@@ -89,7 +89,7 @@ def good() -> Run:
             1,
             ("plt.savefig is assumed to write only its file", "fig cannot leave home", "fig cannot leave home"),
         ),
-        (value("logreg", "LogisticRegression", "LogisticRegression(C=1.0)"),),
+        (value("return", "LogisticRegression", "LogisticRegression(C=1.0)"),),
         stderr="bye\n",
     )
     return Run(
