@@ -110,26 +110,22 @@ class Home:
     def prepare(self) -> BaseException | None:
         """Streams, arguments, path, prefix; the exception that ended it, if any."""
         self.streams.install()
-        self.files.install()
         self.hooks.thread = thread_ident()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.go_alone)
         failure = None
-        self.files.on = True
         try:
             self.program.run_prefix()
         except BaseException as error:
             failure = error
-        self.files.on = False
+        self.files.install()  # not before: imports open thousands of files that nobody asks for
         self.threads_at_start = os_threads()
         output = self.streams.mark()
-        files = self.keep_files()
         self.send(
             {
                 "kind": "ready",
                 "prefix": self.program.prefix,
                 "output": output,
-                "files": files,
                 "failed": failure is not None,
             }
         )
