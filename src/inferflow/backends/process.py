@@ -72,7 +72,8 @@ class ProcessCrew:
         self.peers: dict[str, _Peer] = {}
         self.templates: dict[int, _Peer] = {}
         launch.setup.update(started.setup())
-        self.waiting: dict[str, list[Message]] = {"home": [launch.setup]}
+        self.waiting: dict[str, list[Message]] = {"home": []}
+        started.send_setup(encode(launch.setup))
         self.forking: dict[str, int] = {}
         self.spawned: dict[str, subprocess.Popen[bytes]] = {}
         self.helpers = 0

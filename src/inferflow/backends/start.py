@@ -34,15 +34,16 @@ class StartedHome:
         self.listener, self.address = listen(self.sockets)
         self.listener.setblocking(False)
         self._theirs, self._lifeline = os.pipe()
+        theirs, self._orders = os.pipe()
         out, err, ours = self._make_streams()
         try:
             self.process = subprocess.Popen(
-                worker_command(self.address),
+                [*worker_command(self.address), str(theirs)],
                 stdout=out,
                 stderr=err,
                 cwd=self.folder,
                 env=worker_environment(self.token, "home"),
-                pass_fds=(self._theirs,),
+                pass_fds=(self._theirs, theirs),
             )
         except OSError:
             self.release()
@@ -51,6 +52,7 @@ class StartedHome:
             for fd in {out, err}:
                 os.close(fd)
             os.close(self._theirs)
+            os.close(theirs)
         self.streams: dict[int, tuple[Literal["stdout", "stderr"], int]] = {}
         for fd, name, target in ours:
             os.set_blocking(fd, False)
@@ -65,11 +67,19 @@ class StartedHome:
             "one_stream": self.one_stream,
         }
 
+    def send_setup(self, frame: bytes) -> None:
+        """Hand home its setup through a pipe: it need not wait until we have time to answer its hello."""
+        with contextlib.suppress(OSError), os.fdopen(self._orders, "wb", buffering=0) as pipe:
+            while frame:
+                frame = frame[pipe.write(frame) :]
+        self._orders = -1
+
     def release(self) -> None:
         """Let go of our ends, except for the streams."""
         self.listener.close()
-        with contextlib.suppress(OSError):
-            os.close(self._lifeline)
+        for fd in (self._lifeline, self._orders):
+            with contextlib.suppress(OSError):
+                os.close(fd)
         if self.sockets:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.sockets, "s"))

@@ -18,12 +18,13 @@ def boot_code(root: str) -> str:
     """The text for ``python -c``: ``root`` is the folder in which the package ``inferflow`` stands."""
     return (
         f"import sys; base = frozenset(sys.modules); sys.path[0] = {root!r}; "
-        "from inferflow.worker.main import main; main(sys.argv[1], base)"
+        "from inferflow.worker.main import main; main(sys.argv[1], base, *map(int, sys.argv[2:]))"
     )
 
 
-def main(address: str, base: frozenset[str]) -> None:
-    """Be home (or, where processes cannot be forked, a helper of its own)."""
+def main(address: str, base: frozenset[str], orders: int = -1) -> None:
+    """Be home (or, where processes cannot be forked, a helper of its own). The setup comes through the descriptor
+    ``orders``, or else through the channel."""
     from inferflow.worker.channel import Closed, connect
 
     token = os.environ.pop("_INFERFLOW_TOKEN", "")
@@ -38,7 +39,7 @@ def main(address: str, base: frozenset[str]) -> None:
     from inferflow.worker.home import Home
 
     try:
-        setup = channel.receive()
+        setup = channel.receive() if orders < 0 else _read_setup(orders)
     except Closed:
         os._exit(0)  # it was started ahead, and is not needed
     setup["address"], setup["token"] = address, token
@@ -60,6 +61,16 @@ def main(address: str, base: frozenset[str]) -> None:
     channel.sock.detach()  # closed by the system, at the very end
     if status:
         sys.exit(status)
+
+
+def _read_setup(descriptor: int) -> dict[str, Any]:
+    from inferflow.worker.channel import Closed, decode, split
+
+    with os.fdopen(descriptor, "rb") as pipe:
+        frame = pipe.read()
+    if not frame:
+        raise Closed("no setup")
+    return decode(*split(frame))
 
 
 def run_plan(home: Any, plan: dict[str, Any]) -> BaseException | None:
