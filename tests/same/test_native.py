@@ -194,6 +194,18 @@ def test_a_file_whose_name_a_library_completes(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_under_two_names(tmp_path: Path) -> None:
+    """The analysis takes the two names for two files; the run finds out."""
+    assert_same(
+        tmp_path,
+        "import os, time\ndef slow(x):\n    time.sleep(0.3)\n    return [x]\n"
+        "def write():\n    with open('real.txt', 'w') as f:\n        f.write('new')\n    return 1\n"
+        "def read():\n    with open('link.txt') as f:\n        return f.read()\n"
+        "def main():\n    open('real.txt', 'w').write('old')\n    os.symlink('real.txt', 'link.txt')\n"
+        "    s = slow(1)\n    w = write()\n    r = read()\n    print(s, w, r)\nmain()\n",
+    )
+
+
 def test_a_syntax_error_in_a_sibling(tmp_path: Path) -> None:
     assert_same(tmp_path, {"driver.py": "import badmod\n", "badmod.py": "x = = 3\n"})
 

@@ -376,6 +376,9 @@ class Engine:
             outputs.append([output.get("stdout", b""), output.get("stderr", b"")])
         result: Any = self.results[task]
         reply: Message = {"kind": "adopt", "output": outputs, "values": bool(result["facts"])}
+        seen: list[Any] = [item for index in (*inner, task) for item in cast(Any, self.results[index].get("seen", []))]
+        if seen:
+            reply["seen"] = seen
         reply["order"] = list(range(len(result["facts"])))
         if result.get("inline") is not None:
             reply["inline"] = result["inline"]

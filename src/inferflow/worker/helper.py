@@ -194,6 +194,7 @@ class Helper:
         self.memory.reset()
         modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
+        self.gate.seen = {}
         self.gate.on = True
         failure: BaseException | None = None
         values: tuple[Any, ...] = ()
@@ -278,6 +279,8 @@ class Helper:
         files = [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
         if files:
             message["files"] = files
+        if self.gate.seen:
+            message["seen"] = list(self.gate.seen.items())
         self.channel.send(message)
 
     def _execute(self, order: dict[str, Any], unit: transform.Unit, inputs: dict[Any, Any]) -> tuple[Any, ...]:

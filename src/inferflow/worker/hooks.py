@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transform, transport
 from inferflow.worker.memory import Memory
+from inferflow.worker.observe import stamp
 
 if TYPE_CHECKING:
     from inferflow.worker.home import Home
@@ -136,6 +137,10 @@ class Hooks:
         home.send(message)
         reply = home.receive_reply()
         if reply["kind"] != "adopt":
+            return False
+        changed = next((path for path, before in reply.get("seen", ()) if stamp(path) != before), None)
+        if changed is not None:
+            home.send({"kind": "refused", "task": task, "why": f"{changed} has changed since it was read"})
             return False
         try:
             source = reply.get("inline")

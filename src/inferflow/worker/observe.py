@@ -166,6 +166,15 @@ _IRREVOCABLE = frozenset(
 )
 
 
+def stamp(path: str) -> list[int] | None:
+    """What changes when a file or folder does (links are followed), or None if there is nothing of that name."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
 # Programs that only tell of the machine: joblib asks them how many cores there are.
 _ASKING = frozenset({"lscpu", "sysctl", "nproc"})
 
@@ -188,6 +197,9 @@ class Gate:
         self.refuse = refuse
         self.on = False
         self.recorder = FileRecorder(())
+        self.seen: dict[str, list[int] | None] = {}
+        """Files and folders that the task looked at, as they were then: home asks at the task's turn whether they still
+        are. (The analysis compares paths by their text; links make two of one file.)"""
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
@@ -203,11 +215,19 @@ class Gate:
                 self.on = False
                 self.refuse(f"it opens {os.fsdecode(path)!r} for writing")
             self.recorder._note(path, False)
+            self._see(path)
+        elif event in ("os.listdir", "os.scandir"):
+            self._see(args[0] if args and args[0] is not None else ".")
         elif event in _IRREVOCABLE:
             if event == "subprocess.Popen" and _only_asks(args):
                 return
             self.on = False
             self.refuse(f"it acts on the outside world ({event})")
+
+    def _see(self, path: Any) -> None:
+        name = self.recorder._name(path)
+        if name is not None and name not in self.seen:
+            self.seen[name] = stamp(name)
 
 
 class HiddenState:
