@@ -9,6 +9,42 @@ import pytest
 from compare import assert_same, both
 
 DRIVERS: dict[str, str] = {
+    "what the driver leaves dies as natively": """
+import os
+
+class Held:
+    def __del__(self):
+        print("held")
+        os.write(1, b"its globals are there\\n")
+
+def make():
+    return Held()
+
+held = make()
+print("end")
+""",
+    "functions of the library replaced": """
+import builtins, json, os, time
+
+real = open
+
+def loud(*a, **k):
+    print("open", a)
+    return real(*a, **k)
+
+def f(x):
+    with open("x.txt", "w") as file:
+        file.write(json.dumps(x))
+    return [x]
+
+a = f(1)
+json.dumps = lambda x: "patched"
+time.time = lambda: 0.0
+time.perf_counter = time.process_time = os.fork = os.write = None
+builtins.open = loud
+b = f(2)
+print(a, b, time.time(), open("x.txt").read())
+""",
     "print": 'print("hi")\n',
     "empty": "",
     "only a comment": "# nothing\n",

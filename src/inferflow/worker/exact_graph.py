@@ -27,6 +27,7 @@ __all__ = [
     "anatomy",
     "attributes",
     "copies_on_write",
+    "forget_types",
     "global_name",
     "reduced",
     "slots",
@@ -65,6 +66,13 @@ _REFERENCES = (type, types.ModuleType, types.GetSetDescriptorType, types.MemberD
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement (or by a modern extension)
 _on_write: dict[type, bool] = {}
 _kinds: dict[type, str] = dict.fromkeys(ATOMS, "atom")
+
+
+def forget_types() -> None:
+    """Let go of the classes that were looked at: the driver's own are to die when they do natively."""
+    _on_write.clear()
+    _kinds.clear()
+    _kinds.update(dict.fromkeys(ATOMS, "atom"))
 
 
 def anatomy(cls: type) -> str:

@@ -34,6 +34,7 @@ from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
 from inferflow.worker.program import Program, muted
 from inferflow.worker.streams import Streams
+from inferflow.worker.transport_pickle import forget_types
 
 __all__ = ["Home"]
 
@@ -320,6 +321,13 @@ class Home:
         message["files"] = self.keep_files()
         self.send(message)
         return self._status(error, shown=True)
+
+    def leave(self) -> None:
+        """Before the interpreter takes itself apart: let go of the driver's module, which is to die as natively
+        (``__del__`` of what it holds still sees its globals then), and of the streams."""
+        self.streams.become_native()
+        self.program.module = None
+        forget_types()
 
     def _status(self, error: BaseException | None, shown: bool = False) -> int:
         if error is None:

@@ -37,7 +37,9 @@ def main(address: str, base: frozenset[str], orders: int = -1) -> None:
     channel = connect(address, hello)
     from inferflow.worker import helper  # while the controller is still busy
     from inferflow.worker.home import Home
+    from inferflow.worker.own import keep_originals
 
+    keep_originals()
     try:
         setup = channel.receive() if orders < 0 else _read_setup(orders)
     except Closed:
@@ -57,7 +59,10 @@ def main(address: str, base: frozenset[str], orders: int = -1) -> None:
     if error is None:
         plan = home.receive_reply()
         error = run_plan(home, plan)
-    status = home.finish(error)
+    try:
+        status = home.finish(error)
+    finally:
+        home.leave()
     channel.sock.detach()  # closed by the system, at the very end
     if status:
         sys.exit(status)

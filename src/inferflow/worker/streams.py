@@ -216,6 +216,16 @@ class Streams:
             text.flush()
             text.buffer.write(data)
 
+    def become_native(self) -> None:
+        """The run is over: nothing is noted any more. What the interpreter still writes while it takes its modules
+        apart (``__del__`` of what the driver left, exit handlers) must not need Python code of ours, which would miss
+        its builtins by then and lose what is still in a buffer."""
+        for kind in (_Text, _Buffer, _Unbuffered, _Raw):
+            for method in ("write", "flush"):
+                if method in kind.__dict__:
+                    delattr(kind, method)
+        self.texts = {}  # their end is what flushes them last
+
     def flush(self) -> None:
         """As the interpreter does at its end."""
         for name in self.texts:

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from inferflow.worker import transport_sets
+from inferflow.worker import exact_graph, transport_sets
 from inferflow.worker.exact_graph import copies_on_write, global_name
 from inferflow.worker.transport_arrays import OUT_OF_BAND, Block, reduce_array, reduce_block, reduce_subclass
 from inferflow.worker.transport_code import (
@@ -211,6 +211,12 @@ _PLAIN_ACTS: dict[type, _Act] = {
     types.MappingProxyType: by_cloudpickle,
 }
 _ACTS: dict[type, _Act | None] = {}
+
+
+def forget_types() -> None:
+    """Let go of the classes that were looked at, here and by the checks of exactness."""
+    _ACTS.clear()
+    exact_graph.forget_types()
 
 
 def _keep(buffers: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bool:
