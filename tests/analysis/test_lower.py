@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferflow.analysis import ir
+from inferflow.analysis import ir, lower_layout
 from inferflow.analysis.lower import _concrete, _from_text, lower
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.walk import bodies, every_op, every_statement, flatten, in_order, operands, result, results
@@ -582,6 +582,56 @@ def test_layout_from_the_text_is_that_of_the_concrete_tree() -> None:
         concrete, plain = _concrete(source(text), tree), _from_text(source(text), tree)
         assert concrete.items() <= plain.items()
         assert len(plain) - len(concrete) <= 1  # a remark set deeper than what follows it belongs to what precedes
+
+
+OUTLINED = """\
+# first
+x = f(
+    1,  # within
+
+    2,
+); y = 2  # behind
+if x:  # of the if
+
+    # before z
+    z = '''
+# in a string
+'''
+    # at the end
+elif y: a; b
+
+else:
+    # before é
+    é = "ä"; w = "ö"
+
+@g(  # decorated
+
+)
+# between
+def h(): return x; pass
+try:
+
+    pass
+# before except
+except E:
+    # in it
+    raise
+finally: pass
+match x:
+    # before case
+    case 1:
+
+        del x
+"""
+
+
+def test_the_layout_of_an_outline_is_that_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [OUTLINED, *[path.read_text("utf-8") for path in FILES[1::7]]]
+    trees = [ast.parse(text) for text in texts]
+    found = [lower_layout.layout(text, tree) for text, tree in zip(texts, trees, strict=True)]
+    monkeypatch.setattr(lower_layout, "outline", lambda text, _: text)
+    assert found == [lower_layout.layout(text, tree) for text, tree in zip(texts, trees, strict=True)]
+    assert len(found[0]) == 7
 
 
 # -- evaluation order ------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ class Draft:
 
     def facts(self) -> tuple[tuple[Step, OpFacts], ...]:
         """The facts of its operations; those without a number count in every task of the statement."""
+        if not self.numbers:
+            return tuple([(step, facts) for step in self.steps for facts in step.effects.ops])
         return tuple(
             (step, facts)
             for step in self.steps
@@ -60,7 +62,7 @@ def binders(drafts: Sequence[Draft]) -> dict[tuple[StepKey, Variable], int]:
     for index, draft in enumerate(drafts):
         for step in draft.steps:
             for bind in step.names.binds:
-                if draft.has(step, bind.op):
+                if not draft.numbers or draft.has(step, bind.op):
                     found[step.key, bind.variable] = index
     return found
 
@@ -76,7 +78,10 @@ def last_module_task(driver: Driver, drafts: Sequence[Draft]) -> int:
 
 
 def effects_of(draft: Draft) -> tuple[Effect, ...]:
-    return tuple(dict.fromkeys(effect for _, facts in draft.facts() for effect in facts.effects))
+    told = [facts.effects for _, facts in draft.facts() if facts.effects]
+    if len(told) == 1:
+        return told[0]  # of one operation, no effect is told twice
+    return tuple(dict.fromkeys([effect for effects in told for effect in effects]))
 
 
 def anchor_of(draft: Draft) -> Anchor:

@@ -11,7 +11,6 @@ inside functions too. ``find_driver`` then finds the *blocks*: a script's module
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -23,7 +22,6 @@ from inferflow.analysis.facts import Driver, DriverBlock, Project, SourceFinder,
 from inferflow.analysis.opening import absolute, has_work, not_plain, opened_call, unknown_decorator
 from inferflow.analysis.walk import every_op
 from inferflow.model import Block, Diagnostic, Severity, Source, Span
-from inferflow.worker.transform import prefix_length
 
 __all__ = ["Lower", "find_driver", "load_project"]
 
@@ -75,10 +73,15 @@ def _unknown_module(found: Diagnostic) -> Diagnostic:
     return evolve(found, code="IF006", message=text, severity=Severity.WARNING, hint="importing it will fail")
 
 
+_IMPORTS = frozenset((ir.ImportModule, ir.ImportFrom))
+
+
 def _imported(module: ir.Module) -> Iterator[str]:
     """Dotted names of every module that executing this one, or a function of it, may import; parents first."""
     for scope in module.scopes:
         for op in every_op(scope.body):
+            if type(op) not in _IMPORTS:
+                continue
             match op:
                 case ir.ImportModule():
                     yield from _with_parents(op.module)
@@ -169,7 +172,7 @@ def _script_driver(project: Project, target: str) -> Driver:
     module = project.modules[project.main]
     source = project.sources[project.main]
     body = module.scopes[MODULE_SCOPE].body
-    prefix = _prefix(source.text)
+    prefix = module.prefix
     lines = source.text.count("\n") + 1
     whole = Span(source.path, 1, 0, lines, 0)
     blocks = [DriverBlock(Block("module", module.name, module.name, whole), module.name, MODULE_SCOPE, body)]
@@ -192,14 +195,6 @@ def _script_driver(project: Project, target: str) -> Driver:
     steps[at:at] = inner
     name = module.scopes[opened.scope].name
     return Driver(target, project, name, tuple(blocks), tuple(steps), prefix, opened.step)
-
-
-def _prefix(text: str) -> int:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return 0  # the lowering could read it, this Python cannot: everything is a step
-    return prefix_length(tree.body)
 
 
 def _function_block(module: ir.Module, scope: int) -> DriverBlock:

@@ -509,3 +509,5 @@ class Module:
     futures: tuple[str, ...] = ()
     exports: tuple[str, ...] | None = None
     """A constant ``__all__``."""
+    prefix: int = 0
+    """How many leading statements are imports, definitions, literals and settings (see ``worker.transform``)."""

@@ -37,6 +37,7 @@ from inferflow.model import (
     Task,
     TaskKey,
     Variable,
+    World,
 )
 
 __all__ = ["Linker"]
@@ -124,10 +125,11 @@ class Linker:
         for inner in draft.inner:
             if self.made[inner].task.home:
                 found.home.append(Reason(f"{self.name(inner)} in it stays at home", self.made[inner].task.span))
+        own = {step.key for step in draft.steps}
         for step in draft.steps:
             for use in step.names.uses:
                 if draft.has(step, use.op):
-                    self._read(index, draft, step, use, found)
+                    self._read(index, own, step, use, found)
         for effect in effects:
             if effect.mode == "read" and isinstance(effect.place, Variable):
                 self._read_global(index, effect, found)
@@ -138,11 +140,12 @@ class Linker:
         value = Variable(VALUE_SCOPE, self.name(index)) if draft.expression is not None else None
         if value is not None:
             outputs[value] = Output(value)
+        span = span_of(draft)
         task = Task(
             key=self.keys[index],
             kind=draft.kind,
-            span=span_of(draft),
-            source=self.texts.cut(span_of(draft)),
+            span=span,
+            source=self.texts.cut(span),
             anchor=anchor_of(draft),
             callees=tuple(sorted({callee for _, facts in draft.facts() for callee in facts.callees})),
             inputs=inputs,
@@ -172,9 +175,8 @@ class Linker:
 
     # -- reads ---------------------------------------------------------------------------------------
 
-    def _read(self, index: int, draft: Draft, step: Step, use: Use, found: _Gathered) -> None:
+    def _read(self, index: int, own: set[StepKey], step: Step, use: Use, found: _Gathered) -> None:
         variable = use.variable
-        own = {s.key for s in draft.steps}
         outer: set[StepKey | None] = set()
         for definition in use.defs:
             if definition is not None and definition in own:
@@ -405,6 +407,8 @@ class Linker:
     # -- inputs, outputs, and what later tasks must know --------------------------------------------------
 
     def _inputs(self, index: int, draft: Draft, found: _Gathered) -> tuple[Input, ...]:
+        if not found.reads:
+            return ()
         reads = sorted(found.reads.values(), key=lambda r: (r.span, r.variable))
         groups = _groups(reads)
         producers: dict[int, set[int]] = {}
@@ -451,8 +455,9 @@ class Linker:
         for read in found.reads.values():
             self.versions.read(index, read.labels, read.span)
         self.versions.record(index, effects)
+        unknown = index if any(isinstance(e.place, World) and e.place == ANYTHING for e in effects) else -1
         for step in draft.steps:
-            self.versions.pass_step(step, index if any(e.place == ANYTHING for e in effects) else -1)
+            self.versions.pass_step(step, unknown)
             for bind in step.names.binds:
                 if draft.has(step, bind.op):
                     self.versions.bound[bind.variable] = (step.key, index)
@@ -461,6 +466,8 @@ class Linker:
 
 def _worth_telling(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     """The effects that a graph keeps: of those on objects only so many as anybody would look at, writes first."""
+    if len(effects) <= MANY:
+        return effects
     objects = [effect for effect in effects if isinstance(effect.place, Object)]
     if len(objects) <= MANY:
         return effects

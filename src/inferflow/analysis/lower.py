@@ -25,6 +25,7 @@ from inferflow.analysis.lower_frame import MARKER, File, Layout, close_scope, op
 from inferflow.analysis.lower_scopes import resolve
 from inferflow.analysis.lower_stmt import body, docstring
 from inferflow.model import Diagnostic, Severity, Source, Span
+from inferflow.worker.transform import prefix_length
 
 __all__ = ["lower"]
 
@@ -60,7 +61,8 @@ def _lower(source: Source, with_layout: bool) -> tuple[ir.Module, tuple[Diagnost
     span = Span(source.path, 1, 0, end, len(lines[-1].rstrip(b"\r\n")) if lines else 0)
     close_scope(frame, "module", "<module>", -1, body(frame, tree.body), span, docstring=docstring(tree))
     scopes = tuple([scope for scope in file.scopes if scope is not None])
-    module = ir.Module(source.module, source.path, source.is_package, scopes, futures, _exports(tree))
+    prefix = prefix_length(tree.body)
+    module = ir.Module(source.module, source.path, source.is_package, scopes, futures, _exports(tree), prefix)
     return module, tuple(file.diagnostics)
 
 

@@ -6,6 +6,14 @@ isomorphic to it, and is given up then. This is the only module of the analysis 
     # %% load                  paragraph, cell
     df = read()
     df = clean(df)             neither
+
+What stands inside a simple statement is of no interest here, and makes nine tenths of a concrete tree. So libcst is
+given the driver's *outline*, in which each of them is ``pass``, and everything else (headers of compound statements,
+indentation, blank lines, comments) is as the user wrote it:
+
+    # %% load
+    pass
+    pass
 """
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ from inferflow.analysis.lower_frame import MARKER, Layout
 
 def layout(text: str, tree: ast.Module) -> Layout:
     """The layout of each statement that has any. Raises whatever libcst raises on text that it cannot read."""
-    module = libcst.parse_module(text)
+    module = libcst.parse_module(outline(text, tree))
     found: Layout = {}
     if tree.body and module.header:
         found[tree.body[0]] = _layout(module.header)
@@ -43,6 +51,36 @@ def layout(text: str, tree: ast.Module) -> Layout:
                 position += 1
                 stack.extend(_inner(line, statement))
     return found
+
+
+def outline(text: str, tree: ast.Module) -> str:
+    """The text with ``pass`` in place of each simple statement."""
+    whole = text.encode("utf-8", "surrogatepass")
+    starts = [0]
+    for line in whole.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    spans: list[tuple[int, int]] = []
+    stack: list[Any] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.stmt) and not isinstance(node, _COMPOUND):
+            end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0
+            spans.append((starts[node.lineno - 1] + node.col_offset, starts[end_line - 1] + end_column))
+        else:
+            for name in ("body", "orelse", "handlers", "finalbody", "cases"):
+                stack += getattr(node, name, ())
+    parts: list[bytes] = []
+    position = 0
+    for start, end in sorted(spans):
+        parts += (whole[position:start], b"pass")
+        position = end
+    parts.append(whole[position:])
+    return b"".join(parts).decode("utf-8", "surrogatepass")
+
+
+_COMPOUND = tuple(
+    kind for kind in ast.stmt.__subclasses__() if "body" in kind._fields or kind is getattr(ast, "Match", None)
+)
 
 
 def _layout(lines: Sequence[libcst.EmptyLine]) -> tuple[bool, bool]:

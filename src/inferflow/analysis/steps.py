@@ -244,6 +244,8 @@ def _closure(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int], number: int)
 
 
 def _inside_arms(ops: tuple[ir.Op, ...]) -> set[int]:
+    if not any(isinstance(op, ir.Choice) for op in ops):
+        return set()
     inner = {id(op) for choice in ops if isinstance(choice, ir.Choice) for arm, _ in choice.arms for op in arm}
     return {number for number, op in enumerate(ops) if id(op) in inner}
 
@@ -301,6 +303,8 @@ def _shape_reasons(
             pass
     told = {op.op for op in facts.ops if op.effects or op.obstacles}
     for number, op in enumerate(ops):
+        if isinstance(op, ir.Const | ir.Call):
+            continue
         match op:
             case ir.Await():
                 found.append(Reason("awaits", op.span))

@@ -35,7 +35,7 @@ def own_reasons(
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
                 found.append(Reason(text, use.span))
         for number, op in enumerate(step.ops):
-            if isinstance(op, ir.MakeFunction) and draft.has(step, number):
+            if type(op) is ir.MakeFunction and draft.has(step, number):
                 found.extend(_of_function(driver, counts, draft, op))
     return tuple(found)
 
@@ -66,11 +66,16 @@ def _of_function(driver: Driver, counts: Mapping[Variable, int], draft: Draft, o
             yield Reason(f"makes a function that reads {name!r}, which is bound again", op.span)
 
 
+_MAKERS = frozenset((ir.MakeFunction, ir.Comprehension))
+
+
 def binds_function(step: Step, name: str) -> bool:
     """Whether what a step binds to a name is, or holds, a function, class or generator made right there: its globals
     and captured names are those of home, and no copy of it elsewhere would follow them."""
     if isinstance(step.statement, ir.Plain) and step.statement.kind in ("def", "class"):
         return True
+    if not _MAKERS.intersection(map(type, step.ops)):
+        return False
     made = {
         op.out
         for op in step.ops

@@ -51,7 +51,9 @@ class Versions:
     def note(self, variable: Variable, labels: frozenset[str]) -> None:
         """A name was seen with these objects."""
         if labels:
-            self._seen[variable] = self._seen.get(variable, frozenset()) | labels
+            seen = self._seen.get(variable)
+            if seen is None or not labels <= seen:
+                self._seen[variable] = labels if seen is None else seen | labels
 
     def is_last(self, step: Step) -> bool:
         """Whether all that a step binds is still bound by it."""
@@ -71,12 +73,14 @@ class Versions:
                 self.readers[label] = []
                 if label in self.given:
                     self._given_changed = task
-            elif effect.place == ANYTHING:
+            elif isinstance(effect.place, World) and effect.place == ANYTHING:
                 self._last_unknown = task
 
     def pass_step(self, step: Step, unknown: int) -> None:
         """A step is done; ``unknown`` is its task if that gave unknown code what the step names, else -1."""
         for variable, labels in (*step.effects.before.items(), *step.effects.after.items()):
+            if not labels:
+                continue
             self.note(variable, labels)
             if unknown >= 0:
                 for label in labels:

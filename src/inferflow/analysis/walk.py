@@ -44,6 +44,9 @@ def own_ops(statement: ir.Statement) -> tuple[ir.Op, ...]:
 
 def in_order(ops: Iterable[ir.Op]) -> tuple[ir.Op, ...]:
     """A run of operations with those inside the arms of each ``Choice`` placed before it."""
+    ops = tuple(ops)
+    if ir.Choice not in map(type, ops):  # nearly always
+        return ops
     found: list[ir.Op] = []
     stack: list[Iterator[ir.Op]] = [iter(ops)]
     pending: list[ir.Choice | None] = [None]
@@ -96,7 +99,8 @@ def every_statement(body: Iterable[ir.Statement]) -> Iterator[ir.Statement]:
             stack.pop()
             continue
         yield statement
-        stack.extend(iter(inner) for inner in reversed(bodies(statement)) if inner)
+        if not isinstance(statement, ir.Plain):
+            stack.extend(iter(inner) for inner in reversed(bodies(statement)) if inner)
 
 
 def every_op(body: Iterable[ir.Statement]) -> Iterator[ir.Op]:
@@ -105,6 +109,8 @@ def every_op(body: Iterable[ir.Statement]) -> Iterator[ir.Op]:
     heads of all handlers and cases too) before its bodies."""
     for statement in every_statement(body):
         yield from flatten(statement)
+        if isinstance(statement, ir.Plain):
+            continue
         match statement:
             case ir.For():
                 yield from in_order(statement.target)

@@ -15,6 +15,10 @@ class Variable:
     scope: str
     name: str
 
+    def __hash__(self) -> int:
+        """That of the name, which Python remembers: names are looked up so often that it is to be felt."""
+        return hash(self.name)
+
     def __str__(self) -> str:
         return self.name if self.scope in ("<driver>", "__main__") else f"{self.scope}.{self.name}"
 

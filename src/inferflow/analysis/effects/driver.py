@@ -23,6 +23,9 @@ from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.walk import every_op, operands
 from inferflow.model import Diagnostic, Effect, File, Hidden, Object, Reason, Severity, Span, Variable, World
 
+NAMES_ONLY = frozenset((ir.Load, ir.Const, ir.Store))
+"""Operations that use no object by themselves."""
+
 RECURSION = 12_000
 """Frames of Python that nested calls of the analysed program may need here."""
 
@@ -84,6 +87,9 @@ class _Recorder:
         self.counter = 0
         self.start = 0
         self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
+        self.variables: dict[tuple[str, str], Variable] = {}
+        self.known: dict[Value, Labels] = {}
+        self.known_at = -1
 
     def run(self) -> DriverEffects:
         driver, program = self.driver, self.program
@@ -143,10 +149,10 @@ class _Recorder:
         found = _Step(key)
         self.steps.append(found)
         names = self.names(key, statement)
-        for name, scope in names:
-            value = self.value(frame, name, scope)
+        for variable in names:
+            value = self.value(frame, variable)
             if value is not None:
-                found.before[Variable(scope, name)] = labels(value)
+                found.before[variable] = self.labels(value)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
             self.current = found.ops
             self.counter = 0
@@ -160,10 +166,10 @@ class _Recorder:
         else:
             found.ops.append(self.whole(frame, statement, found))
             found.cheap = False
-        for name, scope in names:
-            value = self.value(frame, name, scope)
+        for variable in names:
+            value = self.value(frame, variable)
             if value is not None:
-                found.after[Variable(scope, name)] = labels(value)
+                found.after[variable] = self.labels(value)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
             return
         taken = {node for group in (*found.before.values(), *found.after.values()) for node in group}
@@ -179,19 +185,22 @@ class _Recorder:
         run.operation(frame, op)
         number = self.counter
         self.counter += 1
+        told = (frame.effects, frame.obstacles, program.targets, program.costly)
+        frame.effects, frame.obstacles, program.targets, program.costly = saved
+        if type(op) in NAMES_ONLY and not any(told):
+            return
         fact = _Op(number, op.span)
-        fact.effects, fact.obstacles = frame.effects, frame.obstacles
+        fact.effects, fact.obstacles = told[0], told[1]
         for effect in [e for e in fact.effects if isinstance(e[1], Node) and e[1].serial >= start]:
             del fact.effects[effect]  # on an object that the operation made itself
-        fact.callees = tuple(program.targets)
-        fact.cheap = not program.costly
-        frame.effects, frame.obstacles, program.targets, program.costly = saved
+        fact.callees = tuple(told[2])
+        fact.cheap = not told[3]
         match op:
             case ir.Call():
                 self.call(frame, op, fact)
             case ir.Operate() | ir.Build(kind="fstring"):
                 for temp in operands(op):
-                    taken = labels(run.val(frame, temp))
+                    taken = self.labels(run.val(frame, temp))
                     if taken:
                         fact.reads.append((taken, f"uses '{frame.say(temp)}'"))
             case ir.Attr(obj=obj) | ir.Item(obj=obj):
@@ -204,7 +213,7 @@ class _Recorder:
                     fact.reads.append((direct, f"iterates over '{frame.say(value)}'"))
             case ir.Comprehension() | ir.MakeClass() | ir.Yield() | ir.Await():
                 for temp in operands(op):
-                    taken = labels(run.val(frame, temp))
+                    taken = self.labels(run.val(frame, temp))
                     if taken:
                         fact.reads.append((taken, f"uses '{frame.say(temp)}'"))
             case _:
@@ -221,12 +230,12 @@ class _Recorder:
         says = frame.say(op.func)
         fact.label = says.rpartition(".")[2].removesuffix("()") or says
         for argument in op.args:
-            taken = labels(run.val(frame, argument.value))
+            taken = self.labels(run.val(frame, argument.value))
             if taken:
                 fact.reads.append((taken, f"{says}() is given '{frame.say(argument.value)}'"))
-        receivers = labels(member[0] if member else function)
+        receivers = self.labels(member[0] if member else function)
         if member:
-            receivers |= labels(frozenset(node for node, _ in member[1]))
+            receivers |= self.labels(frozenset(node for node, _ in member[1]))
         if receivers:
             fact.reads.append((receivers, f"{says}() uses '{says.rpartition('.')[0] or says}'"))
         fact.task = any(self.is_task(frame, node) for node in function)
@@ -288,8 +297,8 @@ class _Recorder:
 
     # -- names -------------------------------------------------------------------------------------
 
-    def names(self, key: StepKey, statement: ir.Statement) -> list[tuple[str, str]]:
-        """The variables that a step names, nested scopes included: (name, scope)."""
+    def names(self, key: StepKey, statement: ir.Statement) -> list[Variable]:
+        """The variables that a step names, nested scopes included."""
         block = self.driver.blocks[key[0]]
         inside = block.block.kind == "function"
         found: dict[tuple[str, str], None] = {}
@@ -304,7 +313,11 @@ class _Recorder:
                         found[(name, block.block.scope if outer else block.module)] = None
                 case _:
                     pass
-        return list(found)
+        variables = self.variables
+        for name, scope in found:
+            if (name, scope) not in variables:
+                variables[(name, scope)] = Variable(scope, name)
+        return [variables[pair] for pair in found]
 
     def nested(self, module: str, scope: int) -> tuple[tuple[str, str], ...]:
         """Names that a nested scope takes from around it."""
@@ -327,12 +340,22 @@ class _Recorder:
         result = self.mentioned[(module, scope)] = tuple(found)
         return result
 
-    def value(self, frame: Frame, name: str, scope: str) -> Value | None:
-        if scope == "<driver>":
-            return frame.env.get(name)
-        node = self.program.modules.get(scope)
-        value = node.fields.get(name) if node is not None else None
+    def value(self, frame: Frame, variable: Variable) -> Value | None:
+        if variable.scope == "<driver>":
+            return frame.env.get(variable.name)
+        node = self.program.modules.get(variable.scope)
+        value = node.fields.get(variable.name) if node is not None else None
         return value or None
+
+    def labels(self, value: Value) -> Labels:
+        """:func:`labels`, remembered while nothing changes."""
+        if self.known_at != self.program.heap:
+            self.known_at = self.program.heap
+            self.known.clear()
+        known = self.known.get(value)
+        if known is None:
+            known = self.known[value] = labels(value)
+        return known
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -371,9 +394,15 @@ class _Recorder:
 
 def labels(value: Value) -> Labels:
     """The objects reachable from a value that can change."""
-    if all(n.kind == "scalar" for n in value):
-        return EMPTY
-    return frozenset([node for node in reach(value) if node.mutable])
+    for node in value:
+        if node.kind != "scalar":
+            return frozenset([n for n in reach(value) if n.mutable])
+    return EMPTY
+
+
+def in_order(nodes: Iterable[Node]) -> Iterable[Node]:
+    """The nodes in the order in which they were made."""
+    return nodes if isinstance(nodes, frozenset) and len(nodes) < 2 else sorted(nodes, key=int)
 
 
 def is_literal(statement: ir.Statement) -> bool:
@@ -506,7 +535,7 @@ class _Words:
         known = self.groups.get(group)
         if known is None:
             cells = self.program.driver_cells
-            known = self.groups[group] = frozenset([self.label(n) for n in sorted(group, key=int) if n is not cells])
+            known = self.groups[group] = frozenset([self.label(n) for n in in_order(group) if n is not cells])
         return known
 
     def facts(self, op: _Op) -> OpFacts:
@@ -515,7 +544,7 @@ class _Words:
             for place in self.places(mode, target):
                 effects.setdefault((mode, place), Effect(mode, place, Reason(text, span), assumed))  # type: ignore[arg-type]
         for nodes, text in op.reads:
-            for node in sorted(nodes, key=int):
+            for node in in_order(nodes):
                 for place in self.object_places(node, "read"):
                     if ("read", place) not in effects:
                         effects[("read", place)] = Effect("read", place, Reason(text, op.span))
@@ -524,7 +553,9 @@ class _Words:
             names = sorted({self.label(n) for n in op.shared})
             said = ", ".join(f"'{n}'" for n in names[:3])
             obstacles.append(Reason(f"the result of {op.label}() shares parts with {said}", op.span))
-        ordered = tuple(sorted(effects.values(), key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
+        ordered = tuple(effects.values())
+        if len(ordered) > 1:
+            ordered = tuple(sorted(ordered, key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
         return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label)
 
     def places(self, mode: str, target: Target) -> Iterator[Any]:

@@ -114,6 +114,7 @@ class Frame:
         elif not types <= node.types:
             node.types |= types
             node.immutable = node.immutable and immutable
+            self.program.heap += 1
             self.changed = True
         return node
 
@@ -170,6 +171,7 @@ class Frame:
         if len(alike) <= CROWD:
             return value
         first = unite(alike)
+        self.program.heap += 1
         return value - set(alike) | {first}
 
     def replace(self, node: Node, name: str, value: Value) -> None:

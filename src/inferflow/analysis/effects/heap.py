@@ -115,6 +115,9 @@ Value: TypeAlias = frozenset[Node]
 
 EMPTY: Final[Value] = frozenset()
 
+CLOSED: Final = frozenset(("module", "class", "scalar", "lib"))
+"""Kinds of nodes that are not entered when it is asked what can be reached: names of code, and what has no parts."""
+
 
 def like(node: Node) -> Any:
     """What a node is, short of its identity: tells apart what is made for it at one place. Were nodes themselves used
@@ -158,15 +161,19 @@ def reach(nodes: Iterable[Node]) -> set[Node]:
     entered: set[int] = set()  # nodes that were made one share their fields
     while stack:
         node = stack.pop()
-        if node.kind in ("module", "class", "scalar", "lib"):
+        if node.kind in CLOSED:
             continue
-        if id(node.fields) not in entered:
-            entered.add(id(node.fields))
-            for value in node.fields.values():
-                stack.extend(value - seen)
-                seen |= value
-        stack.extend(node.views - seen)
-        seen |= node.views
+        fields = node.fields
+        if fields and id(fields) not in entered:
+            entered.add(id(fields))
+            for value in fields.values():
+                if not value <= seen:
+                    stack.extend(value - seen)
+                    seen |= value
+        views = node.views
+        if views and not views <= seen:
+            stack.extend(views - seen)
+            seen |= views
     return seen
 
 

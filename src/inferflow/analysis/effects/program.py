@@ -326,6 +326,9 @@ def _imported_libraries(project: Project) -> set[str]:
     for module in project.modules.values():
         for scope in module.scopes:
             for op in every_op(scope.body):
+                kind = type(op)
+                if kind is ir.Load or kind is ir.Const:  # most are
+                    continue
                 if isinstance(op, ir.ImportModule) or (isinstance(op, ir.ImportFrom) and op.level == 0):
                     tops.add(op.module.partition(".")[0])
     return tops - {name.partition(".")[0] for name in project.modules}

@@ -54,6 +54,12 @@ def shape(
     program = frame.program
     left = [DETAIL] if left is None else left
     left[0] -= 1
+    if len(value) == 1:  # most arguments are one object, or a constant of which only the type matters
+        (only,) = value
+        if only.kind == "scalar" and only.path is None and len(only.types) == 1 and only.data is not None:
+            if only.data[0] is None or isinstance(only.data[0], bool):
+                return value, None
+            return program.scalar(next(iter(only.types))), None
     plain: set[Node] = set()
     objects: list[Node] = []
     for node in value:
@@ -377,7 +383,7 @@ class Translation:
     def copies(self) -> None:
         """Make a node of the caller for each node of the callee that the result or a store hands out, breadth first."""
         callee = self.callee
-        queue: list[tuple[Node, tuple[str, ...]]] = [(n, ()) for n in callee.result]
+        queue: list[tuple[Node, tuple[str, ...]]] = [(n, ()) for n in callee.result if n.owner is callee]
         for (target, name), stored in callee.stores.items():
             base = (*(target.path or ("@",)), name)
             queue.extend((n, base) for n in stored)
