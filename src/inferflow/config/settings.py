@@ -45,8 +45,9 @@ __all__ = ["KEYS", "PARAMETER_PREFIX", "Settings", "TaskRule", "backend_names", 
 
 PARAMETER_PREFIX = "INFERFLOW_PARAM_"
 BACKENDS = ("process", "inline")
-OF_TESTS = ("INFERFLOW_STRICT", "INFERFLOW_REWRITE")
-"""Variables of the project's own tests: a failing analysis fails; expected texts are written anew."""
+OF_OTHERS = ("INFERFLOW_STRICT", "INFERFLOW_REWRITE", "INFERFLOW_RETURNS")
+"""Variables that are no settings: of the project's own tests (a failing analysis fails; expected texts are written
+anew), and of a command that ``inferflow.shell`` runs, which may run inferflow in turn."""
 
 
 @frozen
@@ -205,7 +206,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     for variable, text in sorted(environ.items()):
         if not variable.startswith("INFERFLOW_") or variable.startswith(PARAMETER_PREFIX):
             continue
-        if variable == "INFERFLOW_CONFIG" or variable in OF_TESTS:
+        if variable == "INFERFLOW_CONFIG" or variable in OF_OTHERS:
             continue
         if variable not in by_variable:
             raise _unknown(f"environment variable {variable}", variable, (*by_variable, "INFERFLOW_CONFIG"), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from inferflow.worker.layout import artifact_path, publish, temporary_path
 
-__all__ = ["file_fact"]
+__all__ = ["content_fact", "file_fact"]
 
 _CHUNK = 1 << 20
 _known: dict[tuple[str, int, int, int], str] = {}
@@ -39,6 +39,22 @@ def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def content_fact(content: bytes, keep_in: str) -> dict[str, Any]:
+    """As ``file_fact``, of something that stands in no file of the user's."""
+    digest = hashlib.sha256(content).hexdigest()
+    kept = os.path.exists(artifact_path(keep_in, digest))
+    if not kept:
+        temporary = temporary_path(os.path.join(keep_in, "tmp"))
+        try:
+            with open(temporary, "wb") as target:
+                target.write(content)
+            publish(temporary, keep_in, digest)
+            kept = True
+        except OSError:
+            pass
+    return {"digest": digest, "size": len(content), "kept": kept}
 
 
 def _digest(descriptor: int) -> str:

@@ -25,10 +25,11 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
+from inferflow import runners
 from inferflow.worker import transform
 from inferflow.worker.channel import Closed
 from inferflow.worker.ending import exception_facts, show, stripped
-from inferflow.worker.files import file_fact
+from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.hooks import Hooks, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
@@ -55,6 +56,7 @@ class Home:
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]))
+        self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
         self.keeper = Keeper(setup["store"], setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
@@ -112,6 +114,7 @@ class Home:
         """Streams, arguments, path, prefix; the exception that ended it, if any."""
         self.streams.install()
         self.hooks.thread = thread_ident()
+        runners.keep = self.keep_executed
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.go_alone)
         failure = None
@@ -253,7 +256,19 @@ class Home:
             fact = file_fact(name, self.setup["store"])
             if fact is not None:
                 out.append({"path": name, "mode": "write", **fact})
+        out += self.made
+        self.made = []
         return out
+
+    def keep_executed(self, path: str, content: bytes) -> None:
+        """Keep a notebook that the running task had executed, under a name beside it. It is no file of the user's."""
+        if self.alone:
+            return
+        files_on, self.files.on = self.files.on, False
+        stem, ending = os.path.splitext(os.path.abspath(path))
+        fact = content_fact(content, self.setup["store"])
+        self.made.append({"path": f"{stem}.executed{ending}", "mode": "write", **fact})
+        self.files.on = files_on
 
     # -- helpers -----------------------------------------------------------------------------------------
 
