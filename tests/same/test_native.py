@@ -23,6 +23,21 @@ def make():
 held = make()
 print("end")
 """,
+    "nothing stands below the driver's module": """
+import inspect, sys, warnings
+warnings.warn("as if from below", stacklevel=2)
+
+def f(x):
+    warnings.warn("from far below", stacklevel=9)
+    return x
+
+def main():
+    a = f(1)
+    b = f(2)
+    print(a, b, sys.orig_argv[1:], [frame.function for frame in inspect.stack()][:2])
+
+main()
+""",
     "functions of the library replaced": """
 import builtins, json, os, time
 

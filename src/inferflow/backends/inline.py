@@ -65,7 +65,7 @@ class InlineCrew:
 
     def _run(self) -> int:
         from inferflow.worker.home import Home
-        from inferflow.worker.main import run_plan
+        from inferflow.worker.main import drive, run_plan
 
         setup = self.launch.setup
         saved = _Saved()
@@ -73,9 +73,9 @@ class InlineCrew:
         sys.path.insert(0, str(setup["path0"]))
         home = Home(self.channel, setup, None)
         try:
-            error = home.prepare()
+            error = drive(home.prepare())
             if error is None:
-                error = run_plan(home, self.channel.receive())
+                error = drive(run_plan(home, self.channel.receive()))
             try:
                 return home.finish(error)
             except SystemExit as exit_:

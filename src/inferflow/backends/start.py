@@ -16,10 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from inferflow.worker import main
 from inferflow.worker.channel import listen
-from inferflow.worker.main import boot_code
 
 __all__ = ["StartedHome", "discard", "start_ahead", "take", "worker_command", "worker_environment"]
+
+
+_BOOT = str(Path(main.__file__).with_name(main.BOOT))
 
 
 class StartedHome:
@@ -128,7 +131,7 @@ def discard() -> None:
 
 def worker_command(address: str) -> list[str]:
     """What starts a worker that connects to ``address``."""
-    return [*_interpreter(), "-c", boot_code(_package_root()), address]
+    return [*_interpreter(), _BOOT, address]
 
 
 def worker_environment(token: str, role: str, worker: str = "") -> dict[str, str]:
@@ -148,10 +151,6 @@ def _private_folder() -> str:
 
 def _interpreter() -> list[str]:
     return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
-
-
-def _package_root() -> str:
-    return str(Path(__file__).resolve().parents[2])
 
 
 def _is_terminal(fd: int) -> bool:

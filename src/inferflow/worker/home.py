@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import CodeType
 from typing import Any
 
@@ -33,7 +33,7 @@ from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.hooks import Hooks, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
-from inferflow.worker.program import Program, muted
+from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
 from inferflow.worker.transport_pickle import forget_types
 
@@ -110,18 +110,19 @@ class Home:
 
     # -- the program -----------------------------------------------------------------------------------
 
-    def prepare(self) -> BaseException | None:
+    def prepare(self) -> Generator[Job, BaseException | None, BaseException | None]:
         """Streams, arguments, path, prefix; the exception that ended it, if any."""
         self.streams.install()
         self.hooks.thread = thread_ident()
         runners.keep = self.keep_executed
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.go_alone)
-        failure = None
         try:
-            self.program.run_prefix()
+            prefix = self.program.begin()
         except BaseException as error:
-            failure = error
+            failure: BaseException | None = error
+        else:
+            failure = yield prefix
         self.files.install()  # not before: imports open thousands of files that nobody asks for
         self.threads_at_start = os_threads()
         output = self.streams.mark()
@@ -135,8 +136,8 @@ class Home:
         )
         return failure
 
-    def run(self, plan: dict[str, Any]) -> None:
-        """Run the hooked program to its end. Whatever it raises comes out."""
+    def ready(self, plan: dict[str, Any]) -> Job:
+        """The hooked program, to be run to its end."""
         self.plan = plan
         hooks = self.hooks
         hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
@@ -146,43 +147,39 @@ class Home:
         hooks.inputs = plan["inputs"]
         hooks.ask = self.setup["start"] == "spawn" and bool(plan["forks"])
         try:
-            call = self._compile(plan)
+            job = self._compile(plan)
         except Exception as error:
             self.fault(error)
-            call = self._plain()
+            job = self._plain()
         if 0 in hooks.forks:
             hooks.forks = hooks.forks - {0}
             with hooks.shield:
                 self.fork(0)
-        call()
+        return job
 
-    def _plain(self) -> Callable[[], Any]:
+    def _plain(self) -> Job:
         """The program without hooks."""
         program = self.program
         if program.kind != "script":
-            given = self.hooks.given
-            return lambda: self._call_function(given)
+            return self._call(self.hooks.given)
         tree = program.tree()
         del tree.body[: program.prefix]
         with muted():
             code = compile(tree, program.filename, "exec", flags=program.flags, dont_inherit=True)
-        return lambda: self._execute(code)
+        return self._script(code)
 
-    def _call_function(self, given: dict[str, Any]) -> Any:
+    def _call(self, given: dict[str, Any]) -> Job:
         function = self.program.function(self.setup["function"])
         positional, named = call_arguments(function, given)
-        return hooks_returned(self.hooks, function(*positional, **named))
+        hooks = self.hooks
+        return Job(call=lambda: hooks_returned(hooks, function(*positional, **named)))
 
-    def _execute(self, code: CodeType) -> None:
-        # As deep a recursion as natively: without the frames that stand below the program's.
-        frame: Any = sys._getframe()
-        below = 0
-        while frame is not None:
-            below, frame = below + 1, frame.f_back
-        sys.setrecursionlimit(sys.getrecursionlimit() + below + (sys.version_info < (3, 12)))
-        exec(code, self.program.module.__dict__)
+    def _script(self, code: CodeType) -> Job:
+        # As deep a recursion as natively: without the frame that stands below the program's.
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1 + (sys.version_info < (3, 12)))
+        return Job(code, self.program.module.__dict__)
 
-    def _compile(self, plan: dict[str, Any]) -> Callable[[], Any]:
+    def _compile(self, plan: dict[str, Any]) -> Job:
         """The program with its hooks in place, ready to be called."""
         program, hooks = self.program, self.hooks
         by_block: dict[int, list[transform.Unit]] = {}
@@ -210,12 +207,12 @@ class Home:
                     self._hook_function(function)
             if program.kind != "script":
                 given, hooks.given = hooks.given, {}
-                return lambda: self._call_function(given)
+                return self._call(given)
             owner = transform.find_block(tree, "guard", *guard) if guard else None
             code = transform.hooked_module(
                 tree, program.filename, program.flags, program.prefix, module_units, owner, guard_units, hooks
             )
-        return lambda: self._execute(code)
+        return self._script(code)
 
     def _hook_function(self, block: dict[str, Any]) -> None:
         program, hooks = self.program, self.hooks

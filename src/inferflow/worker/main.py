@@ -1,6 +1,7 @@
 """How a worker process begins.
 
-The controller starts ``python -c "..."`` with the address of its socket; everything else comes in the first message.
+The controller starts ``importlib_bootstrap.py`` with the address of its socket, which runs what ``worker`` here says;
+everything else comes in the first message.
 The user's folder takes the first place in ``sys.path`` before anything of the user's is imported, and modules that we
 needed ourselves do not hide the user's modules of the same name.
 """
@@ -9,29 +10,46 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
 from typing import Any
 
-__all__ = ["boot_code", "main"]
+from inferflow.worker.program import Job
+
+__all__ = ["BOOT", "Jobs", "drive", "run_plan", "worker"]
+
+BOOT = "importlib_bootstrap.py"
+"""The script beside this module that begins a worker."""
+
+Jobs = Generator[Job, "BaseException | None", Any]
+"""What of the user's is to be run next; the exception that ended it, or None, is sent back. Our own code is a
+generator, so that none of its frames stands below the user's: see ``importlib_bootstrap``."""
 
 
-def boot_code(root: str) -> str:
-    """The text for ``python -c``: ``root`` is the folder in which the package ``inferflow`` stands."""
-    return (
-        f"import sys; base = frozenset(sys.modules); sys.path[0] = {root!r}; "
-        "from inferflow.worker.main import main; main(sys.argv[1], base, *map(int, sys.argv[2:]))"
-    )
+def drive(jobs: Jobs) -> Any:
+    """Run all jobs here; what the generator returns."""
+    outcome: BaseException | None = None
+    try:
+        job = next(jobs)
+        while True:
+            try:
+                job.run()
+            except BaseException as error:
+                outcome = error
+            job, outcome = jobs.send(outcome), None
+    except StopIteration as end:
+        return end.value
 
 
-def main(address: str, base: frozenset[str], orders: int = -1) -> None:
-    """Be home (or, where processes cannot be forked, a helper of its own). The setup comes through the descriptor
-    ``orders``, or else through the channel."""
+def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
+    """Be home (or, where processes cannot be forked, a helper of its own); the exit status. The setup comes through the
+    descriptor ``orders``, or else through the channel."""
     from inferflow.worker.channel import Closed, connect
 
     token = os.environ.pop("_INFERFLOW_TOKEN", "")
     hello = {"kind": "hello", "role": os.environ.pop("_INFERFLOW_ROLE", "home"), "pid": os.getpid(), "token": token}
-    worker = os.environ.pop("_INFERFLOW_WORKER", "")
-    if worker:
-        hello["worker"] = worker
+    name = os.environ.pop("_INFERFLOW_WORKER", "")
+    if name:
+        hello["worker"] = name
         hello["epoch"] = 0
         hello["spawned"] = True
     channel = connect(address, hello)
@@ -47,25 +65,35 @@ def main(address: str, base: frozenset[str], orders: int = -1) -> None:
     setup["address"], setup["token"] = address, token
 
     _die_with_controller(setup)
-    sys.argv = [setup["argv0"], *setup["arguments"]]
-    sys.path[0] = setup["path0"]
+    _look_native(setup)
     _uncover(setup["path0"], base)
     forks = hasattr(os, "fork") and setup["start"] == "fork"
     home = Home(channel, setup, helper.template if forks else None)
     if hello["role"] == "helper":
-        spawned_helper(home, channel, worker)
-        return
-    error = home.prepare()
+        spawned_helper(home, channel, name)
+        return 0
+    error = yield from home.prepare()
     if error is None:
         plan = home.receive_reply()
-        error = run_plan(home, plan)
+        error = yield from run_plan(home, plan)
     try:
         status = home.finish(error)
     finally:
         home.leave()
     channel.sock.detach()  # closed by the system, at the very end
-    if status:
-        sys.exit(status)
+    return status
+
+
+def _look_native(setup: dict[str, Any]) -> None:
+    """Arguments and path as they are natively."""
+    words = [setup["argv0"], *setup["arguments"]]
+    sys.argv = list(words)
+    if hasattr(sys, "orig_argv"):  # Python 3.10
+        sys.orig_argv[1:] = words
+    if getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    else:
+        sys.path[0] = setup["path0"]
 
 
 def _read_setup(descriptor: int) -> dict[str, Any]:
@@ -78,14 +106,14 @@ def _read_setup(descriptor: int) -> dict[str, Any]:
     return decode(*split(frame))
 
 
-def run_plan(home: Any, plan: dict[str, Any]) -> BaseException | None:
+def run_plan(home: Any, plan: dict[str, Any]) -> Jobs:
     """Run the program; the exception that ended it, if any."""
     try:
         home.hooks.given = given_parameters(home, plan)
-        home.run(plan)
+        job = home.ready(plan)
     except BaseException as error:
         return error
-    return None
+    return (yield job)
 
 
 def given_parameters(home: Any, plan: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +148,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
     helper.gate.on = True
     helper.task = -1
     try:
-        home.program.run_prefix()
+        home.program.begin().run()
     except BaseException as error:
         helper.refuse(f"the driver's imports cannot be repeated: {error!r}")
     helper.gate.on = False

@@ -7,11 +7,26 @@ import gc
 import os
 import sys
 import types
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 from inferflow.worker import transform
 
-__all__ = ["Program", "muted"]
+__all__ = ["Job", "Program", "muted"]
+
+
+class Job(NamedTuple):
+    """A piece of the user's program to be run: code in a namespace, or a call."""
+
+    code: types.CodeType | None = None
+    space: dict[str, Any] | None = None
+    call: Callable[[], Any] = int
+
+    def run(self) -> None:
+        if self.code is not None:
+            exec(self.code, self.space)
+        else:
+            self.call()
 
 
 class Program:
@@ -30,18 +45,20 @@ class Program:
         """A new tree (the transformations consume theirs)."""
         return ast.parse(self.data, self.filename)
 
-    def run_prefix(self) -> None:
-        """Execute the prefix of a script, or import the module of a function driver."""
+    def begin(self) -> Job:
+        """The first job: the prefix of a script, or the import of a function driver's module. Raises what reading and
+        compiling the text raise."""
         if self.kind == "script":
-            self._start_script()
-        else:
-            self._import()
+            return Job(self._start_script(), self.module.__dict__)
+        return Job(call=self._import)
 
-    def _start_script(self) -> None:
+    def _start_script(self) -> types.CodeType:
         with open(self.filename, "rb") as file:
             self.data = file.read()
         tree = self.tree()
-        code = compile(tree, self.filename, "exec", dont_inherit=True)  # as native: every warning and error, once
+        code: types.CodeType = compile(
+            tree, self.filename, "exec", dont_inherit=True
+        )  # as native: every warning and error, once
         self.flags = code.co_flags & _future_mask()
         module = types.ModuleType("__main__")
         module.__dict__.update(
@@ -58,12 +75,13 @@ class Program:
         self.module = module
         self.prefix = transform.prefix_length(tree.body)
         if self.prefix == len(tree.body):
-            self.prefix_code = code
-        else:
-            head = ast.Module(body=tree.body[: self.prefix], type_ignores=[])
-            with muted():
-                self.prefix_code = compile(head, self.filename, "exec", flags=self.flags, dont_inherit=True)
-        exec(self.prefix_code, module.__dict__)
+            return code
+        head = ast.Module(body=tree.body[: self.prefix], type_ignores=[])
+        with muted():
+            return self._compiled(head, self.flags)
+
+    def _compiled(self, tree: ast.Module, flags: int) -> types.CodeType:
+        return cast(types.CodeType, compile(tree, self.filename, "exec", flags=flags, dont_inherit=True))
 
     def _import(self) -> None:
         import importlib
