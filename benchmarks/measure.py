@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -73,9 +75,9 @@ class Section:
     note: str = ""
 
 
-def alternate(times: int, **measured: Callable[[], float]) -> dict[str, list[float]]:
+def alternate(times: int, **measured: Callable[[], T]) -> dict[str, list[T]]:
     """Measure each in turn, ``times`` times over, so that what else the machine does meets all alike."""
-    found: dict[str, list[float]] = {name: [] for name in measured}
+    found: dict[str, list[T]] = {name: [] for name in measured}
     for _ in range(times):
         for name, measure in measured.items():
             found[name].append(measure())
@@ -90,6 +92,13 @@ def processor_time() -> float:
     """Seconds of processor time, user and system, of all child processes that have ended so far, and of theirs."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def timed(bench: Bench, command: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Run a command: how long it took, start to exit, and the processor time that it used with all its children."""
+    before = processor_time()
+    taken, _ = bench.run(command, folder)
+    return taken, processor_time() - before
 
 
 def seconds(value: float) -> str:

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from inferflow.model import Artifact, Event, Run, RunStarted, TaskGraph
 
-__all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore"]
+__all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore", "Taking"]
 
 Message: TypeAlias = dict[str, object]
 """Plain data (see ``worker.channel``): str, int, float, bool, None, bytes, list, dict."""
@@ -121,6 +121,31 @@ class ArtifactStore(Protocol):
         ...
 
     def has(self, digest: str) -> bool: ...
+
+    def take(self, path: str, size: int, growing: bool = False) -> Taking:
+        """Take over a file of ``size`` bytes that a worker has written, or (``growing``) begins to write."""
+        ...
+
+
+class Taking(Protocol):
+    """A file that a store is taking over."""
+
+    @property
+    def done(self) -> bool:
+        """Whether ``result`` would not wait."""
+        ...
+
+    def complete(self) -> None:
+        """Its writer is done."""
+        ...
+
+    def give_up(self) -> None:
+        """Its writer has failed: what it left is removed."""
+        ...
+
+    def result(self) -> Artifact:
+        """Wait until it is kept. Raises OSError."""
+        ...
 
 
 class RunStore(Protocol):

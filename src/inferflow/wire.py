@@ -16,7 +16,6 @@ every run does, needs neither.
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import re
 import types
@@ -30,6 +29,7 @@ import attrs
 
 from inferflow.errors import UserError
 from inferflow.model import GRAPH_VERSION, Event, InvalidGraph, Place, Span, TaskGraph
+from inferflow.model.content import content_digest
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -84,8 +84,8 @@ def graph_from_json(text: str | bytes) -> TaskGraph:
 
 
 def graph_digest(text: str) -> str:
-    """SHA-256 (hexadecimal) of a graph's JSON text: its name in the store, and ``RunStarted.graph``."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The digest of a graph's JSON text: its name in the store, and ``RunStarted.graph``."""
+    return content_digest(text.encode())
 
 
 _AGAIN = "write it again from the driver: inferflow preview --format json DRIVER"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
+import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,14 +18,14 @@ from inferflow.errors import BrokenEnvironment
 from inferflow.model import Artifact
 from inferflow.storage.artifacts import Artifacts
 from inferflow.storage.folder import Folder
-from inferflow.worker.layout import SMALL, artifact_path, publish, temporary_path
+from inferflow.worker.layout import SMALL, temporary_path
 
 SMALL_DATA = b"small"
 LARGE_DATA = os.urandom(SMALL + 1)
 
 
 def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return blake3(data).hexdigest()
 
 
 @pytest.fixture
@@ -63,14 +65,67 @@ def test_the_same_bytes_are_kept_once(artifacts: Artifacts) -> None:
     assert list(artifacts.folder.tmp.iterdir()) == []
 
 
-def test_a_worker_publishes_without_the_store(artifacts: Artifacts) -> None:
-    scratch = artifacts.folder.scratch("run")
-    temporary = temporary_path(str(scratch))
-    Path(temporary).write_bytes(LARGE_DATA)
-    path = publish(temporary, str(artifacts.folder.root), digest(LARGE_DATA))
-    assert path == artifact_path(str(artifacts.folder.root), digest(LARGE_DATA))
-    assert artifacts.get(digest(LARGE_DATA)) == LARGE_DATA
-    assert not os.path.exists(temporary)
+@pytest.fixture
+def part(artifacts: Artifacts) -> Path:
+    """A file in a run's scratch folder that a worker begins to write."""
+    path = Path(temporary_path(str(artifacts.folder.scratch("run"))))
+    path.touch()
+    return path
+
+
+def test_a_file_that_a_worker_wrote_is_taken_over(artifacts: Artifacts, part: Path) -> None:
+    for _ in range(2):
+        part.write_bytes(LARGE_DATA)
+        assert artifacts.take(str(part), len(LARGE_DATA)).result() == Artifact(digest(LARGE_DATA), len(LARGE_DATA))
+        assert artifacts.get(digest(LARGE_DATA)) == LARGE_DATA
+        assert not part.exists()
+    assert len(files(artifacts)) == 1
+
+
+def test_a_file_is_followed_while_it_grows(artifacts: Artifacts, part: Path) -> None:
+    pieces = [os.urandom(700_000) for _ in range(5)]
+    whole = b"".join(pieces)
+    taking = artifacts.take(str(part), len(whole), growing=True)
+    with open(part, "wb", buffering=0) as file:
+        for piece in pieces:
+            file.write(piece)
+            time.sleep(0.01)
+            assert not taking.done
+    taking.complete()
+    assert taking.result() == Artifact(digest(whole), len(whole))
+    assert taking.done
+    assert artifacts.get(digest(whole)) == whole
+
+
+def test_what_its_writer_did_not_finish_is_not_kept(artifacts: Artifacts, part: Path) -> None:
+    taking = artifacts.take(str(part), 1000, growing=True)
+    part.write_bytes(b"x" * 999)
+    taking.give_up()
+    assert not part.exists()
+    part.write_bytes(b"x" * 999)
+    with pytest.raises(OSError, match="has 999 bytes"):
+        artifacts.take(str(part), 1000).result()
+    with pytest.raises(FileNotFoundError):
+        artifacts.take(str(part), 1000).result()
+    assert files(artifacts) == []
+    assert os.listdir(part.parent) == []
+
+
+@pytest.mark.parametrize("data", [SMALL_DATA, LARGE_DATA])
+def test_artifacts_of_an_older_layout_are_verified_by_their_own_digest(artifacts: Artifacts, data: bytes) -> None:
+    name = sha256(data).hexdigest()
+    if len(data) <= SMALL:
+        artifacts.folder.database().write("INSERT INTO blobs VALUES (?, ?)", (name, data))
+    else:
+        path = artifacts.folder.root / "artifacts" / name[:2] / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    assert artifacts.get(name) == data
+    artifacts.verify(Artifact(name, len(data)))
+    if len(data) > SMALL:
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        with pytest.raises(ValueError, match="does not have its digest"):
+            artifacts.verify(Artifact(name, len(data)))
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"\0" + data[1:], lambda data: b""])
@@ -146,7 +201,7 @@ for act in (lambda: artifacts.put(bytes(300_000)), lambda: [artifacts.put(b"%d" 
         act()
     except Exception as error:
         print(type(error).__name__, error.exit_code, error)
-print(artifacts.get(__import__("hashlib").sha256(b"before").hexdigest()))
+print(artifacts.get(__import__("blake3").blake3(b"before").hexdigest()))
 print(list(artifacts.folder.tmp.iterdir()))
 """
 

@@ -24,7 +24,7 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
 def test_the_first_write_makes_it_and_git_ignores_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     new_run(open_runs(tmp_path))
-    assert (tmp_path / ".inferflow" / "version").read_text() == "1\n"
+    assert (tmp_path / ".inferflow" / "version").read_text() == "2\n"
     status = subprocess.check_output(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, text=True)
     assert status == ""
 
@@ -52,11 +52,21 @@ def test_a_folder_that_cannot_be_made_is_told() -> None:
 
 def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     new_run(open_runs(tmp_path))
-    (tmp_path / ".inferflow" / "version").write_text("2\n")
+    (tmp_path / ".inferflow" / "version").write_text("3\n")
     for act in (lambda runs: new_run(runs), lambda runs: runs.list()):
         with pytest.raises(BrokenEnvironment, match="newer inferflow") as caught:
             act(open_runs(tmp_path))
         assert "upgrade" in caught.value.hint
+
+
+def test_a_folder_of_an_older_layout_is_read_as_it_is_and_changed_by_the_first_write(tmp_path: Path) -> None:
+    name = new_run(open_runs(tmp_path))
+    version = tmp_path / ".inferflow" / "version"
+    version.write_text("1\n")
+    assert [run.id for run in open_runs(tmp_path).list()] == [name]
+    assert version.read_text() == "1\n"
+    new_run(open_runs(tmp_path))
+    assert version.read_text() == "2\n"
 
 
 def test_newer_tables_are_refused(tmp_path: Path) -> None:

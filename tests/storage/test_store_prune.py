@@ -13,6 +13,7 @@ from storage_samples import finished, graph, new_run, open_runs, started
 from test_store_runs import start_writer
 
 from inferflow.model import Artifact, FileUse, Source, StoredValue, TaskFinished, TaskRetired, TaskStarted
+from inferflow.model.content import content_digest
 from inferflow.storage.prune import Pruned, prune
 from inferflow.storage.runs import Runs
 
@@ -40,9 +41,7 @@ def names(runs: Runs) -> list[str]:
 
 
 def has(runs: Runs, content: bytes) -> bool:
-    import hashlib
-
-    return runs.artifacts.has(hashlib.sha256(content).hexdigest())
+    return runs.artifacts.has(content_digest(content))
 
 
 def test_nothing_to_prune(runs: Runs, tmp_path: Path) -> None:

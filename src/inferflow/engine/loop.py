@@ -14,6 +14,7 @@ from typing import Any, cast
 from attrs import define, field, frozen
 
 from inferflow.engine import schedule
+from inferflow.engine.arrivals import Arrivals
 from inferflow.engine.outcome import Outcome, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.streams import StreamLog
@@ -79,6 +80,7 @@ class Engine:
     interrupted: bool = False
     timed_out: bool = False
     values: Values = field(factory=Values)
+    arrivals: Arrivals = field(init=False)
     events: list[Event] = field(factory=list)
     attempts: dict[int, _Attempt] = field(factory=dict)
     numbers: dict[int, int] = field(factory=dict)
@@ -101,6 +103,7 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
+        self.arrivals = Arrivals(self.artifacts)
         self.logs = {"stdout": StreamLog(), "stderr": StreamLog()}
         self.outside = {"stdout": bytearray(), "stderr": bytearray()}
 
@@ -117,6 +120,7 @@ class Engine:
         replies: list[tuple[str, Message]] = []
         for notice in notices:
             replies.extend(self._handle(notice))
+        replies.extend(self._arrived())
         self._flush()
         for worker, message in replies:
             self.crew.send(worker, message)
@@ -124,8 +128,21 @@ class Engine:
         self._watch()
         self._flush()
 
+    def _arrived(self, wait: bool = False) -> list[tuple[str, Message]]:
+        """Handle the messages whose files the store has taken over since."""
+        replies: list[tuple[str, Message]] = []
+        for worker, message in self.arrivals.ready(wait):
+            if message["kind"] == "stored":
+                self._stored(message)
+            elif "error" in message:
+                self._drop(message["task"], message["error"], worker)
+                replies.extend(self._answer_waiting())
+            else:
+                replies.extend(self._result(worker, message))
+        return replies
+
     def _patience(self, wanted: float | None) -> float:
-        limit = 0.1 if len(self.state.flights) else 0.25
+        limit = 0.002 if self.arrivals else 0.1 if len(self.state.flights) else 0.25
         return limit if wanted is None else min(limit, wanted)
 
     def _flush(self) -> None:
@@ -180,8 +197,8 @@ class Engine:
             self._start_home(message)
         elif kind == "done":
             self._done(message)
-        elif kind == "stored":
-            self._stored(message)
+        elif kind in ("writing", "stored"):
+            self.arrivals.told(message)
         elif kind == "inputs":
             kept = self.values.kept(message, self.artifacts)
             self.values.add(-1, kept)
@@ -214,6 +231,9 @@ class Engine:
         elif kind == "warm":
             self.state = schedule.helper_joined(self.state, worker, 0)
         elif kind == "result":
+            if "file" in message:
+                self.arrivals.told(message, worker)
+                return []
             return self._result(worker, message)
         elif kind == "dropped":
             if message["ends"]:
@@ -464,6 +484,7 @@ class Engine:
         if notice.worker != "home":
             self._helper_ended(notice)
             return
+        self._arrived(wait=True)
         if self.end is None:
             self._home_lost(notice)
         else:
@@ -570,7 +591,7 @@ class Engine:
             self.outside[stream] += data
 
     def _files(self, message: dict[str, Any]) -> tuple[FileUse, ...]:
-        return file_uses(message.get("files") or [], self.folder)
+        return file_uses(message.get("files") or [], self.folder, self.artifacts)
 
 
 def _with_values(event: TaskFinished, stored: tuple[StoredValue, ...]) -> TaskFinished:

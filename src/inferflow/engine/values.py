@@ -64,6 +64,9 @@ class Values:
         elif "digest" in message:
             kept.digest = message["digest"]
             artifact = Artifact(message["digest"], message["size"])
+        elif "file" in message:
+            artifact = taken(message["file"], message["size"], artifacts)
+            kept.digest = artifact.digest if artifact is not None else ""
         elif "pending" in message:
             kept.pending = {message["pending"]}
             self.waiting[message["pending"]] = kept
@@ -157,14 +160,28 @@ class Values:
         return {"kind": "run", "task": task, "inputs": inputs, "inner": inner, "values": numbers}
 
 
-def file_uses(files: list[dict[str, Any]], folder: Path) -> tuple[FileUse, ...]:
-    """File facts of a message, with paths relative to the working folder where they are inside."""
+def taken(path: str, size: int, artifacts: ArtifactStore) -> Artifact | None:
+    """A file that a worker wrote, among the artifacts; ``None`` if it cannot be had (it was cut short)."""
+    try:
+        return artifacts.take(path, size).result()
+    except OSError:
+        return None
+
+
+def file_uses(files: list[dict[str, Any]], folder: Path, artifacts: ArtifactStore) -> tuple[FileUse, ...]:
+    """File facts of a message, with paths relative to the working folder where they are inside. Copies that were made
+    of them are put into the store."""
     out = []
     base = str(folder) + os.sep
     for fact in files:
         path = fact["path"]
         if path.startswith(base):
             path = path[len(base) :]
-        artifact = Artifact(fact["digest"], fact["size"]) if fact.get("kept") else None
+        copy = fact.get("kept")
+        artifact: Artifact | None = None
+        if isinstance(copy, bytes):
+            artifact = artifacts.put(copy)
+        elif copy is not None:
+            artifact = taken(copy, fact["size"], artifacts)
         out.append(FileUse(path, fact["mode"], fact["digest"], fact["size"], artifact))
     return tuple(out)

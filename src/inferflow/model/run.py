@@ -14,7 +14,7 @@ from attrs import frozen
 
 @frozen
 class Artifact:
-    """Immutable bytes named by content: ``digest`` is SHA-256 in hexadecimal, ``size`` in bytes."""
+    """Immutable bytes named by content: ``digest`` is that of ``model.content``, ``size`` in bytes."""
 
     digest: str
     size: int

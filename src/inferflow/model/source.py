@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from attrs import field, frozen
+
+from inferflow.model.content import content_digest
 
 
 @frozen(order=True)
@@ -44,5 +44,5 @@ class Source:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text, as hexadecimal."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        """The digest of the text, under which the store keeps it."""
+        return content_digest(self.text.encode("utf-8", "surrogatepass"))

@@ -3,21 +3,28 @@
     artifact = artifacts.put(b"...")            # Artifact(digest, size)
     artifacts.get(artifact.digest)              # the bytes, verified
 
+The name is the BLAKE3 digest of the content (``model.content``); those of stores of layout 1 are SHA-256, and are
+verified as such. The bytes ``ab12...`` stand in ``artifacts/ab/ab12...``; up to ``worker.layout.SMALL`` bytes, in the
+database.
+
 Nothing half-written is ever read: a file gets its name when it is complete, its size is checked when
-it is opened and its digest when its bytes are taken. Files are not forced to disk one by one (see
-``worker.layout.publish``): what a loss of power damages is found by these checks, and made again.
+it is opened and its digest when its bytes are taken. Files are not forced to disk one by one (400 MB would cost half
+a second): what a loss of power damages is found by these checks, and made again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from inferflow.model import Artifact
+from inferflow.model.content import content_digest, content_hasher
 from inferflow.storage.folder import Folder, told
-from inferflow.worker.layout import SMALL, artifact_path, publish, temporary_path
+from inferflow.storage.taking import FileTaking
+from inferflow.worker.layout import SMALL, temporary_path
 
 __all__ = ["Artifacts"]
 
@@ -32,7 +39,7 @@ class Artifacts:
 
     def put(self, data: bytes) -> Artifact:
         """Keep bytes; the same bytes are kept once."""
-        artifact = Artifact(hashlib.sha256(data).hexdigest(), len(data))
+        artifact = Artifact(content_digest(data), len(data))
         if len(data) <= SMALL:
             self.folder.database().write("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (artifact.digest, data))
         elif not self._whole(artifact):
@@ -41,7 +48,7 @@ class Artifacts:
                 try:
                     with open(temporary, "wb") as file:
                         file.write(data)
-                    publish(temporary, str(self.folder.root), artifact.digest)
+                    _publish(temporary, str(self.folder.root), artifact.digest)
                 except BaseException:
                     _remove(temporary)
                     raise
@@ -61,14 +68,23 @@ class Artifacts:
                 with open(temporary, "w+b") as target:
                     _copy(source.fileno(), target.fileno())
                     artifact = _hash(target.fileno())
-                if self._whole(artifact):
-                    _remove(temporary)
-                else:
-                    publish(temporary, str(self.folder.root), artifact.digest)
+                self._keep(temporary, artifact)
             except BaseException:
                 _remove(temporary)
                 raise
         return artifact
+
+    def take(self, path: str, size: int, growing: bool = False) -> FileTaking:
+        """Take over a file that a worker has written, or (``growing``) is writing, on this file system. The file is
+        gone from ``path`` afterwards."""
+        return FileTaking(path, size, growing, self._keep)
+
+    def _keep(self, path: str, artifact: Artifact) -> None:
+        """Give a complete file its name, unless its content has one already. Raises OSError."""
+        if self._whole(artifact):
+            os.unlink(path)
+        else:
+            _publish(path, str(self.folder.root), artifact.digest)
 
     def get(self, digest: str) -> bytes:
         """The bytes, verified. Raises KeyError if absent, ValueError if damaged; what is damaged is put aside, so that
@@ -83,7 +99,7 @@ class Artifacts:
             if row is None:
                 raise KeyError(digest) from None
             data = row[0]
-        if hashlib.sha256(data).hexdigest() != digest:
+        if content_digest(data) != digest and sha256(data).hexdigest() != digest:
             self._put_aside(digest)
             raise ValueError(f"artifact {digest[:12]} is damaged: its content does not have its digest")
         return data
@@ -96,7 +112,8 @@ class Artifacts:
             return None
         with open(path, "rb") as file:
             found = _hash(file.fileno())
-        if found != artifact:
+            same = found == artifact or (found.size == artifact.size and _hash(file.fileno(), sha256()) == artifact)
+        if not same:
             self._put_aside(artifact.digest)
             what = "is cut short" if found.size < artifact.size else "does not have its digest"
             raise ValueError(f"artifact {artifact.digest[:12]} is damaged: its content {what}")
@@ -118,7 +135,7 @@ class Artifacts:
         return reader is not None and reader.row("SELECT 1 FROM blobs WHERE digest = ?", (digest,)) is not None
 
     def _file(self, digest: str) -> Path:
-        return Path(artifact_path(str(self.folder.root), digest))
+        return Path(_place(str(self.folder.root), digest))
 
     def _whole(self, artifact: Artifact) -> bool:
         try:
@@ -142,10 +159,10 @@ class Artifacts:
             pass
 
 
-def _hash(descriptor: int) -> Artifact:
+def _hash(descriptor: int, hasher: Any = None) -> Artifact:
     """Digest and size of a whole open file."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    hasher = hashlib.sha256()
+    hasher = content_hasher() if hasher is None else hasher
     size = 0
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
@@ -154,6 +171,20 @@ def _hash(descriptor: int) -> Artifact:
             hasher.update(view[:count])
             size += count
     return Artifact(hasher.hexdigest(), size)
+
+
+def _place(root: str, digest: str) -> str:
+    return os.path.join(root, "artifacts", digest[:2], digest)
+
+
+def _publish(temporary: str, root: str, digest: str) -> None:
+    """Rename a complete file into its place, atomically. The same content twice is harmless."""
+    path = _place(root, digest)
+    try:
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.replace(temporary, path)
 
 
 _FICLONE = 0x40049409

@@ -4,7 +4,7 @@
         .gitignore      "*": nothing of it is ever committed
         version         the layout's number; a newer one is refused
         inferflow.db    SQLite (WAL): runs, events, small artifacts
-        artifacts/ab/   large artifacts, named by SHA-256
+        artifacts/ab/   large artifacts, named by the BLAKE3 digest of their content (in layout 1: SHA-256)
         tmp/RUN/        scratch of a run, and files that are not complete yet
 
 It is made by the first thing that is written; reading never makes it. To forget all runs, delete it.
@@ -25,7 +25,9 @@ from inferflow.storage.database import Database, open_database, open_reader
 __all__ = ["LAYOUT_VERSION", "NAME", "Folder", "told"]
 
 NAME = ".inferflow"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+"""1: artifacts named by SHA-256. 2: by BLAKE3. A folder of layout 1 is read as it is, and is of layout 2 from the first
+run on that this inferflow writes into it, since an older one would take the new artifacts for damaged."""
 
 
 class Folder:
@@ -73,7 +75,9 @@ class Folder:
             if not (self.root / "version").exists():
                 _write(self.root / ".gitignore", "*\n")
                 _write(self.root / "version", f"{LAYOUT_VERSION}\n")
-        self._check_version()
+        if self._check_version() < LAYOUT_VERSION:
+            with told(self.root):
+                _write(self.root / "version", f"{LAYOUT_VERSION}\n")
         self._ready = True
 
     def database(self) -> Database:
@@ -110,13 +114,14 @@ class Folder:
             if database is not None and database.pid == os.getpid():
                 database.close()
 
-    def _check_version(self) -> None:
+    def _check_version(self) -> int:
+        """The layout's number. Raises BrokenEnvironment if it is a newer one, or none."""
         path = self.root / "version"
         with told(self.root):
             try:
                 text = path.read_text()
             except FileNotFoundError:
-                return
+                return LAYOUT_VERSION
         away = f"mv {self.root} {self.root}.old"
         try:
             version = int(text)
@@ -130,6 +135,7 @@ class Folder:
                 f"{self.root} was written by a newer inferflow (layout {version}; this one knows {LAYOUT_VERSION})",
                 hint=f"upgrade inferflow (pip install -U inferflow), or move the folder away: {away}",
             )
+        return version
 
 
 def _write(path: Path, text: str) -> None:

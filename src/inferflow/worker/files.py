@@ -1,13 +1,18 @@
-"""Digests of the files that tasks read and write, and copies of those they wrote."""
+"""Digests of the files that tasks read and write, and copies of those they wrote.
+
+These digests are SHA-256, which people can compare (``sha256sum``) and which the standard library has; the store names
+the copies in its own way.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from typing import Any
 
-from inferflow.worker.layout import artifact_path, publish, temporary_path
+from inferflow.worker.layout import SMALL, temporary_path
 
 __all__ = ["content_fact", "file_fact"]
 
@@ -16,7 +21,8 @@ _known: dict[tuple[str, int, int, int], str] = {}
 
 
 def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
-    """``digest`` (SHA-256), ``size`` and, if its content was put among the artifacts under ``keep_in``, ``kept``.
+    """``digest`` (SHA-256), ``size`` and, if it could be copied for the store, the copy as ``kept``: bytes, or the path
+    of a file in the folder ``keep_in``.
 
     None for what is no regular file, or is gone. Content that could not be kept (a full disk) is only digested."""
     try:
@@ -34,7 +40,11 @@ def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
                 digest = _known[identity] = _digest(descriptor)
             return {"digest": digest, "size": facts.st_size}
         digest = _digest(descriptor)
-        return {"digest": digest, "size": facts.st_size, "kept": _keep(descriptor, keep_in, digest)}
+        kept = _copy(descriptor, facts.st_size, keep_in)
+        found: dict[str, Any] = {"digest": digest, "size": facts.st_size}
+        if kept is not None:
+            found["kept"] = kept
+        return found
     except OSError:
         return None
     finally:
@@ -43,18 +53,11 @@ def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
 
 def content_fact(content: bytes, keep_in: str) -> dict[str, Any]:
     """As ``file_fact``, of something that stands in no file of the user's."""
-    digest = hashlib.sha256(content).hexdigest()
-    kept = os.path.exists(artifact_path(keep_in, digest))
-    if not kept:
-        temporary = temporary_path(os.path.join(keep_in, "tmp"))
-        try:
-            with open(temporary, "wb") as target:
-                target.write(content)
-            publish(temporary, keep_in, digest)
-            kept = True
-        except OSError:
-            pass
-    return {"digest": digest, "size": len(content), "kept": kept}
+    found: dict[str, Any] = {"digest": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    kept = content if len(content) <= SMALL else _written([content], keep_in)
+    if kept is not None:
+        found["kept"] = kept
+    return found
 
 
 def _digest(descriptor: int) -> str:
@@ -66,21 +69,24 @@ def _digest(descriptor: int) -> str:
     return hasher.hexdigest()
 
 
-def _keep(descriptor: int, root: str, digest: str) -> bool:
-    if os.path.exists(artifact_path(root, digest)):
-        return True
-    temporary = temporary_path(os.path.join(root, "tmp"))
+def _copy(descriptor: int, size: int, folder: str) -> str | bytes | None:
+    """A copy of a file: the bytes if they are few, else the path of a new file; ``None`` if it cannot be made."""
+    if size <= SMALL:
+        return os.pread(descriptor, size, 0)
+    return _written((os.pread(descriptor, _CHUNK, offset) for offset in range(0, size, _CHUNK)), folder)
+
+
+def _written(pieces: Iterable[bytes], folder: str) -> str | None:
+    """A new file of these bytes; ``None`` if it cannot be written."""
+    temporary = temporary_path(folder)
     try:
         with open(temporary, "wb") as target:
-            offset = 0
-            while data := os.pread(descriptor, _CHUNK, offset):
+            for data in pieces:
                 target.write(data)
-                offset += len(data)
-        publish(temporary, root, digest)
     except OSError:
         try:
             os.unlink(temporary)
         except OSError:
             pass
-        return False
-    return True
+        return None
+    return temporary

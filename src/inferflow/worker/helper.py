@@ -265,8 +265,10 @@ class Helper:
             if not packed.exact:
                 self._drop(f"its result would not be rebuilt exactly: {packed.why}")
                 return
-            stored = transport_files.write(packed, self.home.setup["store"], self.home.setup["scratch"])
-            message.update(digest=stored.digest, size=stored.size, inline=stored.inline, exact=True)
+            stored = transport_files.write(packed, self.home.setup["scratch"])
+            message.update(size=stored.size, inline=stored.inline, exact=True)
+            if stored.path:
+                message["file"] = stored.path
         output = self.home.streams.mark()
         if output:
             if self.imported:

@@ -57,7 +57,7 @@ class Home:
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]))
         self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
-        self.keeper = Keeper(setup["store"], setup["scratch"], self.send, self.project_modules, self.silence)
+        self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
         self.plan: dict[str, Any] = {}
@@ -250,7 +250,7 @@ class Home:
             if fact is not None:
                 out.append({"path": name, "mode": "read", **fact})
         for name in written:
-            fact = file_fact(name, self.setup["store"])
+            fact = file_fact(name, self.setup["scratch"])
             if fact is not None:
                 out.append({"path": name, "mode": "write", **fact})
         out += self.made
@@ -263,7 +263,7 @@ class Home:
             return
         files_on, self.files.on = self.files.on, False
         stem, ending = os.path.splitext(os.path.abspath(path))
-        fact = content_fact(content, self.setup["store"])
+        fact = content_fact(content, self.setup["scratch"])
         self.made.append({"path": f"{stem}.executed{ending}", "mode": "write", **fact})
         self.files.on = files_on
 

@@ -12,20 +12,21 @@ from inferflow.worker.snapshot import keep_copy
 
 __all__ = ["Keeper"]
 
+LARGE = 1 << 20
+"""Bytes. Smaller files are written before anybody could look at them."""
+
 
 class Keeper:
     """Keeps values: packs them at once, writes small ones into the message and large ones behind."""
 
     def __init__(
         self,
-        root: str,
         scratch: str,
         send: Callable[[dict[str, Any]], None],
         modules: Callable[[], frozenset[str]],
         silence: Callable[[], None],
     ) -> None:
         self.silence = silence
-        self.root = root
         self.scratch = scratch
         self.send = send
         self.writer: Any = None
@@ -44,22 +45,27 @@ class Keeper:
     def _write(self, packed: Any) -> dict[str, Any]:
         part: dict[str, Any] = {"exact": packed.exact, "why": packed.why}
         if packed.size <= SMALL:
-            stored = transport_files.write(packed, self.root, self.scratch)
-            part.update(digest=stored.digest, size=stored.size, inline=stored.inline)
+            stored = transport_files.write(packed, self.scratch)
+            part.update(size=stored.size, inline=stored.inline)
             return part
         if self.writer is None:
-            self.writer = transport_files.Writer(self.root, self.scratch)
+            self.writer = transport_files.Writer(self.scratch)
         self.number += 1
-        number = self.number
-        self.writer.submit(packed, lambda ticket: self._tell(number, ticket))
+        number, size = self.number, packed.size
+        begun = (lambda path: self._begin(number, path, size)) if size > LARGE else None
+        self.writer.submit(packed, begun, lambda ticket: self._tell(number, ticket))
         part["pending"] = number
         return part
+
+    def _begin(self, number: int, path: str, size: int) -> None:
+        """In the writing thread: a large value is about to be written; the controller may digest it meanwhile."""
+        self.send({"kind": "writing", "id": number, "file": path, "size": size})
 
     def _tell(self, number: int, ticket: Any) -> None:
         """In the writing thread: a large value is on disk, or could not be written."""
         if ticket.error is None:
             stored = ticket.stored
-            message = {"kind": "stored", "id": number, "digest": stored.digest, "size": stored.size}
+            message = {"kind": "stored", "id": number, "file": stored.path, "size": stored.size}
         else:
             why = getattr(ticket.error, "strerror", None) or str(ticket.error)
             message = {"kind": "stored", "id": number, "error": f"it could not be written: {why}"}
@@ -75,7 +81,7 @@ class Keeper:
         modules = self.modules()
         if not transport.touches_user_code(values, modules):
             return None
-        kept = keep_copy(values, self.root, self.scratch, modules, self.silence)
+        kept = keep_copy(values, self.scratch, modules, self.silence)
         return {"facts": facts, "exact": False, **kept} if kept else None
 
     def _one_by_one(

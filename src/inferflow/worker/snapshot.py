@@ -1,7 +1,7 @@
 """Keeps values whose classes have pickling methods of the user's: in a forked copy of this process.
 
 Native would not call these methods, and they may print or change things. The copy calls them, writes what they give
-among the artifacts, and ends; nothing that they do reaches the driver.
+to a file, and ends; nothing that they do reaches the driver.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PATIENCE = 10.0
 
 
 def keep_copy(
-    values: tuple[Any, ...], root: str, scratch: str, project: frozenset[str], silence: Callable[[], None]
+    values: tuple[Any, ...], scratch: str, project: frozenset[str], silence: Callable[[], None]
 ) -> dict[str, Any] | None:
-    """``digest``, ``size`` and ``why`` of the values as a forked copy of this process packs them, or None if that did
+    """``file``, ``size`` and ``why`` of the values as a forked copy of this process packs them, or None if that did
     not work (no fork, threads, a handler that would notice the child, an exception). ``silence`` is called in the copy
     first, to keep its output from everyone."""
     if not _may_fork():
@@ -36,7 +36,7 @@ def keep_copy(
         try:
             os.close(ours)
             silence()
-            os.write(theirs, json.dumps(_kept(values, root, scratch, project)).encode())
+            os.write(theirs, json.dumps(_kept(values, scratch, project)).encode())
         finally:
             os._exit(0)
     os.close(theirs)
@@ -57,14 +57,14 @@ def _may_fork() -> bool:
     return threading is None or threading.active_count() == 1
 
 
-def _kept(values: tuple[Any, ...], root: str, scratch: str, project: frozenset[str]) -> dict[str, Any] | None:
+def _kept(values: tuple[Any, ...], scratch: str, project: frozenset[str]) -> dict[str, Any] | None:
     try:
         packed = transport.pack(values, project=project)
-        stored = transport_files.write(packed, root, scratch, inline=False)
+        stored = transport_files.write(packed, scratch, inline=False)
     except Exception:
         return None
     return {
-        "digest": stored.digest,
+        "file": stored.path,
         "size": stored.size,
         "why": f"a {packed.user_code} is rebuilt by methods of its own",
     }

@@ -1,23 +1,20 @@
-"""Packs to disk: hashed while they are written, and written behind.
+"""Packs to disk: written behind, and handed to the controller, which names them by their content.
 
->>> stored = write(packed, root, scratch)          # doctest: +SKIP
->>> stored.digest, stored.size, stored.path or stored.inline
+>>> stored = write(packed, scratch)          # doctest: +SKIP
+>>> stored.size, stored.path or stored.inline
 
-Up to ``layout.SMALL`` bytes a pack stays inline. Larger ones are written to a temporary file, while a second thread
-computes the SHA-256 (both release the GIL), and renamed to where their digest belongs.
-:class:`Writer` does that in one background thread, so that home can go on; whoever is about to change an
+Up to ``layout.SMALL`` bytes a pack stays inline. Larger ones are written to a file of their own in the run's scratch
+folder. :class:`Writer` does that in one background thread, so that home can go on; whoever is about to change an
 array in place asks it to ``wait`` first.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
-from inferflow.worker.layout import SMALL, artifact_path, publish, temporary_path
+from inferflow.worker.layout import SMALL, temporary_path
 from inferflow.worker.transport import Packed
 
 __all__ = ["Stored", "Ticket", "Writer", "write"]
@@ -26,65 +23,38 @@ _CHUNK = 8 << 20
 
 
 class Stored:
-    """A pack that is kept: ``inline`` bytes, or ``path`` of its file. ``digest`` is SHA-256 in hexadecimal."""
+    """A pack that was written: ``inline`` bytes, or ``path`` of its file."""
 
-    __slots__ = ("digest", "inline", "path", "size")
+    __slots__ = ("inline", "path", "size")
 
-    def __init__(self, digest: str, size: int, path: str = "", inline: bytes | None = None) -> None:
-        self.digest = digest
+    def __init__(self, size: int, path: str = "", inline: bytes | None = None) -> None:
         self.size = size
         self.path = path
         self.inline = inline
 
 
-def write(packed: Packed, root: str, scratch: str, inline: bool = True) -> Stored:
-    """Keep a pack under the store's folder ``root``; ``scratch`` is a folder for temporary files on the same
-    file system. A small one is only given back, unless ``inline`` is false. Raises OSError; then nothing is left."""
+def write(packed: Packed, scratch: str, inline: bool = True, begun: Callable[[str], None] | None = None) -> Stored:
+    """Write a pack to a file in the folder ``scratch``; ``begun`` is told its path before. A small one is only given
+    back, unless ``inline`` is false. Raises OSError; then nothing is left."""
     if inline and packed.size <= SMALL:
-        data = packed.data()
-        return Stored(hashlib.sha256(data).hexdigest(), packed.size, inline=data)
-    temporary = temporary_path(scratch)
+        return Stored(packed.size, inline=packed.data())
+    path = temporary_path(scratch)
     try:
-        digest = _write_file(packed, temporary)
-        path = artifact_path(root, digest)
-        if os.path.exists(path) and os.path.getsize(path) == packed.size:
-            os.unlink(temporary)
-        else:
-            path = publish(temporary, root, digest)
-    except BaseException:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
-            os.unlink(temporary)
-        except OSError:
-            pass
-        raise
-    return Stored(digest, packed.size, path)
-
-
-def _write_file(packed: Packed, path: str) -> str:
-    """Write the file; its digest. Large packs are hashed by a second thread meanwhile."""
-    digest = hashlib.sha256()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        if packed.size < 1 << 20:
-            for piece in packed.pieces():
-                digest.update(piece)
-                _write_all(descriptor, memoryview(piece))
-            return digest.hexdigest()
-        hasher = threading.Thread(target=_hash, args=(packed, digest), name="inferflow-hash", daemon=True)
-        hasher.start()
-        try:
+            if begun is not None:
+                begun(path)
             for piece in packed.pieces():
                 _write_all(descriptor, memoryview(piece))
         finally:
-            hasher.join()
-        return digest.hexdigest()
-    finally:
-        os.close(descriptor)
-
-
-def _hash(packed: Packed, digest: Any) -> None:
-    for piece in packed.pieces():
-        digest.update(piece)
+            os.close(descriptor)
+    except BaseException:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+        raise
+    return Stored(packed.size, path)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:
@@ -122,35 +92,39 @@ class Ticket:
         self._done.set()
 
 
+_Begun = Callable[[str], None]
+_Then = Callable[[Ticket], None]
+
+
 class Writer:
     """Writes packs in the order in which they are submitted, in one daemon thread that starts when it is needed.
 
     After a fork the child has a writer with nothing to do: its parent writes what was submitted before."""
 
-    def __init__(self, root: str, scratch: str) -> None:
-        self.root = root
+    def __init__(self, scratch: str) -> None:
         self.scratch = scratch
         self._fresh()
 
     def _fresh(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Condition()
-        self._queue: list[tuple[Packed, Ticket, Callable[[Ticket], None] | None]] = []
+        self._queue: list[tuple[Packed, Ticket, _Begun | None, _Then | None]] = []
         self._pending: list[Ticket] = []
         self._thread: threading.Thread | None = None
         self._resting = False
 
-    def submit(self, packed: Packed, then: Callable[[Ticket], None] | None = None) -> Ticket:
-        """Write ``packed`` behind (a small one at once, in this thread). ``then`` is called with the ticket when it is
-        done, in the thread that wrote it. The memory of its arrays is let go as soon as it is written."""
+    def submit(self, packed: Packed, begun: _Begun | None = None, then: _Then | None = None) -> Ticket:
+        """Write ``packed`` behind (a small one at once, in this thread). ``begun`` is called with the path of its file
+        when that is there, ``then`` with the ticket when it is done, both in the thread that writes. The memory of its
+        arrays is let go as soon as it is written."""
         if self._pid != os.getpid():
             self._fresh()
         ticket = Ticket(tuple(_addresses(buffer) for buffer in packed.buffers))
         if packed.size <= SMALL:
-            self._write(packed, ticket, then)
+            self._write(packed, ticket, begun, then)
             return ticket
         with self._lock:
-            self._queue.append((packed, ticket, then))
+            self._queue.append((packed, ticket, begun, then))
             self._pending.append(ticket)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="inferflow-writer", daemon=True)
@@ -192,16 +166,16 @@ class Writer:
                     if self._resting or (not lock.wait(5.0) and not self._queue):
                         self._thread = None  # an idle thread would only be in the way of a fork
                         return
-                packed, ticket, then = self._queue.pop(0)
-            self._write(packed, ticket, then)
+                packed, ticket, begun, then = self._queue.pop(0)
+            self._write(packed, ticket, begun, then)
             del packed
             with lock:
                 self._pending.remove(ticket)
-            del ticket, then
+            del ticket, begun, then
 
-    def _write(self, packed: Packed, ticket: Ticket, then: Callable[[Ticket], None] | None) -> None:
+    def _write(self, packed: Packed, ticket: Ticket, begun: _Begun | None, then: _Then | None) -> None:
         try:
-            ticket.finish(write(packed, self.root, self.scratch), None)
+            ticket.finish(write(packed, self.scratch, begun=begun), None)
         except BaseException as error:
             ticket.finish(None, error)
         if then is not None:
