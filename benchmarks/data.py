@@ -189,7 +189,7 @@ def section(bench: Bench) -> Section:
         targets=targets,
         note=(
             "The array is written behind, while home goes on, and digested by the controlling process meanwhile. A "
-            "driver that does nothing but make an array and look at it takes a tenth of a second or two, and has to wait "
+            "driver that only makes an array and looks at it takes a tenth of a second or two, and has to wait "
             "for both at its end: there the floor itself is beyond 1.3 times. Where tasks do ordinary work, the record "
             "is made in its shadow."
         ),

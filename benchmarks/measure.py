@@ -5,6 +5,7 @@ A section is a function that takes a :class:`Bench` and gives a :class:`Section`
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -145,7 +146,9 @@ def environment(quick: bool, keep: Path | None = None) -> Iterator[Bench]:
             origin = ROOT / part
             copy = shutil.copytree if origin.is_dir() else shutil.copy2
             copy(origin, source / part)
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "-q", "--disable-pip-version-check"]
+        # an environment as .ci/run makes it has no pip of its own
+        installer = sys.executable if importlib.util.find_spec("pip") else str(sys._base_executable)  # type: ignore[attr-defined]
+        pip = [installer, "-m", "pip", "--python", str(python), "-q", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--no-deps", str(source)], check=True, env=environ)
         # the libraries, which stand in the environment of the running interpreter
         (target,) = (place / "lib").glob("python*/site-packages")
