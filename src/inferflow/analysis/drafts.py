@@ -22,7 +22,7 @@ class Draft:
     """A task in the making. ``numbers`` tells, for a step that is shared with expression tasks, which of its operations
     belong here; a step not in it belongs here as a whole. ``inner`` are positions of earlier drafts."""
 
-    kind: Literal["call", "library", "opaque", "glue"]
+    kind: Literal["call", "library", "opaque", "glue", "shell", "notebook"]
     block: int
     steps: tuple[Step, ...]
     expression: Span | None = None

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from inferflow.analysis import ir
+from inferflow.analysis.programs import ProgramKind
 from inferflow.model import Block, Diagnostic, Effect, Reason, Source, Span, Variable
 
 SourceFinder: TypeAlias = Callable[[str], Source | None]
@@ -132,6 +133,8 @@ class OpFacts:
     """Pure, and costs next to nothing (arithmetic on scalars, attribute and item reads, displays, ``len``)."""
     label: str = ""
     """For a library call, its name as a person would say it (``read_csv``, ``fit``)."""
+    runs: ProgramKind = ""
+    """Whether it runs a program of its own (see ``programs``)."""
 
 
 @frozen

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from inferflow.analysis import ir
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import OpFacts
+from inferflow.analysis.programs import program_name
 from inferflow.model import TaskKey
 
 __all__ = ["name_drafts", "parameter_help"]
@@ -37,6 +38,10 @@ def _base(draft: Draft) -> str:
     if isinstance(statement, ir.Raise):
         return "raise"
     if draft.main is not None:
+        if draft.kind in ("shell", "notebook"):
+            found = [program_name(s.ops, draft.main.op) for s in draft.steps if draft.main in s.effects.ops]
+            if found and found[0]:
+                return _clean(found[0])
         name = called_name(draft.main)
         if name:
             return name

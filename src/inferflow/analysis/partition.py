@@ -23,6 +23,7 @@ from attrs import evolve
 from inferflow.analysis import ir
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import Driver, OpFacts, StepKey
+from inferflow.analysis.programs import GOES_ON
 from inferflow.analysis.steps import Outline, Step, op_reasons
 from inferflow.model import Hidden, Object, Reason, Variable, World
 
@@ -188,6 +189,8 @@ class _Cutter:
             return False
         if last.key[0] != step.key[0] or statement.index != last.statement.index + 1:
             return False
+        if _apart(self.run, step):
+            return False
         if statement.cell or statement.paragraph or any(held.statement.paragraph for held in self.held):
             return False
         together = [*self.run, *self.held, step]
@@ -225,7 +228,9 @@ class _Cutter:
             heavy = [step for step in run if step.kind == "library"]
             facts = [f for step in heavy for f in step.effects.ops if not f.cheap]
             main = _main(facts, [f for f in map(_outermost, heavy) if f is not None])
-            self._add(Draft("library", run[0].key[0], tuple(run), main=main))
+            programs = [f for f in facts if f.runs]
+            kind: Literal["library", "shell", "notebook"] = programs[0].runs or "library" if programs else "library"
+            self._add(Draft(kind, run[0].key[0], tuple(run), main=programs[0] if programs else main))
             return ()
         while run and self._hangs_on_last(run[0], run, following):
             self._extend_last(run.pop(0))
@@ -351,6 +356,15 @@ def _changes_all(run: Sequence[Step], step: Step) -> bool:
     }
     bound = [s.effects.after.get(bind.variable, frozenset()) for s in run for bind in s.names.binds]
     return bool(bound) and all(labels & written for labels in bound)
+
+
+def _apart(run: Sequence[Step], step: Step) -> bool:
+    """Whether one of them runs a program of its own, so that the other has no place in its task: only what prepares its
+    arguments has, and what goes on with the process that it started."""
+    running = [f for f in step.effects.ops if f.runs]
+    if any(f.runs for s in run for f in s.effects.ops):
+        return not running or not all(f.label in GOES_ON for f in running)
+    return bool(running) and any(s.kind == "library" for s in run)
 
 
 def _is_light(run: Sequence[Step]) -> bool:

@@ -76,6 +76,7 @@ def task_data(run: Run, graph: TaskGraph, index: int) -> dict[str, Any]:
     attempts = [attempt for attempt in run.attempts if attempt.task == index]
     return {
         "task": task.name,
+        "kind": task.kind,
         "path": task.span.path,
         "line": task.span.line,
         "status": attempts[-1].status if attempts else "waiting",

@@ -82,7 +82,8 @@ class Task:
     """One step of the driver.
 
     ``kind``: ``call`` a project function's call with the glue around it; ``library`` statements that call libraries;
-    ``opaque`` a region kept whole, with its reason among the graph's diagnostics; ``glue`` what is neither.
+    ``opaque`` a region kept whole, with its reason among the graph's diagnostics; ``shell`` and ``notebook`` a call
+    that runs a program of its own, a command or a notebook; ``glue`` what is none of these.
     ``value``: for a task that is an expression inside a statement (``load()`` in ``train(load())``), the variable in
     scope ``<value>`` under which its value is known; it then stands in ``outputs`` too.
     ``inner``: the indices of expression tasks that stand inside this task's own statement or expression.
@@ -98,7 +99,7 @@ class Task:
     """
 
     key: TaskKey
-    kind: Literal["call", "library", "opaque", "glue"]
+    kind: Literal["call", "library", "opaque", "glue", "shell", "notebook"]
     span: Span
     source: str
     anchor: Anchor

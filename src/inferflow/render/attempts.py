@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
-from inferflow.render.outline import because, label, source_text
+from inferflow.render.outline import because, label, source_text, titled
 from inferflow.render.runs import counting, kind_text, status_role, value_name
 from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
@@ -33,7 +33,7 @@ def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: b
     index = graph.index(task)
     item = graph.tasks[index]
     lines = [
-        compose([(f"{index + 1}  ", "dim"), (clean(item.name), "name")], width, color, [(run.id, "dim")]),
+        compose([(f"{index + 1}  ", "dim"), (clean(titled(item)), "name")], width, color, [(run.id, "dim")]),
         compose([("   ", ""), (clean(str(item.span)), "dim")], width, color),
     ]
     for text in code_lines(source_text(item))[:12]:
@@ -163,7 +163,7 @@ def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool
     parts = []
     for index in chosen:
         attempt = best.get(index)
-        name = f"{index + 1} {clean(graph.tasks[index].name)}" if index >= 0 else "the driver"
+        name = f"{index + 1} {clean(titled(graph.tasks[index]))}" if index >= 0 else "the driver"
         if attempt:
             parts += [(f"{name} · {stream}", text) for stream, text in _streams(attempt.stdout, attempt.stderr)]
     if task is None:

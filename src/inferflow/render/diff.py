@@ -135,7 +135,7 @@ class _Shape:
         digits = len(str(len(self.view.rows)))
         lead = digits + 3
         room = max(12, self.right - lead)
-        name, call = row.task.name, row.call
+        name, call = row.title, row.call
         head = [(name, "name")] if not call.startswith(f"{name}(") else []
         out: list[list[Piece]] = []
         number: Piece = (f" {row.number:>{digits}} ", "dim")

@@ -27,7 +27,7 @@ def render_dot(graph: TaskGraph) -> str:
     ]
     for row in view.rows:
         call = wrap(row.call, 44, 3) if row.call != f"{row.task.name}()" else []
-        text = [f"{row.number} · {row.task.name}", *call]
+        text = [f"{row.number} · {row.title}", *call]
         fill, border = ("#fbf1de", "#a8741a") if row.at_home else ("#e8f3ec", "#2f7d4f")
         tip = str(row.task.home[0]) if row.task.home else "may run ahead"
         shown = "".join(_escaped(line) + r"\l" for line in text)

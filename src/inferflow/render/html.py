@@ -132,7 +132,7 @@ def _tasks(view: Outline) -> str:
 def _task(row: Row, view: Outline, explain: Explainer) -> str:
     why = explain(row.index, 74)
     return (
-        f'<tr data-tasks="{row.number}"><td>{_badge(row)}</td><th scope="row">{escaped(row.task.name)}</th>'
+        f'<tr data-tasks="{row.number}"><td>{_badge(row)}</td><th scope="row">{escaped(row.title)}</th>'
         f'<td class="wraps"><code>{escaped(row.call)}</code>'
         f'<details id="why-{row.number}"><summary>why</summary><pre>{escaped(why.rstrip())}</pre></details></td>'
         f'<td class="wraps">{escaped(takes_text(row))}</td><td class="wraps"><code>{escaped(row.result)}</code></td>'

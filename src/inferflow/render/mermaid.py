@@ -27,7 +27,7 @@ def render_mermaid(graph: TaskGraph) -> str:
     for row in view.rows:
         call = f"<br/>{_text(clip(row.call, 60))}" if row.call != f"{row.task.name}()" else ""
         shape = '["{}"]:::home' if row.at_home else '("{}"):::ahead'
-        lines.append(f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.task.name)}</b>{call}')}")
+        lines.append(f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.title)}</b>{call}')}")
     for source, target, text, flow in links(view):
         arrow = "-->" if flow else "-.->"
         lines.append(

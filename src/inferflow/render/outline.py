@@ -33,6 +33,7 @@ __all__ = [
     "place_of",
     "source_text",
     "takes_text",
+    "titled",
 ]
 
 MANY = 8
@@ -72,6 +73,11 @@ class Row:
         return "; ".join(self.lines)
 
     @property
+    def title(self) -> str:
+        """The task's name, with its kind if it runs a program of its own: ``train · notebook``."""
+        return titled(self.task)
+
+    @property
     def at_home(self) -> bool:
         return bool(self.task.home)
 
@@ -86,6 +92,11 @@ class Row:
         if self.changes:
             parts.append(", ".join(self.changes) + " changed")
         return "; ".join(parts)
+
+
+def titled(task: Task) -> str:
+    """The task's name, with its kind if it runs a program of its own: ``sort · shell``."""
+    return f"{task.name} · {task.kind}" if task.kind in ("shell", "notebook") else task.name
 
 
 @frozen

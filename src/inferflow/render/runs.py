@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import failure_lines
+from inferflow.render.outline import titled
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
 from inferflow.render.units import ago, count, duration, moment, size
 
@@ -150,7 +151,7 @@ def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     rows = []
     for index, task in enumerate(graph.tasks):
         attempt = best.get(index)
-        name: Piece = (clean(task.name), "name")
+        name: Piece = (clean(titled(task)), "name")
         if attempt is None:
             rows.append([(str(index + 1), "dim"), name, ("not run", "dim"), ("", ""), ("", ""), ("", ""), ("", "")])
             continue

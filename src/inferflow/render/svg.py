@@ -104,7 +104,7 @@ class _Box:
 
 
 def _box(row: Row) -> _Box:
-    name = clip(row.task.name, 30)
+    name = clip(row.title, 30)
     code = clip(row.call, 36) if row.call != f"{row.task.name}()" else ""
     give = clip(f"→ {row.result}", 36) if row.result else ""
     width = max((cells(name) + len(str(row.number)) + 2) * TITLE, cells(code) * CODE, cells(give) * CODE) + 26
@@ -117,7 +117,7 @@ def _drawn(row: Row, box: _Box, placed: Layout, path: str) -> str:
     width, height = box.size
     kind = "home" if row.at_home else "ahead"
     runs = f"at home: {because(row.task.home[0], path)}" if row.at_home else "may run ahead"
-    tip = f"{row.number} {row.task.name}\n{row.call}\n{runs}"
+    tip = f"{row.number} {row.title}\n{row.call}\n{runs}"
     lines = [f'<text class="name" x="13" y="21"><tspan class="number">{row.number}</tspan> {escaped(box.name)}</text>']
     below = 38
     for kind_of, text in (("code", box.code), ("give", box.give)):

@@ -36,7 +36,7 @@ def _cells(row: Row, path: str) -> list[Piece]:
     return [
         (str(row.number), "dim"),
         (HOME, "home") if row.at_home else (AHEAD, "ahead"),
-        (row.task.name, "name"),
+        (row.title, "name"),
         (row.call, ""),
         ("; ".join(map(_take, row.takes)), "dim"),
         (row.result, "value"),

@@ -134,7 +134,8 @@ def _compact(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
 
 
 def _where(row: Row, view: Outline) -> str:
-    return clip(place_of(row.task.span, view.graph.path), 30)
+    kind = f"{row.task.kind} · " if row.task.kind in ("shell", "notebook") else ""
+    return kind + clip(place_of(row.task.span, view.graph.path), 30)
 
 
 # -- runs of alike tasks ---------------------------------------------------------------------------

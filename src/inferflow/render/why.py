@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inferflow.model import Diagnostic, Edge, Reason, TaskGraph
-from inferflow.render.outline import Outline, Row, because, label, outline, place_of, source_text
+from inferflow.render.outline import Outline, Row, because, label, outline, place_of, source_text, titled
 from inferflow.render.style import Piece, bullet, clean, code_lines, compose, wrap
 from inferflow.render.units import numbers
 
@@ -57,7 +57,7 @@ class Explainer:
 def _explain(row: Row, shared: Explainer, width: int, color: bool) -> list[str]:
     task = row.task
     where = clean(str(task.span))
-    lines = [compose([(f"{row.number}  ", "dim"), (task.name, "name")], width, color, [(where, "dim")]), ""]
+    lines = [compose([(f"{row.number}  ", "dim"), (titled(task), "name")], width, color, [(where, "dim")]), ""]
     for text in code_lines(source_text(task))[:12]:
         shown = clean(text)
         lead = " " * (5 + min(20, len(shown) - len(shown.lstrip())))

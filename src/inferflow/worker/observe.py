@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from inferflow.worker.folder import changed, look, named_files
+
 __all__ = ["FileRecorder", "Gate", "HiddenState"]
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -24,6 +26,9 @@ def _writes(mode: Any, flags: Any) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITE_FLAGS)
 
 
+_STARTS = frozenset(["subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty"])
+
+
 class FileRecorder:
     """Collects the files that the task at home opens. ``ignored`` are path prefixes (the interpreter, packages)."""
 
@@ -32,6 +37,8 @@ class FileRecorder:
         self.read: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.on = False
+        self.before: Any = None
+        """The working folder before the task's first child process (see ``folder``)."""
         self._thread: int | None = None
 
     def install(self) -> None:
@@ -46,6 +53,8 @@ class FileRecorder:
             self._moved(args[0], args[1])
         elif event == "sqlite3.connect" and args:
             self._note(args[0], True)
+        elif event in _STARTS:
+            self._starts(event, args)
         elif event == "os.remove" and args:
             name = self._name(args[0])
             if name is not None:
@@ -57,6 +66,23 @@ class FileRecorder:
             return
         writes = _writes(mode, flags)
         self._note(path, writes)
+
+    def _starts(self, event: str, args: tuple[Any, ...]) -> None:
+        """A child process begins: what it does to files is seen in the folder, before and after."""
+        self.on = False
+        try:
+            command = args[1] if event in ("subprocess.Popen", "os.posix_spawn") and len(args) > 1 else args[:1]
+            folder = args[2] if event == "subprocess.Popen" and len(args) > 2 else None
+            here = os.getcwd()
+            base = os.path.join(here, os.fsdecode(folder)) if folder is not None else here
+            for name in named_files(command[0] if event == "os.system" else command, base):
+                self._note(name, False)
+            if self.before is None:
+                self.before = look(here, self.ignored)
+        except (OSError, TypeError, ValueError, IndexError):
+            pass
+        finally:
+            self.on = True
 
     def _note(self, path: Any, writes: bool) -> None:
         name = self._name(path)
@@ -85,6 +111,10 @@ class FileRecorder:
 
     def take(self) -> tuple[list[str], list[str]]:
         """The files read and written since the last call (a file both read and written is among the written)."""
+        if self.before is not None:
+            before, self.before = self.before, None
+            for name in changed(before, self.ignored):
+                self.written.setdefault(name, None)
         if not self.read and not self.written:
             return [], []
         written = list(self.written)

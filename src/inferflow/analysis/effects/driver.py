@@ -20,6 +20,7 @@ from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Valu
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
 from inferflow.analysis.facts import Driver, DriverEffects, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
+from inferflow.analysis.programs import ProgramKind, kind_of
 from inferflow.analysis.walk import every_op, operands
 from inferflow.model import Diagnostic, Effect, File, Hidden, Object, Reason, Severity, Span, Variable, World
 
@@ -60,7 +61,19 @@ class _Step:
 class _Op:
     """What was found of an operation."""
 
-    __slots__ = ("callees", "cheap", "effects", "label", "number", "obstacles", "reads", "shared", "span", "task")
+    __slots__ = (
+        "callees",
+        "cheap",
+        "effects",
+        "label",
+        "number",
+        "obstacles",
+        "reads",
+        "runs",
+        "shared",
+        "span",
+        "task",
+    )
 
     def __init__(self, number: int, span: Span) -> None:
         self.number = number
@@ -72,6 +85,7 @@ class _Op:
         self.task = False
         self.cheap = True
         self.label = ""
+        self.runs: ProgramKind = ""
         self.shared: list[Node] = []
 
 
@@ -238,6 +252,11 @@ class _Recorder:
             receivers |= self.labels(frozenset(node for node, _ in member[1]))
         if receivers:
             fact.reads.append((receivers, f"{says}() uses '{says.rpartition('.')[0] or says}'"))
+        if not fact.callees:
+            named = [n.data for n in function if n.kind == "lib" and isinstance(n.data, str)]
+            on = [r for n in function if n.kind == "bound" for r in n.fields.get("self", EMPTY)]
+            kinds = [t for n in (*on, *(member[0] if member else ())) for t in n.types]
+            fact.runs = kind_of(named, kinds, fact.label)
         fact.task = any(self.is_task(frame, node) for node in function)
         if fact.task:
             fact.label = fact.label or "call"
@@ -556,7 +575,7 @@ class _Words:
         ordered = tuple(effects.values())
         if len(ordered) > 1:
             ordered = tuple(sorted(ordered, key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
-        return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label)
+        return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label, op.runs)
 
     def places(self, mode: str, target: Target) -> Iterator[Any]:
         if isinstance(target, Node):
