@@ -96,6 +96,13 @@ f()
 f()
 """,
     "atexit": 'import atexit\natexit.register(print, "bye")\nprint("x")\n',
+    "names that exit functions find": ("import atexit\natexit.register(lambda: print(sorted(globals())))\nx = 1\n"),
+    "names that exit functions find after sys.exit": (
+        "import atexit, sys\natexit.register(lambda: print(sorted(globals())))\nx = 1\nsys.exit(3)\n"
+    ),
+    "names that exit functions find after an exception": (
+        "import atexit, sys\natexit.register(lambda: print(sorted(globals())))\nx = 1 / 0\n"
+    ),
     "a thread that outlives main": (
         "import threading, time\n"
         'def w():\n    time.sleep(.2)\n    print("thread")\n'

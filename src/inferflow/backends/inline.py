@@ -82,6 +82,10 @@ class InlineCrew:
                 return _status(exit_)
         finally:
             home.streams.flush()
+            if setup.get("watch"):
+                from inferflow.worker.watch import take
+
+                take()
             home.files.on = False
             saved.restore()
 

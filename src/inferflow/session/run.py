@@ -151,6 +151,8 @@ class _Session:
             "scratch": str(self.scratch),
             "start": start,
             "ignored": _ignored(self.settings.store),
+            "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch
+            "shake": os.environ.get("_INFERFLOW_SHAKE", ""),
         }
 
     def go(self, inferred: Inferred, raw: dict[str, Any], started: RunStarted, runs: Runs) -> RunOutcome:

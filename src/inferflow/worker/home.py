@@ -115,6 +115,10 @@ class Home:
         self.streams.install()
         self.hooks.thread = thread_ident()
         runners.keep = self.keep_executed
+        if self.setup.get("watch"):
+            from inferflow.worker.watch import begin
+
+            begin(self.setup["watch"])
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.go_alone)
         try:
@@ -171,8 +175,17 @@ class Home:
     def _call(self, given: dict[str, Any]) -> Job:
         function = self.program.function(self.setup["function"])
         positional, named = call_arguments(function, given)
-        hooks = self.hooks
-        return Job(call=lambda: hooks_returned(hooks, function(*positional, **named)))
+        hooks, watched = self.hooks, self.setup.get("watch")
+
+        def call() -> Any:
+            value = hooks_returned(hooks, function(*positional, **named))
+            if watched:
+                from inferflow.worker.watch import returned
+
+                returned(value)
+            return value
+
+        return Job(call=call)
 
     def _script(self, code: CodeType) -> Job:
         # As deep a recursion as natively: without the frame that stands below the program's.
@@ -342,12 +355,15 @@ class Home:
         forget_types()
 
     def _status(self, error: BaseException | None, shown: bool = False) -> int:
-        if error is None:
-            return 0
         if isinstance(error, SystemExit):
             raise error
-        if not shown:
+        if error is not None and not shown:
             show(error)
+        if self.program.kind == "script" and self.program.module is not None:
+            for name in ("__file__", "__cached__"):  # as the interpreter does: exit functions do not find them
+                self.program.module.__dict__.pop(name, None)
+        if error is None:
+            return 0
         return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 

@@ -46,6 +46,8 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     from inferflow.worker.channel import Closed, connect
 
     token = os.environ.pop("_INFERFLOW_TOKEN", "")
+    for name in ("_INFERFLOW_WATCH", "_INFERFLOW_SHAKE"):  # meant for the controller, which puts them into the setup
+        os.environ.pop(name, None)
     hello = {"kind": "hello", "role": os.environ.pop("_INFERFLOW_ROLE", "home"), "pid": os.getpid(), "token": token}
     name = os.environ.pop("_INFERFLOW_WORKER", "")
     if name:
@@ -67,6 +69,10 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     _die_with_controller(setup)
     _look_native(setup)
     _uncover(setup["path0"], base)
+    if setup.get("shake"):
+        from inferflow.worker.watch import shake
+
+        shake(setup["shake"])
     forks = hasattr(os, "fork") and setup["start"] == "fork"
     home = Home(channel, setup, helper.template if forks else None)
     if hello["role"] == "helper":

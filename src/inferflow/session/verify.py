@@ -1,0 +1,244 @@
+"""``inferflow verify``: the driver natively and inferred, in copies of its folder, compared by the whole contract.
+
+    verdict = verify(request)                       # a few runs of the driver
+    verdict.same, verdict.first                     # (False, Finding(Difference("stdout", "line 3", ...), ...))
+
+Native runs once, the inferred side as often as asked for, with other numbers of processes and with random delays from
+the second time on. If something differs, native runs a second time: what differs between two native runs (times,
+process ids, unseeded randomness) is told apart and does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from inferflow.errors import UserError
+from inferflow.model import Run, TaskGraph
+from inferflow.session.target import Target
+from inferflow.session.verify_compare import Difference, compare, steady_ones
+from inferflow.session.verify_look import Look, Seen, TimedOut, run_inferred, run_native
+from inferflow.session.verify_stage import Stage, make_stage
+
+__all__ = ["Finding", "Request", "Trial", "Verdict", "verify"]
+
+
+@frozen
+class Request:
+    """What is to be verified. ``options`` go to ``inferflow run`` as they are; ``parameters`` are the same parameters
+    as plain data; ``jobs`` the number of processes of the first run."""
+
+    target: Target
+    backend: str
+    jobs: int
+    times: int = 1
+    arguments: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    parameters: Mapping[str, object] = field(factory=dict)
+    stdin: bytes = b""
+    timeout: float | None = None
+    leave_out: tuple[str, ...] = ()
+
+
+@frozen
+class Finding:
+    """A difference, and the task that it belongs to where that can be told (``task`` empty: it cannot)."""
+
+    difference: Difference
+    task: str = ""
+    path: str = ""
+    line: int = 0
+
+
+@frozen
+class Trial:
+    """One inferred run: its number of processes, its seed of delays (empty: none), how many tasks it had and where they
+    ran, how long it took (seconds)."""
+
+    jobs: int
+    shake: str
+    seconds: float
+    tasks: int
+    ahead: int
+    dropped: int
+    findings: tuple[Finding, ...]
+
+
+@frozen
+class Verdict:
+    """``counts`` says how much was compared in each row; ``excused`` what differs between two native runs as well;
+    ``remarks`` what was compared in a weaker way, or not at all."""
+
+    same: bool
+    exit_status: int
+    native_seconds: float
+    trials: tuple[Trial, ...]
+    counts: Mapping[str, int]
+    excused: tuple[Difference, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def first(self) -> Finding | None:
+        """The first difference that counts."""
+        return next((finding for trial in self.trials for finding in trial.findings), None)
+
+
+def verify(request: Request, note: Callable[[str], None] = lambda text: None) -> Verdict:
+    """Run both sides and compare. ``note`` is told what is being done.
+
+    Raises UserError if the folder cannot be copied or a side takes too long (exit 124)."""
+    scratch = Path(tempfile.mkdtemp(prefix="inferflow-verify-"))
+    try:
+        target = request.target
+        stage = make_stage(scratch, roots_of(target), request.leave_out)
+        look = Look(
+            target, stage, request.arguments, request.options, request.parameters, request.stdin, _environ(),
+            request.timeout,
+        )  # fmt: skip
+        return _verify(request, look, note)
+    except TimedOut as error:
+        raise _TookTooLong(f"the {error.side} run took longer than --timeout allows") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _TookTooLong(UserError):
+    exit_code = 124
+
+
+def roots_of(target: Target) -> list[Path]:
+    """The folders that a run is about: the project's, and the working folder where that lies outside of it."""
+    root, cwd = Path(target.root), Path(target.cwd)
+    if root in (cwd, *cwd.parents):
+        return [root]
+    if cwd in root.parents:
+        return [cwd]
+    return [root, cwd]
+
+
+def _environ() -> dict[str, str]:
+    """The same on both sides; a seed of hashes, since sets would have another order in every process otherwise."""
+    environ = dict(os.environ)
+    environ.setdefault("PYTHONHASHSEED", "0")
+    return environ
+
+
+def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdict:
+    stage = look.stage
+    note("native")
+    native = run_native(look, stage.make("native"))
+    remarks: dict[str, None] = dict.fromkeys(_stage_remarks(stage, look))
+    twins: list[Difference] | None = None
+    excused: dict[tuple[str, str], Difference] = {}
+    trials = []
+    for number, (jobs, shake) in enumerate(_ways(request)):
+        note(f"inferred, {jobs} processes" + (", with delays" if shake else ""))
+        options = ("--backend", request.backend) + (("--jobs", str(jobs)) if request.backend != "inline" else ())
+        seen = run_inferred(look, stage.make(f"inferred-{number}" if number else "inferred"), options, shake)
+        found, told = compare(native, seen)
+        remarks.update(dict.fromkeys(told))
+        if found:
+            if twins is None:
+                note("native again")
+                twins, _ = compare(native, run_native(look, stage.make("native-again")))
+            found, out = steady_ones(found, twins)
+            excused.update(((one.row, one.place), one) for one in out)
+        trials.append(_trial(jobs, shake, seen, found))
+        if found:
+            break
+        _forget(stage, seen.name)
+    counts = {
+        "bytes of stdout": len(native.stdout),
+        "bytes of stderr": len(native.stderr),
+        "values": len(native.state.parts) if native.state else 0,
+        "files": len(native.files),
+    }
+    same = not any(trial.findings for trial in trials)
+    return Verdict(
+        same, native.exit_status, native.seconds, tuple(trials), counts, tuple(excused.values()), tuple(remarks)
+    )
+
+
+def _ways(request: Request) -> Iterator[tuple[int, str]]:
+    """Numbers of processes and seeds of delays: first as asked for, then varied."""
+    numbers = [request.jobs, 1, 2, 3, 4, 6]
+    for number in range(request.times):
+        yield numbers[number % len(numbers)], "" if number == 0 else f"{number}"
+
+
+def _forget(stage: Stage, side: str) -> None:
+    shutil.rmtree(stage.scratch / side, ignore_errors=True)
+
+
+def _stage_remarks(stage: Stage, look: Look) -> Iterator[str]:
+    if not stage.bound:
+        root = str(stage.roots[0])
+        if root in look.target.source.text:
+            yield f"the driver names {root} itself: both sides used the same files there"
+    named = [path.name for path in stage.shared if path.name not in (".git", "node_modules", ".venv", "venv")]
+    if named:
+        yield f"not copied, but used as they are: {', '.join(sorted(set(named)))}"
+
+
+# -- whose difference it is ------------------------------------------------------------------------------
+
+
+def _trial(jobs: int, shake: str, seen: Seen, found: list[Difference]) -> Trial:
+    recorded = _record(seen)
+    if recorded is None:
+        return Trial(jobs, shake, seen.seconds, 0, 0, 0, tuple(map(Finding, found)))
+    graph, run = recorded
+    certificate = run.finished.certificate if run.finished else None
+    ahead, dropped = (certificate.ahead, certificate.dropped) if certificate else (0, 0)
+    findings = tuple(_place(difference, graph, run) for difference in found)
+    return Trial(jobs, shake, seen.seconds, len(graph.tasks), ahead, dropped, findings)
+
+
+def _record(seen: Seen) -> tuple[TaskGraph, Run] | None:
+    """What the inferred side recorded, if it came to that."""
+    from inferflow.storage.folder import Folder
+    from inferflow.storage.runs import Runs
+
+    if seen.store is None or not (seen.store / "inferflow.db").exists():
+        return None
+    try:
+        runs = Runs(Folder(seen.store))
+        name = runs.resolve("latest")
+        return runs.graph(name), runs.load(name)
+    except (UserError, KeyError):
+        return None
+
+
+def _place(difference: Difference, graph: TaskGraph, run: Run) -> Finding:
+    """The last task that made what differs."""
+    task = -1
+    attempts = [attempt for attempt in run.attempts if attempt.status in ("retired", "failed")]
+    match difference.row:
+        case "values":
+            name = re.split(r"[.\[ (<]", difference.place)[0]
+            for index, one in enumerate(graph.tasks):
+                if any(output.variable.name == name for output in one.outputs):
+                    task = index
+        case "stdout" | "stderr":
+            for attempt in attempts:
+                written = attempt.stdout if difference.row == "stdout" else attempt.stderr
+                for line in (difference.native, difference.inferred):
+                    if len(line) > 3 and line in written:
+                        task = attempt.task
+        case "files" | "files elsewhere":
+            for attempt in attempts:
+                for use in attempt.files:
+                    if use.mode == "write" and difference.place.partition(", ")[0].endswith(use.path):
+                        task = attempt.task
+        case "exit status":
+            task = next((attempt.task for attempt in attempts if attempt.status == "failed"), -1)
+    if task < 0:
+        return Finding(difference)
+    span = graph.tasks[task].span
+    return Finding(difference, graph.tasks[task].name, span.path, span.line)

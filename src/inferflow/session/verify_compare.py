@@ -1,0 +1,195 @@
+"""What differs between two runs that were looked at: every row of the contract, difference by difference.
+
+    compare(native, inferred)
+    [Difference("stdout", "line 3", "total 42", "total 41"), Difference("values", "box['k'][0]", "1", "2")]
+
+Only texts, bytes and digests are compared here; files that may say the same with other bytes are handed to a process
+that has the user's libraries (``worker.alike``). What differs between two native runs as well is no difference:
+``unsteady`` finds those places.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from inferflow.session.verify_look import Entry, Seen
+
+__all__ = ["Difference", "Row", "compare", "steady_ones"]
+
+Row: TypeAlias = Literal["exit status", "stdout", "stderr", "values", "files", "files elsewhere"]
+
+MANY = 200
+"""Differences of one row that are listed."""
+NOTHING = "nothing there"
+_ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
+_NUMBER = re.compile(r"\d+(\.\d+)?([eE][-+]?\d+)?")
+
+
+@frozen
+class Difference:
+    """``place`` is a line, a path through the values, or a file; ``native`` and ``inferred`` what is there, as text."""
+
+    row: Row
+    place: str
+    native: str
+    inferred: str
+    how: str = ""
+    """In which way files were compared."""
+
+
+def compare(native: Seen, inferred: Seen) -> tuple[list[Difference], list[str]]:
+    """All differences, in the order of the contract's rows, and remarks on what was compared in which way."""
+    found: list[Difference] = []
+    remarks: list[str] = []
+    if native.exit_status != inferred.exit_status:
+        found.append(Difference("exit status", "", str(native.exit_status), str(inferred.exit_status)))
+    for row, one, other in (
+        ("stdout", native.stdout, inferred.stdout),
+        ("stderr", native.stderr, inferred.stderr),
+    ):
+        found.extend(_stream(row, one, other, remarks))  # type: ignore[arg-type]
+    found.extend(_values(native, inferred, remarks))
+    found.extend(_files(native.files, inferred.files, remarks))
+    found.extend(_elsewhere(native, inferred))
+    return found, remarks
+
+
+def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tuple[list[Difference], list[Difference]]:
+    """Parts the differences between native and inferred into those that count and those that two native runs show too.
+
+    A line of output in which only numbers differ natively must still agree in all the rest."""
+    unsteady: dict[tuple[str, str], Difference] = {(twin.row, twin.place): twin for twin in twins}
+    lengths = {twin.row for twin in unsteady.values() if twin.place == "number of lines"}
+    counting: list[Difference] = []
+    excused: list[Difference] = []
+    for one in found:
+        twin = unsteady.get((one.row, one.place))
+        if twin is None:
+            (excused if one.row in lengths else counting).append(one)
+        elif one.row in ("stdout", "stderr") and _only_numbers(twin.native, twin.inferred):
+            (excused if _only_numbers(one.native, one.inferred) else counting).append(one)
+        else:
+            excused.append(one)
+    return counting, excused
+
+
+def _only_numbers(one: str, other: str) -> bool:
+    return _NUMBER.sub("#", one) == _NUMBER.sub("#", other)
+
+
+# -- the rows ------------------------------------------------------------------------------------------
+
+
+def _stream(row: Row, native: bytes, inferred: bytes, remarks: list[str]) -> list[Difference]:
+    if native == inferred:
+        return []
+    bare = [_ADDRESS.sub(b"0x...", data) for data in (native, inferred)]
+    if bare[0] == bare[1]:
+        remarks.append(f"{row} was compared without the addresses of objects in it")
+        return []
+    lines = [data.decode("utf-8", "backslashreplace").split("\n") for data in bare]
+    found = []
+    if len(lines[0]) != len(lines[1]):
+        place = next((at for at, (a, b) in enumerate(zip(*lines, strict=False)) if a != b), min(map(len, lines)) - 1)
+        found.append(Difference(row, f"line {place + 1}", _line(lines[0], place), _line(lines[1], place)))
+        counts = [f"{len(one) - 1} lines" for one in lines]
+        return [*found, Difference(row, "number of lines", *counts)]
+    for number, (one, other) in enumerate(zip(*lines, strict=True), 1):
+        if one != other:
+            found.append(Difference(row, f"line {number}", one, other))
+            if len(found) == MANY:
+                break
+    return found
+
+
+def _line(lines: list[str], at: int) -> str:
+    return lines[at] if at < len(lines) - 1 or (at < len(lines) and lines[at]) else NOTHING
+
+
+def _values(native: Seen, inferred: Seen, remarks: list[str]) -> list[Difference]:
+    one, other = native.state, inferred.state
+    if one is None or other is None:
+        sides = " and ".join(seen.name for seen in (native, inferred) if seen.state is None)
+        remarks.append(f"final values could not be compared: {sides} ended without running exit functions")
+        return []
+    for name, number in sorted({**one.blind, **other.blind}.items()):
+        remarks.append(f"{number} × {name}: compared by kind only")
+    if one.parts == other.parts:
+        return []
+    first, second = _by_path(one.parts), _by_path(other.parts)
+    found = []
+    for path in dict.fromkeys([*first, *second]):
+        a, b = first.get(path, NOTHING), second.get(path, NOTHING)
+        if a != b:
+            found.append(Difference("values", path, a, b))
+            if len(found) == MANY:
+                break
+    return found
+
+
+def _by_path(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path, text in parts:
+        name, number = path, 1
+        while name in found:
+            number += 1
+            name = f"{path} ({number})"
+        found[name] = text
+    return found
+
+
+def _files(native: dict[str, Entry], inferred: dict[str, Entry], remarks: list[str]) -> list[Difference]:
+    found = []
+    for name in sorted({*native, *inferred}):
+        one, other = native.get(name), inferred.get(name)
+        if one is None or other is None or (one.kind, one.mode) != (other.kind, other.mode):
+            found.append(Difference("files", name, _told(one), _told(other)))
+        elif one.content != other.content:
+            if one.kind == "link":
+                found.append(Difference("files", name, _told(one), _told(other)))
+            else:
+                found.extend(_contents(name, one, other, remarks))
+        if len(found) >= MANY:
+            break
+    return found
+
+
+def _told(entry: Entry | None) -> str:
+    if entry is None:
+        return NOTHING
+    return f"link to {entry.content}" if entry.kind == "link" else f"{entry.kind}, mode {entry.mode:o}"
+
+
+def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[Difference]:
+    command = [sys.executable, "-m", "inferflow.worker.alike", str(one.path), str(other.path)]
+    folder = str(one.path)[: -len(name)] or None  # so that pickles find the project's modules
+    done = subprocess.run(command, capture_output=True, cwd=folder, env={**os.environ, "PYTHONHASHSEED": "0"})
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        return [Difference("files", name, "(cannot be read)", "(cannot be read)", "bytes")]
+    if answer["same"]:
+        remarks.append(f"{name} has other bytes, and the same {answer['how']}")
+        return []
+    place = f"{name}, {answer['where']}"
+    return [Difference("files", place, answer["native"], answer["inferred"], answer["how"])]
+
+
+def _elsewhere(native: Seen, inferred: Seen) -> list[Difference]:
+    one = native.state.outside if native.state else {}
+    other = inferred.state.outside if inferred.state else {}
+    if native.state is None or inferred.state is None:
+        return []
+    return [
+        Difference("files elsewhere", path, one.get(path, NOTHING), other.get(path, NOTHING))
+        for path in sorted({*one, *other})
+        if one.get(path) != other.get(path)
+    ]
