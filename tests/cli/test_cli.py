@@ -111,7 +111,7 @@ def test_nothing_asked_is_help_on_stderr(cli: Cli) -> None:
         (["preveiw"], 2, "there is no command 'preveiw'", "did you mean: inferflow preview"),
         (["ls"], 2, "there is no command 'ls'", "did you mean: inferflow runs"),
         (["driver.py"], 2, "there is no command 'driver.py'", "to run it: inferflow run driver.py"),
-        (["verify", "driver.py"], 2, "there is no command 'verify'", "the commands are"),
+        (["approve", "driver.py"], 2, "there is no command 'approve'", "the commands are"),
         (["preview"], 2, "missing argument 'driver'", "inferflow preview --help"),
         (["run", "driver.py", "--epochs", "3"], 2, "no such option: --epochs", "run driver.py -- --its-option"),
         (["run", "driver.py", "3"], 2, "'3' is one argument too many", "inferflow run driver.py -- 3"),
