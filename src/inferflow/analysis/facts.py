@@ -153,8 +153,11 @@ class StepEffects:
 
 @frozen
 class DriverEffects:
-    """``reached``: digests of the normalised source of each project function that the driver can reach."""
+    """``reached``: digests of the normalised source of each project function that the driver can reach. ``inside``: the
+    effects of each statement inside of a step (in a compound statement or a comprehension), by ``id`` of the
+    statement; ``before`` there is what the first turn of a loop finds."""
 
     steps: Mapping[StepKey, StepEffects]
     reached: Mapping[str, str] = field(factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
+    inside: Mapping[int, StepEffects] = field(factory=dict)

@@ -12,15 +12,18 @@ from inferflow.model.effect import Effect, Reason
 from inferflow.model.graph import (
     GRAPH_VERSION,
     Anchor,
+    Arm,
     Block,
     Edge,
     Input,
     InvalidGraph,
     Output,
     Parameter,
+    Region,
     Task,
     TaskGraph,
     TaskKey,
+    TaskKind,
 )
 from inferflow.model.place import File, Hidden, Object, Place, Variable, World
 from inferflow.model.run import (
@@ -48,6 +51,7 @@ from inferflow.model.source import Source, Span
 __all__ = [
     "GRAPH_VERSION",
     "Anchor",
+    "Arm",
     "Artifact",
     "Attempt",
     "Block",
@@ -68,6 +72,7 @@ __all__ = [
     "Parameter",
     "Place",
     "Reason",
+    "Region",
     "Run",
     "RunFinished",
     "RunStarted",
@@ -81,6 +86,7 @@ __all__ = [
     "TaskFinished",
     "TaskGraph",
     "TaskKey",
+    "TaskKind",
     "TaskRetired",
     "TaskStarted",
     "Variable",

@@ -18,7 +18,7 @@ from inferflow.model.effect import Effect, Reason
 from inferflow.model.place import Place, Variable
 from inferflow.model.source import Span
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raised when the serialised form changes incompatibly."""
 
 TaskKey: TypeAlias = tuple[str, int]
@@ -78,12 +78,56 @@ class Output:
 
 
 @frozen
+class Arm:
+    """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as the
+    source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
+    their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it."""
+
+    name: str
+    span: Span
+    tasks: tuple[Task, ...] = ()
+
+
+@frozen
+class Region:
+    """A compound statement, or a comprehension, seen from inside.
+
+    ``kind``: ``map`` a loop whose turns do not depend on each other, ``loop`` one whose turns do, ``branch``, ``try``,
+    ``with``. Of a ``map`` and a ``loop``, the tasks of the first arm without a reason for home are its *strand*: what a
+    helper may run for one item ahead of its turn. ``items`` are the names that each item is bound to, ``given`` those
+    that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for a map). ``heavy`` is
+    false where the strand surely takes next to no time.
+    """
+
+    kind: Literal["map", "loop", "branch", "try", "with"]
+    name: str
+    span: Span
+    arms: tuple[Arm, ...]
+    items: tuple[str, ...] = ()
+    given: tuple[Variable, ...] = ()
+    order: tuple[Reason, ...] = ()
+    heavy: bool = True
+    comprehension: bool = False
+
+    @property
+    def strand(self) -> tuple[Task, ...]:
+        """What of one turn may run ahead."""
+        return tuple(task for task in self.arms[0].tasks if not task.home) if self.kind in ("map", "loop") else ()
+
+
+TaskKind: TypeAlias = Literal[
+    "call", "library", "opaque", "glue", "shell", "notebook", "map", "loop", "branch", "try", "with"
+]
+
+
+@frozen
 class Task:
     """One step of the driver.
 
     ``kind``: ``call`` a project function's call with the glue around it; ``library`` statements that call libraries;
-    ``opaque`` a region kept whole, with its reason among the graph's diagnostics; ``shell`` and ``notebook`` a call
-    that runs a program of its own, a command or a notebook; ``glue`` what is none of these.
+    ``shell`` and ``notebook`` a call that runs a program of its own, a command or a notebook; ``glue`` what is none of
+    these. A compound statement, or a statement with comprehensions of calls, is one task at this level: ``map``,
+    ``loop``, ``branch``, ``try`` or ``with``, and ``regions`` tell what is inside; ``opaque`` if that is not known.
     ``value``: for a task that is an expression inside a statement (``load()`` in ``train(load())``), the variable in
     scope ``<value>`` under which its value is known; it then stands in ``outputs`` too.
     ``inner``: the indices of expression tasks that stand inside this task's own statement or expression.
@@ -99,7 +143,7 @@ class Task:
     """
 
     key: TaskKey
-    kind: Literal["call", "library", "opaque", "glue", "shell", "notebook"]
+    kind: TaskKind
     span: Span
     source: str
     anchor: Anchor
@@ -113,6 +157,7 @@ class Task:
     home: tuple[Reason, ...] = ()
     needs: tuple[int, ...] = ()
     state: tuple[int, ...] = ()
+    regions: tuple[Region, ...] = ()
 
     @property
     def name(self) -> str:

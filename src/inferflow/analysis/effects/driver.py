@@ -68,6 +68,7 @@ class _Op:
         "label",
         "number",
         "obstacles",
+        "own",
         "reads",
         "runs",
         "shared",
@@ -87,6 +88,31 @@ class _Op:
         self.label = ""
         self.runs: ProgramKind = ""
         self.shared: list[Node] = []
+        self.own: set[Target] = set()
+        """Objects that it made itself."""
+
+    def join(self, other: _Op) -> None:
+        """The same operation, in another turn of a loop."""
+        for effect, why in other.effects.items():
+            self.effects.setdefault(effect, why)
+        for text, span in other.obstacles.items():
+            self.obstacles.setdefault(text, span)
+        self.reads.extend(other.reads)
+        self.callees = tuple(dict.fromkeys((*self.callees, *other.callees)))
+        self.task = self.task or other.task
+        self.cheap = self.cheap and other.cheap
+        self.shared.extend(other.shared)
+
+
+class _Inner:
+    """What was found of a statement inside of a step: its operations by number, the variables that it names."""
+
+    __slots__ = ("names", "ops", "step")
+
+    def __init__(self, key: StepKey, names: list[Variable]) -> None:
+        self.step = _Step(key)
+        self.ops: dict[int, _Op] = {}
+        self.names = names
 
 
 class _Recorder:
@@ -100,6 +126,9 @@ class _Recorder:
         self.current: list[_Op] = []
         self.counter = 0
         self.start = 0
+        self.key: StepKey = (0, 0)
+        self.inner: dict[int, _Inner] = {}
+        self.merging: dict[int, _Op] | None = None
         self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self.variables: dict[tuple[str, str], Variable] = {}
         self.known: dict[Value, Labels] = {}
@@ -157,6 +186,8 @@ class _Recorder:
 
     def step(self, key: StepKey, statement: ir.Statement) -> None:
         frame = self.frame_of(key)
+        frame.watch = lambda inner: self.within(frame, inner)
+        self.key = key
         program = self.program
         program.serial += 1
         self.start = program.serial
@@ -200,13 +231,22 @@ class _Recorder:
         number = self.counter
         self.counter += 1
         told = (frame.effects, frame.obstacles, program.targets, program.costly)
-        frame.effects, frame.obstacles, program.targets, program.costly = saved
-        if type(op) in NAMES_ONLY and not any(told):
-            return
+        if any(told):
+            self.hand_up(frame, saved)
+            if isinstance(op, ir.Choice):  # those in its arms have told it
+                told = ({}, {}, {}, False)
+        else:
+            frame.effects, frame.obstacles, program.targets, program.costly = saved
+            if type(op) in NAMES_ONLY:
+                return
         fact = _Op(number, op.span)
-        fact.effects, fact.obstacles = told[0], told[1]
-        for effect in [e for e in fact.effects if isinstance(e[1], Node) and e[1].serial >= start]:
-            del fact.effects[effect]  # on an object that the operation made itself
+        fact.effects, fact.obstacles = dict(told[0]), told[1]
+        known = self.merging.get(number) if self.merging is not None else None
+        own = fact.own = set() if known is None else known.own
+        for effect in [e for e in fact.effects if isinstance(e[1], Node)]:
+            if effect[1].serial >= start or effect[1] in own:  # an object that the operation made itself
+                own.add(effect[1])
+                del fact.effects[effect]
         fact.callees = tuple(told[2])
         fact.cheap = not told[3]
         match op:
@@ -235,7 +275,65 @@ class _Recorder:
         if fact.effects or fact.obstacles or fact.reads or fact.callees or not fact.cheap or isinstance(op, ir.Call):
             if any(mode == "write" or isinstance(t, FileTarget | World) for mode, t in fact.effects):
                 fact.cheap = False
-            self.current.append(fact)
+            if known is not None:
+                known.join(fact)
+            elif self.merging is not None:
+                self.merging[number] = fact
+            else:
+                self.current.append(fact)
+
+    def hand_up(self, frame: Frame, saved: tuple[Any, Any, dict[str, None], bool]) -> None:
+        """What a part of a statement did counts for the whole statement too."""
+        program = self.program
+        effects, obstacles, targets, costly = saved
+        for effect, why in frame.effects.items():
+            effects.setdefault(effect, why)
+        for text, span in frame.obstacles.items():
+            obstacles.setdefault(text, span)
+        targets.update(program.targets)
+        frame.effects, frame.obstacles, program.targets = effects, obstacles, targets
+        program.costly = costly or program.costly
+
+    # -- inside compound statements and comprehensions ---------------------------------------------
+
+    def within(self, frame: Frame, statement: ir.Statement) -> bool:
+        """Run a statement inside of a step. Loops run theirs several times: what is found is joined."""
+        found = self.inner.get(id(statement))
+        first = found is None
+        if found is None:
+            names = self.names(self.key, statement)
+            found = self.inner[id(statement)] = _Inner(self.key, names)
+            for variable in names:
+                value = self.value(frame, variable)
+                if value is not None:
+                    found.step.before[variable] = self.labels(value)
+        program = self.program
+        saved = (self.merging, self.counter, frame.hook, frame.ops)
+        if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
+            self.merging, self.counter = found.ops, 0
+            frame.hook, frame.ops = lambda op: self.operation(frame, op), statement.ops
+            alive = run.plain_step(frame, statement)
+            found.step.literal = is_literal(statement)
+        else:
+            frame.hook = None
+            above = (frame.effects, frame.obstacles, program.targets, program.costly)
+            frame.effects, frame.obstacles, program.targets = {}, {}, {}
+            alive = run.plain_step(frame, statement)
+            fact = _Op(-1, statement.span)
+            fact.effects, fact.obstacles = dict(frame.effects), dict(frame.obstacles)
+            fact.callees = tuple(program.targets)
+            fact.task, fact.cheap = bool(fact.callees), False
+            self.hand_up(frame, above)
+            if first:
+                found.ops[-1] = fact
+            else:
+                found.ops[-1].join(fact)
+        self.merging, self.counter, frame.hook, frame.ops = saved
+        for variable in found.names:
+            value = self.value(frame, variable)
+            if value is not None:
+                found.step.after[variable] = found.step.after.get(variable, EMPTY) | self.labels(value)
+        return alive
 
     def call(self, frame: Frame, op: ir.Call, fact: _Op) -> None:
         """What is particular of calls: they read all that they are given; and are they tasks?"""
@@ -305,7 +403,7 @@ class _Recorder:
         program = self.program
         saved = (frame.effects, frame.obstacles, program.targets)
         frame.effects, frame.obstacles, program.targets = {}, {}, {}
-        run.step(frame, statement)
+        run.plain_step(frame, statement)
         fact = _Op(-1, statement.span)
         fact.effects, fact.obstacles = frame.effects, frame.obstacles
         fact.callees = tuple(program.targets)
@@ -384,13 +482,12 @@ class _Recorder:
         steps: dict[StepKey, StepEffects] = {}
         patched = tuple(program.patched)
         for found in self.steps:
-            ops = tuple([words.facts(op) for op in found.ops])
-            if patched:
-                span = self.driver.statement(found.key).span
-                ops = (*ops, OpFacts(-1, span, (), (), False, patched))
-            before = {v: words.labels(group) for v, group in found.before.items()}
-            after = {v: words.labels(group) for v, group in found.after.items()}
-            steps[found.key] = StepEffects(ops, before, after, found.cheap and not patched, found.literal)
+            steps[found.key] = self.facts_of(words, found, patched)
+        inside: dict[int, StepEffects] = {}
+        for number, part in self.inner.items():
+            part.step.ops = [op for _, op in sorted(part.ops.items())]
+            part.step.cheap = all(op.cheap for op in part.step.ops)
+            inside[number] = self.facts_of(words, part.step, patched)
         diagnostics = tuple(
             Diagnostic(
                 reason.span,
@@ -401,7 +498,16 @@ class _Recorder:
             )
             for reason in patched
         )
-        return DriverEffects(steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics))
+        return DriverEffects(steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics), inside)
+
+    def facts_of(self, words: _Words, found: _Step, patched: tuple[Reason, ...]) -> StepEffects:
+        ops = tuple([words.facts(op) for op in found.ops])
+        if patched:
+            span = self.driver.statement(found.key).span
+            ops = (*ops, OpFacts(-1, span, (), (), False, patched))
+        before = {v: words.labels(group) for v, group in found.before.items()}
+        after = {v: words.labels(group) for v, group in found.after.items()}
+        return StepEffects(ops, before, after, found.cheap and not patched, found.literal)
 
     def reached(self) -> Iterator[tuple[str, str]]:
         project = self.program.project

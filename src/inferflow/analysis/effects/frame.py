@@ -63,6 +63,7 @@ class Frame:
         self.ops: tuple[ir.Op, ...] = ()
         self.said: tuple[tuple[ir.Op, ...], dict[int, ir.Op]] = ((), {})
         self.hook: Callable[[ir.Op], None] | None = None
+        self.watch: Callable[[ir.Statement], bool] | None = None
         self.kind = "module" if self.code.kind == "module" else "function"
         self.envs: list[dict[str, Value]] = []
         self.captured: frozenset[str] = frozenset()

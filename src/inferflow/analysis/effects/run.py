@@ -242,6 +242,11 @@ def body(frame: Frame, statements: Iterable[ir.Statement]) -> bool:
 
 def step(frame: Frame, statement: ir.Statement) -> bool:
     """Run one statement; whether what follows it can be reached."""
+    return plain_step(frame, statement) if frame.watch is None else frame.watch(statement)
+
+
+def plain_step(frame: Frame, statement: ir.Statement) -> bool:
+    """Run one statement that nobody watches."""
     match statement:
         case ir.Plain():
             ops(frame, statement.ops)
@@ -423,7 +428,10 @@ def ops(frame: Frame, run: tuple[ir.Op, ...]) -> None:
     for op in run:
         if frame.program.given_up and not frame.root:
             break  # nothing is claimed any more
-        operation(frame, op)
+        if frame.hook is None:
+            operation(frame, op)
+        else:
+            frame.hook(op)
     frame.ops = saved
 
 
