@@ -38,7 +38,7 @@ from inferflow.analysis.facts import Bind, DefUse, Driver, DriverBlock, StepKey,
 from inferflow.analysis.walk import every_op, in_order, operands
 from inferflow.model import Diagnostic, Severity, Span, Variable
 
-__all__ = ["find_names"]
+__all__ = ["find_names", "names_within"]
 
 Reach: TypeAlias = tuple[frozenset[StepKey | None], bool]
 """The steps whose binding may be in force, and whether the name may be unbound."""
@@ -71,6 +71,21 @@ def _find_names(driver: Driver) -> DefUse:
             chains.enter(key[0])
             chains.step(key, statement)
     return DefUse(chains.steps, frozenset(chains.captured), tuple(dict.fromkeys(chains.diagnostics)))
+
+
+def names_within(driver: Driver) -> DefUse:
+    """The chains of a statement list inside a compound statement, given as the one block of ``driver``. What is bound
+    outside of it, or in an earlier turn of a loop around it, is there before the first step."""
+    chains = _Chains(driver)
+    view = chains.views[0] = _view(driver, driver.blocks[0])
+    scope = view.module.scopes[view.home]
+    chains.block = 0
+    chains.reaching.update(dict.fromkeys((Variable(view.outer, name) for name in view.known), _BEFORE_ALL))
+    local = (*scope.locals, *[parameter.name for parameter in scope.params], *scope.type_params)
+    chains.reaching.update(dict.fromkeys((Variable(view.local, name) for name in local), _BEFORE_ALL))
+    for statement in driver.blocks[0].statements:
+        chains.step((0, statement.index), statement)
+    return DefUse(chains.steps, frozenset(chains.captured), ())
 
 
 def _view(driver: Driver, block: DriverBlock) -> View:

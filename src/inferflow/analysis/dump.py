@@ -13,7 +13,7 @@ Steps are named by their line (``7``; ``7b`` for the second statement of a line)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from inferflow.analysis import Stages, ir
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects, StepKey
@@ -200,17 +200,32 @@ def _line(span: Span) -> str:
 def dump_tasks(graph: TaskGraph) -> str:
     """One line a task: name, kind, lines, inputs (``name@producer``; ``/1`` where inputs share objects), outputs (``~``
     changed in place, ``?`` on some paths only), and whether it is free of home."""
-    return _table(_task_row(graph, index, task) for index, task in enumerate(graph.tasks))
+    return _table(_task_rows(graph.tasks, ""))
 
 
-def _task_row(graph: TaskGraph, index: int, task: Task) -> tuple[str, ...]:
+def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
+    """A row for each task, and below it one for each arm of its regions and each task in that."""
+    for task in tasks:
+        name, *rest = _task_row(tasks, task)
+        yield (indent + name, *rest)
+        for region in task.regions:
+            for arm in region.arms:
+                given = " ".join(v.name for v in region.given if v.scope in ("<driver>", "<turn>") or not v.name)
+                more = [f"items={','.join(region.items)}"] if region.items and arm is region.arms[0] else []
+                more += [f"given={given}"] if given and arm is region.arms[0] else []
+                line = f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
+                yield (f"{indent}  {arm.name}:", region.kind, line, " ".join(more))
+                yield from _task_rows(arm.tasks, indent + "    ")
+
+
+def _task_row(tasks: Sequence[Task], task: Task) -> tuple[str, ...]:
     span = task.span
     lines = f"{span.line}" if span.end_line == span.line else f"{span.line}-{span.end_line}"
     shared = {g for g in (i.group for i in task.inputs) if sum(i.group == g for i in task.inputs) > 1}
     inputs = [
         ("<" + i.variable.name + ">" if i.variable.scope == "<value>" else str(i.variable))
         + "@"
-        + (graph.tasks[i.producer].name if i.producer >= 0 else "given")
+        + (tasks[i.producer].name if i.producer >= 0 else "given")
         + (f"/{i.group}" if i.group in shared else "")
         for i in task.inputs
     ]
@@ -222,13 +237,13 @@ def _task_row(graph: TaskGraph, index: int, task: Task) -> tuple[str, ...]:
     ]
     more = ["home" if task.home else "free"]
     if task.inner:
-        more.append("inner=" + ",".join(graph.tasks[i].name for i in task.inner))
+        more.append("inner=" + ",".join(tasks[i].name for i in task.inner))
     producers = {i.producer for i in task.inputs}
-    others = [graph.tasks[i].name for i in task.needs if i not in producers and i not in task.state]
+    others = [tasks[i].name for i in task.needs if i not in producers and i not in task.state]
     if others:
         more.append("needs=" + ",".join(others))
     if task.state:
-        more.append("after=" + ",".join(graph.tasks[i].name for i in task.state))
+        more.append("after=" + ",".join(tasks[i].name for i in task.state))
     if task.preamble:
         more.append("with=" + ",".join(str(s.line) for s in task.preamble))
     text = " ".join([*inputs, "->", *outputs])
@@ -249,8 +264,16 @@ def _edge(graph: TaskGraph, edge: Edge) -> str:
 
 
 def dump_why(graph: TaskGraph) -> str:
-    """Why each task that is not free has to stay at home."""
-    return "\n".join(f"{task.name}: {_reason(reason)}" for task in graph.tasks for reason in task.home)
+    """Why each task that is not free has to stay at home; tasks in regions after the name of the one around them."""
+    return "\n".join(_why(graph.tasks, ""))
+
+
+def _why(tasks: Sequence[Task], path: str) -> Iterator[str]:
+    for task in tasks:
+        yield from (f"{path}{task.name}: {_reason(reason)}" for reason in task.home)
+        for region in task.regions:
+            for arm in region.arms:
+                yield from _why(arm.tasks, f"{path}{task.name}/")
 
 
 def dump_diagnostics(diagnostics: Iterable[Diagnostic]) -> str:

@@ -6,7 +6,7 @@ m = fit(X, Y, C=1.0)          1 fit        X, Y from 0  ->  m        edges 0 -> 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import is_wide
@@ -15,6 +15,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.partition import partition
+from inferflow.analysis.regions import Regions
 from inferflow.analysis.steps import describe_steps
 from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, Variable, World
 
@@ -29,10 +30,11 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
     linker = Linker(driver, names, outline, drafts, keys)
     for index in range(len(drafts)):
         linker.build(index)
-    tasks = linker.finished()
+    regions = Regions(driver, names, effects)
+    tasks = tuple(regions.within(task, draft) for task, draft in zip(linker.finished(), drafts, strict=True))
     notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
     if not any(note.code == "IF390" for note in notes):
-        notes = (*notes, *_opaque_notes(drafts), *_unknown_notes(tasks))
+        notes = (*notes, *_region_notes(drafts, tasks), *_unknown_notes(tasks))
     main = driver.project.sources[driver.project.main]
     return TaskGraph(
         target=driver.target,
@@ -113,26 +115,55 @@ def _returns(driver: Driver) -> tuple[str, ...]:
 # -- what the user should know ------------------------------------------------------------------------
 
 OPAQUE = {
-    "for": ("IF201", "the 'for' loop runs as one task: loops are not taken apart yet"),
-    "if": ("IF202", "the 'if' statement runs as one task: branches are not taken apart yet"),
-    "while": ("IF203", "the 'while' loop runs as one task: how often it turns is not known before"),
-    "try": ("IF204", "the 'try' statement runs as one task: where it may be left is not known before"),
-    "with": ("IF205", "the 'with' statement runs as one task: what it opens, it closes"),
-    "match": ("IF206", "the 'match' statement runs as one task: branches are not taken apart yet"),
+    "for": "IF201",
+    "if": "IF202",
+    "while": "IF203",
+    "try": "IF204",
+    "with": "IF205",
+    "match": "IF206",
+}
+
+HINTS = {
+    "IF201": "a call may run ahead if it reads only its item and what no turn changes",
+    "IF203": "a 'for' over items that are known when it begins can run ahead",
+    "IF207": "a list comprehension over items that are known when it begins can run ahead",
 }
 
 
-def _opaque_notes(drafts: Sequence[Draft]) -> list[Diagnostic]:
+def _region_notes(drafts: Sequence[Draft], tasks: Sequence[Task]) -> list[Diagnostic]:
+    """What keeps regions from being taken apart, each with its code."""
     found = []
-    for draft in drafts:
+    for draft, task in zip(drafts, tasks, strict=True):
         if draft.kind != "opaque":
             continue
         word = type(draft.first.statement).__name__.lower()
-        code, message = OPAQUE.get(
-            word, ("IF207", "the comprehension runs as one task: its calls are not taken apart yet")
-        )
-        found.append(Diagnostic(draft.first.span, code, message, hint="calls outside of it are tasks of their own"))
+        code = OPAQUE.get(word, "IF207")
+        if not task.regions:
+            what = "comprehension or generator" if code == "IF207" else f"'{word}' statement"
+            found.append(Diagnostic(draft.first.span, code, f"the {what} runs as one task", hint=HINTS.get(code, "")))
+        else:
+            found.extend(_notes_of(task, code))
     return found
+
+
+def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
+    for region in task.regions:
+        if region.order and region.kind in ("map", "loop"):
+            what = {"IF203": "'while' loop", "IF207": "comprehension"}.get(code, "'for' loop")
+            calls = "some of its calls keep their order" if region.strand else "its turns follow one another"
+            message = f"the {what}: {calls}: {region.order[0].text}"
+            yield Diagnostic(region.order[0].span, code, message, hint=HINTS.get(code, ""))
+        elif region.kind in ("branch", "try", "with") and any(t.callees for arm in region.arms for t in arm.tasks):
+            word = region.name.split(" ")[0].split(":")[0]
+            message = f"the {word!r} statement: the calls in it run in their place, when it is their turn"
+            hint = "calls before and after it are tasks of their own, which may run beside each other"
+            yield Diagnostic(region.span, code, message, hint=hint)
+        for arm in region.arms:
+            for inner in arm.tasks:
+                yield from _notes_of(inner, CODES.get(inner.kind, code))
+
+
+CODES = {"branch": "IF202", "try": "IF204", "with": "IF205", "loop": "IF201", "map": "IF201"}
 
 
 def _unknown_notes(tasks: Sequence[Task]) -> list[Diagnostic]:

@@ -35,9 +35,10 @@ LONGEST = 60
 """So many statements are one run at most: more than one looks at, and the time that growing it takes is bounded."""
 
 
-def partition(driver: Driver, outline: Outline) -> tuple[Draft, ...]:
-    """The driver's tasks in program order; expression tasks before the statement that they stand in."""
-    cutter = _Cutter(driver, outline)
+def partition(driver: Driver, outline: Outline, carried: frozenset[Variable] = frozenset()) -> tuple[Draft, ...]:
+    """The driver's tasks in program order; expression tasks before the statement that they stand in. ``carried`` are
+    names that go from one turn of a loop to the next: a call is cut out of a statement that uses one besides."""
+    cutter = _Cutter(driver, outline, carried)
     for step in outline.steps:
         cutter.take(step)
     cutter.flush(None)
@@ -47,9 +48,10 @@ def partition(driver: Driver, outline: Outline) -> tuple[Draft, ...]:
 class _Cutter:
     """The state of the one pass over the steps: tasks so far, and the run that may still grow."""
 
-    def __init__(self, driver: Driver, outline: Outline) -> None:
+    def __init__(self, driver: Driver, outline: Outline, carried: frozenset[Variable]) -> None:
         self.driver = driver
         self.outline = outline
+        self.carried = carried
         self.drafts: list[Draft] = []
         self.run: list[Step] = []
         self.held: list[Step] = []  # replicated statements after the run: part of it only if it goes on behind them
@@ -117,6 +119,8 @@ class _Cutter:
         ties = {f.op: bool(op_reasons(f, self.outline, step.order)) for f in step.effects.ops}
         if any(tied for op, tied in ties.items() if op in inside or op < 0):
             return False
+        if self.carried and any(u.variable in self.carried and u.op not in inside for u in step.names.uses):
+            return True
         others = [range(step.ranges[call], call + 1) for call in step.calls[:-1]]
         if any(tied for op, tied in ties.items() if op not in inside and not any(op in r for r in others)):
             return True

@@ -22,7 +22,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverEffects, OpFacts, Ste
 from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
 
-__all__ = ["Outline", "Step", "StepClass", "describe_steps", "op_reasons", "replicable_steps"]
+__all__ = ["Outline", "Step", "StepClass", "describe_steps", "op_reasons", "replicable_steps", "separable"]
 
 StepClass: TypeAlias = Literal["call", "library", "glue", "opaque", "replicated", "nothing", "opening"]
 """``replicated``: binds what a helper can make again; ``nothing``: no effect at all (``pass``, a docstring);
@@ -129,7 +129,7 @@ def _describe(
     ops = flatten(statement)
     ranges: dict[int, int] = {}
     if not isinstance(statement, COMPOUND) and getattr(statement, "kind", "") not in ("def", "class"):
-        ranges = _separable(statement, ops, effects)
+        ranges = separable(statement, ops, effects)
     calls = tuple(sorted(ranges))
     kind = _kind(driver, statement, key, effects, replicable, calls)
     shape = _shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
@@ -198,7 +198,7 @@ def _is_nothing(statement: ir.Plain) -> bool:
 # -- calls that can be cut out ---------------------------------------------------------------------
 
 
-def _separable(statement: ir.Statement, ops: tuple[ir.Op, ...], effects: StepEffects) -> dict[int, int]:
+def separable(statement: ir.Statement, ops: tuple[ir.Op, ...], effects: StepEffects) -> dict[int, int]:
     """The numbers of calls that could be tasks of their own, with the first number of each one's expression."""
     wanted = [facts.op for facts in effects.ops if facts.task and facts.op >= 0]
     if isinstance(statement, ir.Return) and not wanted:

@@ -19,6 +19,7 @@ from itertools import groupby
 from attrs import frozen
 
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
+from inferflow.render.regions import inside, region_summary
 from inferflow.render.style import clean, code_lines
 from inferflow.render.units import numbers
 
@@ -62,6 +63,7 @@ class Row:
     takes: tuple[Take, ...]
     after: tuple[Edge, ...]
     step: int
+    summary: str = ""
 
     @property
     def number(self) -> int:
@@ -70,7 +72,7 @@ class Row:
     @property
     def call(self) -> str:
         """The task's text on one line."""
-        return "; ".join(self.lines)
+        return self.summary or "; ".join(self.lines)
 
     @property
     def title(self) -> str:
@@ -193,6 +195,11 @@ def _row(
     elif targets:
         lines = _joined(_shortened(task, inner))
     changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
+    summary = ""
+    if task.regions:
+        whole = not task.regions[0].comprehension
+        summary = region_summary(task) if whole else ""
+        lines = inside(task) if whole else (*lines, *inside(task))
     return Row(
         index=index,
         task=task,
@@ -202,6 +209,7 @@ def _row(
         takes=takes,
         after=after,
         step=step,
+        summary=summary,
     )
 
 

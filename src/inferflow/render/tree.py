@@ -33,6 +33,8 @@ ROOMY = 20
 FULL = 60
 CODE = 5
 """At most so many lines of a task's text."""
+INSIDE = 24
+"""And so many of what is inside a loop, a branch or the like."""
 
 ALIKE = 8
 """So many tasks in a row that differ only in literals and names are drawn together, when there are more than FULL."""
@@ -95,8 +97,9 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
     lines = [gutter.line(rail.node, str(row.number), head, [(where, "dim")])]
     room = gutter.room(rail.below)
     code = [part for line in row.lines for part in wrap(line, room, 3)]
-    if len(code) > CODE:
-        code[CODE - 1 :] = [clip(code[CODE - 1] + " …", room)]
+    most = INSIDE if row.task.regions else CODE
+    if len(code) > most:
+        code[most - 1 :] = [clip(code[most - 1] + " …", room)]
     lines.extend(gutter.line(rail.below, "", [(text, "")]) for text in code)
     details: list[tuple[str, str]] = []
     if row.takes:
