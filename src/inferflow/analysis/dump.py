@@ -213,7 +213,9 @@ def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
                 given = " ".join(v.name for v in region.given if v.scope in ("<driver>", "<turn>") or not v.name)
                 more = [f"items={','.join(region.items)}"] if region.items and arm is region.arms[0] else []
                 more += [f"given={given}"] if given and arm is region.arms[0] else []
-                line = f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
+                line = (
+                    f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
+                )
                 yield (f"{indent}  {arm.name}:", region.kind, line, " ".join(more))
                 yield from _task_rows(arm.tasks, indent + "    ")
 

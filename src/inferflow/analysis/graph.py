@@ -154,7 +154,7 @@ def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
             message = f"the {what}: {calls}: {region.order[0].text}"
             yield Diagnostic(region.order[0].span, code, message, hint=HINTS.get(code, ""))
         elif region.kind in ("branch", "try", "with") and any(t.callees for arm in region.arms for t in arm.tasks):
-            word = region.name.split(" ")[0].split(":")[0]
+            word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]
             message = f"the {word!r} statement: the calls in it run in their place, when it is their turn"
             hint = "calls before and after it are tasks of their own, which may run beside each other"
             yield Diagnostic(region.span, code, message, hint=hint)

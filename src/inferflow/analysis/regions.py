@@ -98,7 +98,7 @@ class Regions:
             case ir.If():
                 return self._plain("branch", statement, self._branch_arms(statement), block, number, depth)
             case ir.Match():
-                arms = [(self._head(case.span, case.body), case.body) for case in statement.cases]
+                arms = [("case " + self._head(case.span, case.body), case.body) for case in statement.cases]
                 return self._plain("branch", statement, arms, block, number, depth)
             case ir.With(is_async=False):
                 arms = [(self._head(statement.span, statement.body), statement.body)]
@@ -162,9 +162,7 @@ class Regions:
         statements = tuple(s for s in body if not _is_unbinding(s))
         inner = DriverBlock(block.block, block.module, block.scope, statements)
         steps: list[StepKey] = [(0, statement.index) for statement in statements]
-        driver = evolve(
-            self.driver, blocks=(inner,), steps=tuple(steps), prefix=0, call=None, diagnostics=()
-        )
+        driver = evolve(self.driver, blocks=(inner,), steps=tuple(steps), prefix=0, call=None, diagnostics=())
         names = names_within(driver)
         found = {key: self.effects.inside.get(id(s), NO_EFFECTS) for key, s in zip(steps, statements, strict=True)}
         outline = describe_steps(driver, names, DriverEffects(found))
@@ -199,7 +197,7 @@ class Regions:
             after = self._cut(statement.orelse, block, number, depth).tasks
             arms.append(Arm("else", _span_of(statement, statement.orelse), tuple(map(_placed, after))))
         strand = [task for task in tasks if not task.home]
-        working = [task for task in strand if task.kind in ("call", "library")]
+        working = [task for task in strand if self.weights.is_work(task)]
         if not working:  # nothing that is worth the way to another process
             light = Reason("there is no call in it that could run ahead", statement.span)
             tasks = [task if task.home else evolve(task, home=(light,)) for task in tasks]
@@ -227,7 +225,7 @@ class Regions:
                 if isinstance(op, ir.Store):
                     target.add(_variable(op.name, op.binding, block))
         other: set[Variable] = set()
-        whole: list[ir.Op] = [op for op in every_op((statement,))]
+        whole = list(every_op((statement,)))
         mine = {id(op) for op in statement.target} if isinstance(statement, ir.For) else set()
         for op in whole:
             match op:
@@ -318,9 +316,7 @@ class _Judge:
         if self.written.wide is not None:
             yield self.written.wide
         steps = {step.key: step for step in self.body.outline.steps}
-        wanted = [
-            (step, use) for step in draft.steps for use in step.names.uses if draft.has(step, use.op)
-        ]
+        wanted = [(step, use) for step in draft.steps for use in step.names.uses if draft.has(step, use.op)]
         seen: set[StepKey] = set()
         while wanted:
             step, use = wanted.pop()
@@ -360,9 +356,7 @@ class _Judge:
                 place = effect.place
                 if isinstance(place, Variable):
                     local = place.scope == "<driver>"
-                    made = any(
-                        out.variable == place for other in self.free for out in self.body.tasks[other].outputs
-                    )
+                    made = any(out.variable == place for other in self.free for out in self.body.tasks[other].outputs)
                     if place in self.bound and (local or not (place in self.items or made)):
                         yield Reason(f"{place.name!r} goes from one turn to the next", effect.reason.span)
                     elif place not in self.bound and place.scope == self.block.block.scope:
@@ -370,9 +364,11 @@ class _Judge:
                 if isinstance(place, Object):
                     others = self.written.objects.get(place.label, set()) - {index}
                     own = born.get(place.label, -1) >= 0
-                    if others - self.free or (others and not own):
-                        yield Reason(f"uses an object that turns change: {effect.reason.text}", effect.reason.span)
-                    elif effect.mode == "read" and index in self.written.objects.get(place.label, ()) and not own:
+                    if (
+                        others - self.free
+                        or (others and not own)
+                        or (effect.mode == "read" and index in self.written.objects.get(place.label, ()) and not own)
+                    ):
                         yield Reason(f"uses an object that turns change: {effect.reason.text}", effect.reason.span)
                 elif effect.mode == "read":
                     reads.append(effect)
@@ -387,7 +383,11 @@ def _placed(task: Task) -> Task:
 
 def _is_work(task: Task) -> bool:
     """Whether a task is more than bookkeeping between turns."""
-    return task.kind == "call" or bool(task.callees) or any(_is_work(t) for r in task.regions for a in r.arms for t in a.tasks)
+    return (
+        task.kind == "call"
+        or bool(task.callees)
+        or any(_is_work(t) for r in task.regions for a in r.arms for t in a.tasks)
+    )
 
 
 def _is_unbinding(statement: ir.Statement) -> bool:

@@ -228,5 +228,3 @@ class _Written:
         for dependence in self.ledger.dependences(reads):
             if dependence.flow:
                 yield Reason(f"turns change what it reads: {dependence.why[-1].text}", dependence.why[-1].span)
-
-

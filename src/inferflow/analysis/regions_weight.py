@@ -17,11 +17,11 @@ from inferflow.model import Task
 __all__ = ["Weights"]
 
 LIGHT = frozenset(
-    {
-        "abs", "bool", "chr", "dict", "divmod", "enumerate", "float", "frozenset", "getattr", "hash", "int", "isinstance",
-        "len", "list", "max", "min", "ord", "print", "range", "repr", "round", "set", "str", "tuple", "type", "zip",
-    }
-)  # fmt: skip
+    (
+        "abs bool chr dict divmod enumerate float frozenset getattr hash int isinstance len list max min ord print range "
+        "repr round set str tuple type zip"
+    ).split()
+)
 """Builtins that take no time of their own on what a single call is given."""
 
 
@@ -36,6 +36,10 @@ class Weights:
             for scope in module.scopes
             if scope.kind == "function"
         }
+
+    def is_work(self, task: Task) -> bool:
+        """Whether there is a call in the task that is worth thinking about (``print`` is not)."""
+        return task.kind == "call" or (task.kind == "library" and task.key[0] not in LIGHT)
 
     def is_heavy(self, task: Task) -> bool:
         """Whether running the task may take more than some microseconds."""

@@ -79,8 +79,8 @@ class Output:
 
 @frozen
 class Arm:
-    """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as the
-    source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
+    """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as
+    the source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
     their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it."""
 
     name: str

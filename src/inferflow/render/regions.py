@@ -1,10 +1,10 @@
 """Loops, branches and the like in words: the lines that stand under such a task in a preview.
 
-    for path in paths: ↻            the turns follow one another where they have to
-      ○ load(path) → table          may be run ahead, for any item
-      ● total += ‹2›                at home, in order
-    if total > 10:
-      · report(total)               in its place, when the branch is taken
+for path in paths: ↻            the turns follow one another where they have to
+  ○ load(path) → table          may be run ahead, for any item
+  ● total += ‹2›                at home, in order
+if total > 10:
+  · report(total)               in its place, when the branch is taken
 """
 
 from __future__ import annotations

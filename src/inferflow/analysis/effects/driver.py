@@ -243,9 +243,10 @@ class _Recorder:
         fact.effects, fact.obstacles = dict(told[0]), told[1]
         known = self.merging.get(number) if self.merging is not None else None
         own = fact.own = set() if known is None else known.own
-        for effect in [e for e in fact.effects if isinstance(e[1], Node)]:
-            if effect[1].serial >= start or effect[1] in own:  # an object that the operation made itself
-                own.add(effect[1])
+        for effect in list(fact.effects):
+            target = effect[1]
+            if isinstance(target, Node) and (target.serial >= start or target in own):
+                own.add(target)  # an object that the operation made itself
                 del fact.effects[effect]
         fact.callees = tuple(told[2])
         fact.cheap = not told[3]
