@@ -17,10 +17,34 @@ from inferflow.model import Task
 __all__ = ["Weights"]
 
 LIGHT = frozenset(
-    (
-        "abs bool chr dict divmod enumerate float frozenset getattr hash int isinstance len list max min ord print range "
-        "repr round set str tuple type zip"
-    ).split()
+    [
+        "abs",
+        "bool",
+        "chr",
+        "dict",
+        "divmod",
+        "enumerate",
+        "float",
+        "frozenset",
+        "getattr",
+        "hash",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+        "ord",
+        "print",
+        "range",
+        "repr",
+        "round",
+        "set",
+        "str",
+        "tuple",
+        "type",
+        "zip",
+    ]
 )
 """Builtins that take no time of their own on what a single call is given."""
 
