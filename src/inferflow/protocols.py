@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from attrs import frozen
 
-from inferflow.model import Artifact, Event, Run, RunStarted, TaskGraph
+from inferflow.model import Artifact, Event, Placement, Run, RunStarted, TaskGraph
 
-__all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore", "Taking"]
+__all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore", "Surroundings", "Taking"]
+
+HERE = Placement(backend="process")
 
 Message: TypeAlias = dict[str, object]
 """Plain data (see ``worker.channel``): str, int, float, bool, None, bytes, list, dict."""
@@ -36,6 +38,23 @@ class Launch:
     """Called before anything is relayed to a terminal (a progress display takes itself away)."""
     deliver: Callable[[Notice], None] | None = None
     """Where home runs in this very process, notices go here at once (``poll`` would come too late)."""
+    owner: tuple[int, str] = (0, "")
+    """This process, as its start time and the host's boot tell it from all others (for what may stay behind)."""
+    placement: Placement = HERE
+    """Where home and its helpers run, and what of."""
+    outposts: Callable[[str], Any] = lambda backend: None
+    """What starts workers apart, for the backend of this name (``backends.crew.Outposts``). Raises WrongUse."""
+
+
+@frozen
+class Surroundings:
+    """What home's interpreter is, where that is not ours: its version, and the image's reference and digest."""
+
+    python: str = ""
+    implementation: str = ""
+    executable: str = ""
+    image: str = ""
+    digest: str = ""
 
 
 @frozen
@@ -52,6 +71,10 @@ class Notice:
     exit_code: int | None = None
     peak_memory: int = 0
     """Bytes, with ``exit`` of home."""
+    cause: str = ""
+    """With ``exit``: what ended it, in words, where the backend knows more than the exit code tells."""
+    broken: bool = False
+    """With ``exit``: the worker did not end, its surroundings were taken away (a container, the engine)."""
 
 
 class Crew(Protocol):
@@ -65,9 +88,14 @@ class Crew(Protocol):
         """Wait for notices, at most ``timeout`` seconds (``None``: for ever); an empty sequence on timeout."""
         ...
 
-    def helper(self, epoch: int) -> str:
+    def helper(self, epoch: int, placement: Placement | None = None) -> str:
         """Ask for one more helper, forked from the state that home had at ``epoch``; its name. Its first message is
-        ``hello``, or a Notice of its exit says that there will be none."""
+        ``hello``, or a Notice of its exit says that there will be none. With a ``placement`` it is a worker of its own
+        there, which executes the prefix itself: it is as home was before the first task (epoch 0)."""
+        ...
+
+    def surroundings(self) -> Surroundings:
+        """Wait until home's process is there. Raises BrokenEnvironment if it cannot be started."""
         ...
 
     def interrupt(self) -> None:

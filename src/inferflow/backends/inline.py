@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from inferflow.protocols import Crew, Launch, Message, Notice
+from inferflow.model import Placement
+from inferflow.protocols import Crew, Launch, Message, Notice, Surroundings
 
 __all__ = ["InlineBackend", "InlineCrew"]
 
@@ -89,8 +90,11 @@ class InlineCrew:
             home.files.on = False
             saved.restore()
 
-    def helper(self, epoch: int) -> str:
+    def helper(self, epoch: int, placement: Placement | None = None) -> str:
         return "none"
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings()
 
     def interrupt(self) -> None:
         """Ctrl-C reaches the driver's code by itself: it runs here."""

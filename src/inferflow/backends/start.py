@@ -19,7 +19,17 @@ from typing import Any, Literal
 from inferflow.worker import main
 from inferflow.worker.channel import listen
 
-__all__ = ["StartedHome", "discard", "start_ahead", "take", "worker_command", "worker_environment"]
+__all__ = [
+    "StartedHome",
+    "discard",
+    "interpreter_flags",
+    "make_streams",
+    "private_folder",
+    "start_ahead",
+    "take",
+    "worker_command",
+    "worker_environment",
+]
 
 
 _BOOT = str(Path(main.__file__).with_name(main.BOOT))
@@ -32,13 +42,12 @@ class StartedHome:
         self.folder, self.targets = str(folder), (stdout, stderr)
         self.token = os.urandom(8).hex()
         self.mark = b"\0\x1b" + os.urandom(12).hex().encode() + b"\0"
-        self.one_stream = False
-        self.sockets = "" if sys.platform.startswith("linux") else _private_folder()
+        self.sockets = "" if sys.platform.startswith("linux") else private_folder()
         self.listener, self.address = listen(self.sockets)
         self.listener.setblocking(False)
         self._theirs, self._lifeline = os.pipe()
         theirs, self._orders = os.pipe()
-        out, err, ours = self._make_streams()
+        out, err, ours, self.one_stream = make_streams(self.targets)
         try:
             self.process = subprocess.Popen(
                 [*worker_command(self.address), str(theirs)],
@@ -56,10 +65,7 @@ class StartedHome:
                 os.close(fd)
             os.close(self._theirs)
             os.close(theirs)
-        self.streams: dict[int, tuple[Literal["stdout", "stderr"], int]] = {}
-        for fd, name, target in ours:
-            os.set_blocking(fd, False)
-            self.streams[fd] = (name, target)
+        self.streams = ours
 
     def setup(self) -> dict[str, Any]:
         """What home has to know of this."""
@@ -87,18 +93,6 @@ class StartedHome:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.sockets, "s"))
                 os.rmdir(self.sockets)
-
-    def _make_streams(self) -> tuple[int, int, list[tuple[int, Literal["stdout", "stderr"], int]]]:
-        """Descriptors for the child's stdout and stderr, and ours with what they are relayed to."""
-        targets = self.targets
-        terminals = [_is_terminal(fd) for fd in targets]
-        if all(terminals) and os.path.sameopenfile(*targets):
-            # One terminal: one pseudo-terminal, so that what is written to both keeps its order on the screen.
-            self.one_stream = True
-            ours, theirs = _pseudo_terminal(targets[0])
-            return theirs, theirs, [(ours, "stdout", targets[0])]
-        pairs = [_pseudo_terminal(fd) if terminal else _pipe() for fd, terminal in zip(targets, terminals, strict=True)]
-        return pairs[0][1], pairs[1][1], [(pairs[0][0], "stdout", targets[0]), (pairs[1][0], "stderr", targets[1])]
 
 
 _ahead: list[StartedHome] = []
@@ -129,9 +123,27 @@ def discard() -> None:
         started.release()
 
 
+def make_streams(targets: tuple[int, int]) -> tuple[int, int, dict[int, tuple[Literal["stdout", "stderr"], int]], bool]:
+    """Descriptors for home's stdout and stderr; ours, with stream and what it is relayed to; whether both are one."""
+    terminals = [_is_terminal(fd) for fd in targets]
+    ours: dict[int, tuple[Literal["stdout", "stderr"], int]] = {}
+    if all(terminals) and os.path.sameopenfile(*targets):
+        # One terminal: one pseudo-terminal, so that what is written to both keeps its order on the screen.
+        fd, theirs = _pseudo_terminal(targets[0])
+        ours[fd] = ("stdout", targets[0])
+        out, err = theirs, theirs
+    else:
+        pairs = [_pseudo_terminal(fd) if terminal else _pipe() for fd, terminal in zip(targets, terminals, strict=True)]
+        ours[pairs[0][0]], ours[pairs[1][0]] = ("stdout", targets[0]), ("stderr", targets[1])
+        out, err = pairs[0][1], pairs[1][1]
+    for fd in ours:
+        os.set_blocking(fd, False)
+    return out, err, ours, out == err
+
+
 def worker_command(address: str) -> list[str]:
     """What starts a worker that connects to ``address``."""
-    return [*_interpreter(), _BOOT, address]
+    return [sys.executable, *interpreter_flags(), _BOOT, address]
 
 
 def worker_environment(token: str, role: str, worker: str = "") -> dict[str, str]:
@@ -142,15 +154,17 @@ def worker_environment(token: str, role: str, worker: str = "") -> dict[str, str
     return env
 
 
-def _private_folder() -> str:
+def private_folder() -> str:
     """A new folder that only we may enter, with a short name: the address of a Unix socket has 100 characters."""
     import tempfile  # takes ten milliseconds to load
 
-    return tempfile.mkdtemp(prefix="inferflow-")
+    folder = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="inferflow-", dir=folder if len(folder) < 60 else "/tmp")
 
 
-def _interpreter() -> list[str]:
-    return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
+def interpreter_flags() -> list[str]:
+    """The options that this interpreter was started with."""
+    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]
 
 
 def _is_terminal(fd: int) -> bool:

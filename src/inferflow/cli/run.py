@@ -42,10 +42,14 @@ def command(
         typer.Option(
             "--backend",
             "-b",
-            metavar="process|inline",
-            help="Where tasks run: in several processes, or all in one.",
+            metavar="process|docker|inline",
+            help="Where tasks run: in several processes, in containers, or all in one process.",
             autocompletion=complete.backends,
         ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="REF|host", help="The containers' image, or this machine's own files."),
     ] = None,
     jobs: Annotated[
         str | None, typer.Option("--jobs", "-j", metavar="N|auto", help="How many processes may work at once.")
@@ -75,7 +79,7 @@ def command(
     shared = enter(ctx)
     given = _driver_arguments(shared, driver, arguments or [])
     target = open_target(driver, Path.cwd())
-    flags = {"backend": backend, "jobs": jobs, "timeout": timeout}
+    flags = {"backend": backend, "jobs": jobs, "timeout": timeout, "image": image}
     settings = shared.settings(Path(target.filename).parent, flags)
 
     def raw_parameters(graph: TaskGraph) -> dict[str, dict[str, object]]:

@@ -25,8 +25,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from inferflow.config.placement import PLACEMENT_KEYS, placement
 from inferflow.config.project import project_root
 from inferflow.config.toml import key_line, read_toml
 from inferflow.config.values import (
@@ -39,12 +40,12 @@ from inferflow.config.values import (
     parse_jobs,
 )
 from inferflow.errors import WrongUse
-from inferflow.model import Span
+from inferflow.model import Placement, Span
 
 __all__ = ["KEYS", "PARAMETER_PREFIX", "Settings", "TaskRule", "backend_names", "find_settings_file", "load_settings"]
 
 PARAMETER_PREFIX = "INFERFLOW_PARAM_"
-BACKENDS = ("process", "inline")
+BACKENDS = ("process", "docker", "inline")
 OF_OTHERS = ("INFERFLOW_STRICT", "INFERFLOW_REWRITE", "INFERFLOW_RETURNS")
 """Variables that are no settings: of the project's own tests (a failing analysis fails; expected texts are written
 anew), and of a command that ``inferflow.shell`` runs, which may run inferflow in turn."""
@@ -52,10 +53,12 @@ anew), and of a command that ``inferflow.shell`` runs, which may run inferflow i
 
 @frozen
 class TaskRule:
-    """What a table ``[tasks."pattern"]`` says of the tasks whose name matches: with ``home``, never run them ahead."""
+    """What a table ``[tasks."pattern"]`` says of the tasks whose name matches: with ``home``, never run them ahead;
+    ``place`` is where they run and on what, as far as the table says so."""
 
     pattern: str
     home: bool = False
+    place: Placement = field(factory=Placement)
 
     def matches(self, name: str) -> bool:
         """Whether the rule is about the task ``name``; the pattern is a shell's, with case."""
@@ -83,6 +86,20 @@ class Settings:
     params: Mapping[str, object] = field(factory=dict)
     catalogue: tuple[Path, ...] = ()
     tasks: tuple[TaskRule, ...] = ()
+    container: Placement = field(factory=Placement)
+    """What containers are made of, where no table of a task says otherwise."""
+
+    def placement(self) -> Placement:
+        """Where the run itself, its home, is."""
+        return evolve(self.container, backend=self.backend)
+
+    def placement_of(self, name: str) -> Placement:
+        """Where the task ``name`` is to run; with its time limit, if a table gives it one."""
+        place = self.placement()
+        for rule in self.tasks:
+            if rule.matches(name):
+                place = place.overlaid(rule.place)
+        return place if place.backend == "docker" else Placement(backend=place.backend, timeout=place.timeout)
 
     def at_home(self, name: str) -> TaskRule | None:
         """The rule that keeps the task ``name`` at home, if there is one (the last that matches decides)."""
@@ -115,7 +132,8 @@ def load_settings(
     chosen |= _from_environ(environ)
     chosen |= _from_flags(flags or {})
     root = project_root(folder)
-    return Settings(root=root, file=path, **{"store": root / ".inferflow", **chosen})
+    container = placement({key: chosen.pop(key) for key in PLACEMENT_KEYS if key in chosen})
+    return Settings(root=root, file=path, container=container, **{"store": root / ".inferflow", **chosen})
 
 
 def find_settings_file(folder: Path) -> Path | None:
@@ -182,20 +200,27 @@ def _task_rules(value: object, path: Path, text: str, prefix: tuple[str, ...]) -
                 span=Span(str(path), key_line(text, where)),
                 hint=_TASK_HINT,
             )
-        said: dict[str, bool] = {}
+        said: dict[str, Any] = {}
         for key, given in table.items():
             span = Span(str(path), key_line(text, (*where, key)))
-            if key != "home":
-                raise _unknown(f"setting {key!r} of tasks {pattern!r}", key, ("home",), span)
+            if key not in _TASK_KEYS:
+                raise _unknown(f"setting {key!r} of tasks {pattern!r}", key, tuple(_TASK_KEYS), span)
             try:
-                said[key] = parse_flag(given)
+                said[key] = _TASK_KEYS[key](given)
             except Refused as refused:
                 raise WrongUse(
-                    f"setting 'home' of tasks {pattern!r} is {given!r}; it must be {refused}", span=span
+                    f"setting {key!r} of tasks {pattern!r} is {given!r}; it must be {refused}", span=span
                 ) from None
-        rules.append(TaskRule(pattern, **said))
+        rules.append(TaskRule(pattern, said.pop("home", False), placement(said)))
     return tuple(rules)
 
+
+_TASK_KEYS: dict[str, Callable[[object], Any]] = {
+    "home": parse_flag,
+    "backend": lambda value: parse_choice(value, ("process", "docker")),
+    "timeout": parse_duration,
+    **PLACEMENT_KEYS,
+}
 
 _TASK_HINT = 'write [tasks."pattern"] (in pyproject.toml: [tool.inferflow.tasks."pattern"]), then: home = true'
 
@@ -270,6 +295,10 @@ def _params(value: object, _: Path) -> Mapping[str, object]:
     raise Refused("a table of parameters and their values")
 
 
+def _without_folder(read: Callable[[object], Any]) -> Convert:
+    return lambda value, _: read(value)
+
+
 KEYS: dict[str, Convert] = {
     "backend": _backend,
     "jobs": lambda value, _: parse_jobs(value),
@@ -279,5 +308,6 @@ KEYS: dict[str, Convert] = {
     "color": lambda value, _: parse_choice(value, ("auto", "always", "never")),
     "params": _params,
     "catalogue": _folders,
+    **{key: _without_folder(read) for key, read in PLACEMENT_KEYS.items()},
 }
 """Every key at the top level but ``tasks``, and how its value is read."""

@@ -572,6 +572,7 @@ class Engine:
             _text(bytes(self.outside["stderr"])),
             interrupted=self.interrupted,
             timed_out=self.timed_out,
+            broken=notice.broken,
         )
         self.events.append(self.outcome.event)
 

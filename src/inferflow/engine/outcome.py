@@ -57,6 +57,8 @@ def _users_line(frames: list[list[Any]], folder: Path) -> tuple[str, int]:
 def failure_of_loss(notice: Notice, task: int, attempt: int, plan: Plan, timed_out: bool) -> TaskFailed:
     """The failure of a home that ended without a word."""
     name, cause = cause_of(notice.exit_code, notice.peak_memory)
+    if notice.cause:
+        name, cause = "WorkerLost" if notice.broken else name, notice.cause
     if timed_out:
         name, cause = "Timeout", "the run took longer than its timeout allows"
     span = plan.graph.tasks[task].span if task >= 0 else None
@@ -110,14 +112,18 @@ def outcome_of(
     *,
     interrupted: bool,
     timed_out: bool,
+    broken: bool = False,
 ) -> Outcome:
-    """The end of a run from the end of home. A signal becomes 128 and its number, as in a shell."""
+    """The end of a run from the end of home. A signal becomes 128 and its number, as in a shell; 4 tells that home was
+    taken away from us (``broken``)."""
     code = 1 if exit_code is None else exit_code if exit_code >= 0 else 128 - exit_code
     status: Literal["ok", "failed", "interrupted", "crashed"]
     if timed_out:
         code, status = 124, "failed"
     elif interrupted and (code == 130 or failure is not None):
         code, status = 130, "interrupted"
+    elif broken:
+        code, status = 4, "crashed"
     elif exit_code is None or exit_code < 0:
         status = "interrupted" if code == 130 else "crashed"
     else:

@@ -26,6 +26,7 @@ from inferflow.model.graph import (
     TaskKind,
 )
 from inferflow.model.place import File, Hidden, Object, Place, Variable, World
+from inferflow.model.placement import Placement
 from inferflow.model.run import (
     Artifact,
     Attempt,
@@ -71,6 +72,7 @@ __all__ = [
     "Output",
     "Parameter",
     "Place",
+    "Placement",
     "Reason",
     "Region",
     "Run",

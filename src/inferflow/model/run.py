@@ -76,6 +76,8 @@ class Environment:
     packages: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     """Only those that change results: ``PYTHONHASHSEED``, thread counts, locale, time zone."""
+    image: str = ""
+    """The container image that the driver ran in: its name, and its digest in brackets."""
 
 
 @frozen

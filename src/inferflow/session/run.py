@@ -17,15 +17,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inferflow import __version__
 from inferflow.config.settings import Settings
 from inferflow.engine.loop import Engine, Record
 from inferflow.engine.plan import Plan, make_plan
 from inferflow.errors import UserError, WrongUse
-from inferflow.model import CodeIdentity, Event, Run, RunStarted, TaskFailed, TaskGraph
-from inferflow.protocols import Backend, Crew, Launch, Message, Notice
+from inferflow.model import CodeIdentity, Environment, Event, Run, RunStarted, TaskFailed, TaskGraph
+from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.observer import Observer, Silent
 from inferflow.session.target import Target, check_syntax
@@ -122,6 +122,10 @@ class _Session:
 
     def _open(self, deliver: Callable[[Notice], None] | None) -> Crew:
         start = self._start()
+
+        def outposts(backend: str) -> Any:
+            return _outposts(backend, launch)
+
         launch = Launch(
             self._setup(start),
             Path(self.target.cwd),
@@ -129,6 +133,9 @@ class _Session:
             *self.streams,
             self.observer.before_output,
             deliver,
+            process_identity(),
+            self.settings.placement(),
+            outposts,
         )
         return self.backend.open(launch)
 
@@ -158,6 +165,8 @@ class _Session:
     def go(self, inferred: Inferred, raw: dict[str, Any], started: RunStarted, runs: Runs) -> RunOutcome:
         graph = inferred.graph
         settings = self.settings
+        if self.crew is not None:
+            started = evolve(started, environment=_surrounded(started.environment, self.crew.surroundings()))
         plan = make_plan(graph, lambda name: settings.at_home(name) is not None, self._jobs())
         runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
@@ -320,6 +329,20 @@ def _started(
     )
 
 
+def _surrounded(environment: Environment, facts: Surroundings) -> Environment:
+    """The environment with what is known of another interpreter than ours."""
+    if not facts.python:
+        return environment
+    return evolve(
+        environment,
+        python=facts.python,
+        implementation=facts.implementation,
+        executable=facts.executable,
+        packages=environment.packages if facts.image == "host" else (),  # they are the image's
+        image=f"{facts.image} ({facts.digest})",
+    )
+
+
 def _recorded(raw: dict[str, dict[str, object]]) -> tuple[tuple[str, str], ...]:
     if not raw:
         return ()
@@ -329,8 +352,6 @@ def _recorded(raw: dict[str, dict[str, object]]) -> tuple[tuple[str, str], ...]:
 
 
 def _code(code: CodeIdentity, graph: TaskGraph) -> CodeIdentity:
-    from attrs import evolve
-
     return evolve(code, functions=graph.reached)
 
 
@@ -340,6 +361,10 @@ def _backend(name: str) -> Backend:
         from inferflow.backends.process import ProcessBackend
 
         return ProcessBackend()
+    if name == "docker":
+        from inferflow.backends.docker import DockerBackend
+
+        return DockerBackend()
     if name == "inline":
         from inferflow.backends.inline import InlineBackend
 
@@ -354,6 +379,14 @@ def _backend(name: str) -> Backend:
     except Exception as error:
         raise UserError(f"the backend {name!r} cannot be loaded: {error}") from None
     return backend
+
+
+def _outposts(name: str, launch: Launch) -> Any:
+    """What starts workers apart with the backend ``name``; raises WrongUse if it cannot."""
+    backend = _backend(name)
+    if not hasattr(backend, "outposts"):
+        raise WrongUse(f"a single task cannot be placed with the backend {name!r}", hint="use process or docker")
+    return backend.outposts(launch)
 
 
 def _ignored(store: Path) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 
 if __name__ == "__main__":
     base = frozenset(sys.modules)
-    root = __file__.rpartition("inferflow")[0][:-1].rpartition("inferflow")[0][:-1]
+    root = __file__.replace("\\", "/").rsplit("/", 3)[0]
     if getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, root)
     else:

@@ -67,6 +67,8 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     setup["address"], setup["token"] = address, token
 
     _die_with_controller(setup)
+    if setup.get("contained"):
+        _settle_in_container(setup)
     _look_native(setup)
     _uncover(setup["path0"], base)
     if setup.get("shake"):
@@ -189,8 +191,28 @@ def _die_with_controller(setup: dict[str, Any]) -> None:
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
-    if hasattr(os, "getppid") and os.getppid() != setup["controller"]:
+    if setup["controller"] and hasattr(os, "getppid") and os.getppid() != setup["controller"]:
         os._exit(143)
+
+
+class _Beside:
+    """Finds cloudpickle beside this package, where the image has none of its own."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "cloudpickle":
+            return None
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name, [os.path.dirname(os.path.dirname(os.path.dirname(__file__)))])
+
+
+def _settle_in_container(setup: dict[str, Any]) -> None:
+    """What depends on this interpreter, which the controller does not know: where its own files stand."""
+    folders = {os.path.join(prefix, "lib", "") for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    folders.add(os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), ""))
+    setup["ignored"] = sorted({*setup["ignored"], *folders})
+    sys.meta_path.append(_Beside)
 
 
 def _uncover(folder: str, base: frozenset[str]) -> None:
