@@ -40,6 +40,8 @@ class Launch:
     """Where home runs in this very process, notices go here at once (``poll`` would come too late)."""
     owner: tuple[int, str] = (0, "")
     """This process, as its start time and the host's boot tell it from all others (for what may stay behind)."""
+    lives: Callable[[int, str], bool] = lambda pid, start: True
+    """Whether a process that was told of like that still lives."""
     placement: Placement = HERE
     """Where home and its helpers run, and what of."""
     outposts: Callable[[str], Any] = lambda backend: None

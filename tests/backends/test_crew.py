@@ -355,6 +355,26 @@ main()
     assert len(ahead(attempts)) >= 20
 
 
+def test_bytes_that_overtake_text(tmp_path: Path) -> None:
+    driver = (
+        SLOW
+        + """
+import sys
+def work(x):
+    sys.stdout.buffer.write(b"bytes\\xff")
+    print("end")
+    return [x]
+def main():
+    s = slow()
+    print("text")
+    a = work(1)
+main()
+"""
+    )
+    attempts = run_both(tmp_path, driver)
+    assert "overtake" in reasons(attempts)
+
+
 def test_large_arrays_are_mapped(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     driver = (

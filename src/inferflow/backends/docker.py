@@ -21,6 +21,7 @@ from typing import Any
 from inferflow.backends.crew import Outposts, WorkerCrew
 from inferflow.backends.docker_container import Container, Engine, Recipe, labels
 from inferflow.backends.docker_engine import connect
+from inferflow.backends.docker_leftovers import remove_leftovers
 from inferflow.backends.docker_recipe import environment_of, recipe_of, user_variables
 from inferflow.backends.docker_worker import INSIDE, is_compiled, worker_folder
 from inferflow.backends.start import interpreter_flags, make_streams, private_folder
@@ -99,7 +100,14 @@ class _Site:
                 "compile": "" if is_compiled(self.worker, tag) else str(self.worker),
             }
 
-        return Container(self.engine, recipe, self.folder, order, descriptors, {"_INFERFLOW_TOKEN": token}, name)
+        environment_seen = {"_INFERFLOW_TOKEN": token}
+        begun = self._sweep if role == "home" else lambda: None
+        return Container(self.engine, recipe, self.folder, order, descriptors, environment_seen, name, begun)
+
+    def _sweep(self) -> None:
+        """Remove what earlier runs left behind."""
+        with contextlib.suppress(BrokenEnvironment):
+            remove_leftovers(self.launch.lives, self.engine.client)
 
     def close(self) -> None:
         self.listener.close()

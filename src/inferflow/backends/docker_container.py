@@ -83,8 +83,11 @@ class Container:
         descriptors: list[int],
         environment: dict[str, str],
         name: str,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
+        """``begun`` is called in the thread when the worker runs."""
         self.engine, self.recipe_of, self.order_of, self.name = engine, recipe, order, name
+        self.begun = begun
         self.recipe: Recipe | None = None
         self.descriptors, self.environment = descriptors, environment
         self.id = ""
@@ -107,6 +110,7 @@ class Container:
     def _begin(self) -> None:
         try:
             self._start()
+            self.begun()
         except BrokenEnvironment as error:
             self.error = error
         except Exception as error:  # told to whoever waits for the container

@@ -96,7 +96,7 @@ def _unreachable(error: Exception, address: str, source: str) -> BrokenEnvironme
     if "Permission denied" in text or "PermissionError" in text:
         return BrokenEnvironment(
             f"no permission to use the container engine at {where}",
-            hint="join the group that owns it (sudo usermod -aG docker $USER, then log in again), or use rootless Podman",
+            hint="join the group that owns it (sudo usermod -aG docker $USER, log in again), or use rootless Podman",
         )
     if "FileNotFoundError" in text or "No such file" in text:
         return BrokenEnvironment(

@@ -30,7 +30,7 @@ from inferflow.model import Placement
 __all__ = ["ALWAYS_PASSED", "HOST", "environment_of", "recipe_of"]
 
 HOST = "host"
-_HOST_IMAGE = "inferflow-host:1"
+_HOST_IMAGE = "localhost/inferflow-host-1:latest"
 ALWAYS_PASSED = (
     *("PYTHONHASHSEED", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS", "PYTHONOPTIMIZE"),
     *("PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER", "PYTHONDEVMODE", "PYTHONBREAKPOINT", "PYTHONNOUSERSITE"),
@@ -162,7 +162,7 @@ def _host_image(engine: Engine) -> str:
         except Exception as error:
             if type(error).__name__ not in ("ImageNotFound", "NotFound"):
                 raise
-        name, _, tag = _HOST_IMAGE.partition(":")
+        name, _, tag = _HOST_IMAGE.rpartition(":")
         said = client.api.import_image_from_data(_skeleton(), repository=name, tag=tag)
         if '"error"' in str(said):
             raise BrokenEnvironment(f"the empty image could not be made: {explained(Exception(said))}")

@@ -16,8 +16,13 @@ TEMPLATE = """\
 # Settings of inferflow (all of them optional; docs/settings.md says more).
 # Over these stand environment variables (INFERFLOW_BACKEND, ...), and over those the flags of the command line.
 
-# Where tasks run: "process" (several processes, independent tasks ahead of their turn) or "inline" (all in one).
+# Where tasks run: "process" (several processes, independent tasks ahead of their turn), "docker" (the same in
+# containers) or "inline" (all in one).
 # backend = "process"
+
+# What containers are made of: an image, or "host" for this machine's own files; and their limits (docs/docker.md).
+# image = "python:3.11-slim"
+# memory = "8GiB"
 
 # How many processes may work at once: a number, or "auto" for one per available processor.
 # jobs = "auto"

@@ -28,7 +28,8 @@ def command(
     from inferflow.config.values import Refused, parse_duration
     from inferflow.errors import WrongUse
     from inferflow.render.units import count, size
-    from inferflow.storage.prune import prune
+    from inferflow.session.containers import remove
+    from inferflow.storage.prune import Pruned, prune
 
     shared = enter(ctx)
     try:
@@ -42,11 +43,13 @@ def command(
         freed = prune(
             store, older_than=age, keep_last=number("--keep", keep) if keep is not None else None, dry_run=dry_run
         )
+    containers = remove(dry_run)
     if json:
-        show_json(
-            attrs.asdict(freed) if freed else {"runs": [], "artifacts": 0, "temporary": 0, "size": 0, "waiting": []}
-        )
+        facts = attrs.asdict(freed or Pruned())
+        show_json({**facts, "containers": containers})
         return 0
+    if containers:
+        answer(f"{'would remove' if dry_run else 'removed'} {count(len(containers), 'container')} of killed runs")
     if freed is None:
         answer(f"nothing to free: there is no {store.folder.root}")
         return 0

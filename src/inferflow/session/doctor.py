@@ -52,6 +52,7 @@ def examine(folder: Path, config: Path | None = None) -> Iterator[Finding]:
         root = project_root(folder)
         settings = Settings(root=root, store=root / ".inferflow")
     yield from _guarded("backend", lambda: _backends(settings))
+    yield from _guarded("containers", lambda: _containers(settings))
     yield from _guarded("processes", lambda: _processes(settings))
     yield from _guarded("limits", _limits)
     yield from _guarded("memory", _memory)
@@ -120,6 +121,35 @@ def _backends(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("backend", "ok", f"{settings.backend}, of {', '.join(backend_names())}")
+
+
+def _containers(settings: Settings) -> Iterator[Finding]:
+    """The engine, where containers are asked for, or where there is one."""
+    from inferflow.backends.docker_engine import connect, engine_address
+    from inferflow.session.containers import leftovers
+
+    wanted = settings.backend == "docker" or any(rule.place.backend == "docker" for rule in settings.tasks)
+    try:
+        _, source = engine_address(os.environ)
+        client = connect(os.environ)
+    except UserError as error:
+        if wanted:
+            yield Finding("containers", "fail", error.message, error.hint)
+        return
+    try:
+        facts = client.version()
+    finally:
+        client.close()
+    name = (facts.get("Components") or [{}])[0].get("Name") or facts.get("Platform", {}).get("Name") or "engine"
+    yield Finding("containers", "ok", f"{name} {facts.get('Version', '')} ({source})")
+    left = leftovers()
+    ended = [item.name for item in left if not item.running]
+    if ended:
+        yield Finding("containers", "warn", f"left by killed runs: {', '.join(ended)}", "remove them: inferflow prune")
+    for item in left:
+        if item.running:
+            text = f"{item.name} holds what a driver in {item.folder} left running in the background"
+            yield Finding("containers", "warn", text, f"end it: docker rm -f {item.name}")
 
 
 def _processes(settings: Settings) -> Iterator[Finding]:

@@ -134,6 +134,7 @@ class _Session:
             self.observer.before_output,
             deliver,
             process_identity(),
+            lambda pid, start: process_identity(pid)[1] == start,
             self.settings.placement(),
             outposts,
         )

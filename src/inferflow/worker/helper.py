@@ -271,6 +271,9 @@ class Helper:
                 message["file"] = stored.path
         output = self.home.streams.mark()
         if output:
+            if self.home.streams.wrote_bytes():
+                self._drop("it writes bytes to a standard stream, which overtake text that is still in its buffer")
+                return
             if self.imported:
                 self.refuse("it prints and imports modules, which may print once, when home comes to it")
             if any(left_out for _, _, left_out in output.values()):

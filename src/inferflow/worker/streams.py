@@ -34,6 +34,7 @@ class _Note:
         self.sizes: list[int] = []
         self.capture = False
         self.inside = False
+        self.direct = False
         self.terminal = terminal
 
     def add(self, part: Any) -> None:
@@ -88,6 +89,7 @@ class _Buffer(io.BufferedWriter):
         if not note.inside:
             note.add(bytes(data))
         if note.capture:
+            note.direct = True
             return len(data)
         return super().write(data)
 
@@ -204,6 +206,14 @@ class Streams:
         for text in self.texts.values():
             text.note.capture = True
             text.note.parts = []
+
+    def wrote_bytes(self) -> bool:
+        """Whether, while they were kept, bytes were written below the text layer: they overtake text that waits there,
+        so they cannot be repeated as text."""
+        found = any(text.note.direct for text in self.texts.values())
+        for text in self.texts.values():
+            text.note.direct = False
+        return found
 
     def replay(self, name: str, data: bytes) -> None:
         """Write what a helper kept, as if it were printed here."""

@@ -1,0 +1,31 @@
+"""The engines: one of each for a whole session of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from daemons import Daemon, docker_daemon, podman_service
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Daemon]:
+    with docker_daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[Daemon]:
+    with podman_service() as daemon:
+        yield daemon
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a container behind."""
+    yield
+    for name in ("docker_engine", "podman_engine"):
+        if name in request.fixturenames and "leftovers" not in request.keywords:
+            daemon: Daemon = request.getfixturevalue(name)
+            if daemon.process.poll() is None:
+                assert daemon.ours() == []
