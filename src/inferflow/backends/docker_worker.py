@@ -1,4 +1,4 @@
-"""The worker's code as containers see it: a folder with this package's ``worker`` and cloudpickle, and nothing else.
+"""The worker's code as containers see it: a folder with ``worker`` and ``runners`` of this package, and cloudpickle.
 
 It is made once for each version of the code, under the store, and mounted read-only at :data:`INSIDE`. Its first use
 under a Python leaves bytecode for that Python beside it (written through the store, which is mounted as well).
@@ -50,9 +50,11 @@ def _files() -> list[tuple[str, bytes]]:
     """Names and contents, sorted."""
     import cloudpickle
 
-    found = [("inferflow/__init__.py", b'"""The part of inferflow that runs the driver."""\n')]
+    own = Path(__file__).resolve().parents[1]
+    found = [("inferflow/__init__.py", (own / "__init__.py").read_bytes())]
     for package, source in (
-        ("inferflow/worker", Path(__file__).resolve().parents[1] / "worker"),
+        ("inferflow/worker", own / "worker"),
+        ("inferflow/runners", own / "runners"),
         ("cloudpickle", Path(cloudpickle.__file__).parent),
     ):
         found += [(f"{package}/{path.name}", path.read_bytes()) for path in sorted(source.glob("*.py"))]
