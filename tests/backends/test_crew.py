@@ -34,7 +34,7 @@ def optimistic(graph):
         stays = "HOME" in text or task.kind == "opaque" or "print(" in text.split("\\n")[-1][:6]
         needs = tuple(sorted({item.producer for item in task.inputs if item.producer >= 0} | set(task.inner)))
         home = task.home if stays else ()
-        tasks.append(evolve(task, home=home, needs=needs, state=(), outputs=tuple(evolve(o, change="bound") for o in task.outputs if o.change == "bound")))
+        tasks.append(evolve(task, home=home, needs=needs, state=(), guess=None, outputs=tuple(evolve(o, change="bound") for o in task.outputs if o.change == "bound")))
     return evolve(graph, tasks=tuple(tasks))
 
 real = inference.infer

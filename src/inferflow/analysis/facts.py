@@ -113,6 +113,12 @@ class DefUse:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
+UNKNOWN_TYPE = "is not known, whose"
+"""In the text of an obstacle: a method of that name is pure wherever one is known, but whose it is is not."""
+SHARES_PARTS = "shares parts with"
+"""In the text of an obstacle: the result of a call may share objects with what was there before."""
+
+
 @frozen
 class OpFacts:
     """What operation ``op`` of a step does beyond reading and binding names (-1: somewhere in a compound statement).

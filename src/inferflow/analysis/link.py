@@ -12,14 +12,15 @@ it, and nothing that it leaves overlaps with what was there before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from attrs import define, evolve, field
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger
 from inferflow.analysis.drafts import Draft, anchor_of, binders, effects_of, last_module_task, span_of
-from inferflow.analysis.facts import DefUse, Driver, StepKey, Use
+from inferflow.analysis.facts import UNKNOWN_TYPE, DefUse, Driver, StepKey, Use
 from inferflow.analysis.steps import Outline, Step
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.ties import binds_function, own_reasons, words
@@ -28,6 +29,7 @@ from inferflow.model import (
     Edge,
     Effect,
     File,
+    Guess,
     Input,
     Object,
     Output,
@@ -75,6 +77,7 @@ class _Gathered:
     needs: set[int] = field(factory=set)
     replicated: set[StepKey] = field(factory=set)
     edges: list[Edge] = field(factory=list)
+    apart: bool = False
 
 
 class Linker:
@@ -102,6 +105,10 @@ class Linker:
         self.edges: list[Edge] = []
         self.ledger = Ledger(frozenset(driver.project.modules))
         self.versions = Versions()
+        # The same as far as it is proved: what would be so if nothing that is only assumed came true.
+        self.likely = (self.versions.likely(), Ledger(frozenset(driver.project.modules)))
+        self.trusting = False
+        self.last_assumed = -1
         self.loose: list[Step] = []  # replicated steps so far
         self.params = _parameter_names(driver)
         self.module_tasks = last_module_task(driver, drafts)
@@ -118,24 +125,10 @@ class Linker:
         """Make task ``index`` from its draft; all earlier ones are made."""
         draft = self.drafts[index]
         self._pass_loose(draft.first.order)
-        found = _Gathered()
-        found.home.extend(draft.reasons)
         effects = effects_of(draft)
-        found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft))
-        for inner in draft.inner:
-            if self.made[inner].task.home:
-                found.home.append(Reason(f"{self.name(inner)} in it stays at home", self.made[inner].task.span))
-        own = {step.key for step in draft.steps}
-        for step in draft.steps:
-            for use in step.names.uses:
-                if draft.has(step, use.op):
-                    self._read(index, own, step, use, found)
-        for effect in effects:
-            if effect.mode == "read" and isinstance(effect.place, Variable):
-                self._read_global(index, effect, found)
-        self._preamble(index, draft, found)
-        self._depend(index, draft, effects, found)
+        found = self._gather(index, draft, effects)
         inputs = self._inputs(index, draft, found)
+        guess = self._guess(index, draft, effects, found)
         outputs = self._outputs(index, draft, effects)
         value = Variable(VALUE_SCOPE, self.name(index)) if draft.expression is not None else None
         if value is not None:
@@ -153,16 +146,87 @@ class Linker:
             effects=_worth_telling(effects),
             value=value,
             inner=draft.inner,
-            preamble=()
-            if found.home
-            else tuple(self.steps[key].span for key in sorted(found.replicated, key=lambda k: self.steps[k].order)),
+            preamble=() if found.home else self._spans(found.replicated),
             home=tuple(dict.fromkeys(found.home)),
             needs=tuple(sorted(found.needs)),
             state=tuple(sorted(found.state)),
+            guess=guess,
         )
         self.edges.extend(found.edges)
         self.made.append(_Made(task, self.scope_of(index), outputs))
         self._record(index, draft, effects, found)
+
+    def _spans(self, keys: Iterable[StepKey]) -> tuple[Span, ...]:
+        return tuple(self.steps[key].span for key in sorted(keys, key=lambda k: self.steps[k].order))
+
+    def _gather(self, index: int, draft: Draft, effects: tuple[Effect, ...]) -> _Gathered:
+        """What the task reads, from whom, and what ties it to home."""
+        found = _Gathered()
+        found.home.extend(draft.reasons)
+        found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft, self.trusting))
+        for inner in draft.inner:
+            task = self.made[inner].task
+            if task.home and not (self.trusting and task.guess is not None):
+                found.home.append(Reason(f"{self.name(inner)} in it stays at home", task.span))
+        own = {step.key for step in draft.steps}
+        for step in draft.steps:
+            for use in step.names.uses:
+                if draft.has(step, use.op):
+                    self._read(index, own, step, use, found)
+        for effect in effects:
+            if effect.mode == "read" and isinstance(effect.place, Variable):
+                self._read_global(index, effect, found)
+        self._preamble(index, draft, found)
+        self._depend(index, draft, effects, found)
+        return found
+
+    def _guess(self, index: int, draft: Draft, effects: tuple[Effect, ...], sure: _Gathered) -> Guess | None:
+        """How the task may run ahead if nothing comes true of what is only assumed."""
+        assumed = any(effect.mode == "write" and effect.assumed for effect in effects)
+        if not sure.home and self.last_assumed < 0:
+            return None
+        if sure.home and own_reasons(self.driver, self.names, self.outline, self.binds, draft, True):
+            return None
+        with self._trust():
+            found = self._gather(index, draft, proved(draft))
+            inputs = self._inputs(index, draft, found) if not found.home else ()
+        if found.home:
+            return None
+        facts = [facts for _, facts in draft.facts()]
+        unknown = any(
+            effect.assumed and effect.mode == "write" and not isinstance(effect.place, Object) for effect in effects
+        ) or any(UNKNOWN_TYPE in reason.text for f in facts for reason in f.obstacles)
+        checked = unknown or self.last_assumed > max(found.state, default=-1)
+        if not sure.home and not checked:
+            return None
+        return Guess(
+            inputs=inputs,
+            needs=tuple(sorted(found.needs)),
+            state=tuple(sorted(found.state)),
+            doubtful=tuple(
+                read.variable
+                for read in sorted(found.reads.values(), key=lambda r: (r.span, r.variable))
+                if read.variable.scope != VALUE_SCOPE
+                and (read.variable not in sure.reads or sure.reads[read.variable].producer != read.producer)
+            ),
+            apart=found.apart,
+            unknown=unknown or (assumed and bool(sure.home)),
+            checked=checked,
+            acts=any(effect.mode == "write" and isinstance(effect.place, File) for effect in effects),
+            preamble=self._spans(found.replicated),
+        )
+
+    @contextmanager
+    def _trust(self) -> Iterator[None]:
+        """Within, versions and places are as if nothing that is only assumed came true."""
+        sure = self.versions, self.ledger
+        self.versions, self.ledger = self.likely
+        self.trusting = True
+        try:
+            yield
+        finally:
+            self.versions, self.ledger = sure
+            self.trusting = False
 
     def finished(self) -> tuple[Task, ...]:
         """The tasks; those with the outputs that later ones turned out to need."""
@@ -418,7 +482,10 @@ class Linker:
             if len(several) > 1:
                 names = [read.variable for read, g in zip(reads, groups, strict=True) if g == group]
                 text = f"{words([str(n) for n in names])} share objects, but come from different tasks"
-                found.home.append(Reason(text, span_of(draft)))
+                if self.trusting:
+                    found.apart = True
+                else:
+                    found.home.append(Reason(text, span_of(draft)))
         for read in reads:
             if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
                 outputs = self.made[read.producer].outputs
@@ -462,6 +529,27 @@ class Linker:
                 if draft.has(step, bind.op):
                     self.versions.bound[bind.variable] = (step.key, index)
         self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
+        self._record_proved(index, draft, effects)
+
+    def _record_proved(self, index: int, draft: Draft, effects: tuple[Effect, ...]) -> None:
+        likely = proved(draft)
+        if len(likely) < len(effects) and any(e.assumed and e.mode == "write" for e in effects):
+            self.last_assumed = index
+        versions, ledger = self.likely
+        versions.record(index, likely)
+        ledger.record(index, [e for e in likely if not isinstance(e.place, Object) or e.mode == "write"])
+
+
+def proved(draft: Draft) -> tuple[Effect, ...]:
+    """The effects that are not only assumed. A bare call was written for its effects: it surely changes something of
+    what it is given."""
+    found: dict[Effect, None] = {}
+    for step, facts in draft.facts():
+        bare = isinstance(step.statement, ir.Plain) and step.statement.kind == "expression"
+        for effect in facts.effects:
+            if not effect.assumed or (bare and isinstance(effect.place, Object)):
+                found[effect] = None
+    return tuple(found)
 
 
 def _worth_telling(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:

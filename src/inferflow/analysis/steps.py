@@ -18,7 +18,17 @@ from typing import Literal, TypeAlias
 from attrs import evolve, field, frozen
 
 from inferflow.analysis import ir
-from inferflow.analysis.facts import DefUse, Driver, DriverEffects, OpFacts, StepEffects, StepKey, StepNames
+from inferflow.analysis.facts import (
+    SHARES_PARTS,
+    UNKNOWN_TYPE,
+    DefUse,
+    Driver,
+    DriverEffects,
+    OpFacts,
+    StepEffects,
+    StepKey,
+    StepNames,
+)
 from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
 
@@ -262,17 +272,28 @@ def _inside_strings(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int]) -> se
 # -- reasons ---------------------------------------------------------------------------------------
 
 
-def op_reasons(facts: OpFacts, outline: Outline | None, start: int) -> tuple[Reason, ...]:
+def op_reasons(facts: OpFacts, outline: Outline | None, start: int, trusting: bool = False) -> tuple[Reason, ...]:
     """Why an operation of a task that begins with step ``start`` ties it to home: what is not proved of it, and what it
-    writes that others could see. Without an outline, every object is one that others know."""
-    tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start)]
+    writes that others could see. Without an outline, every object is one that others know. ``trusting`` leaves out
+    what the run can check, or keep back until the task's turn."""
+    tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start, trusting)]
     if not facts.callees:  # a driver that looks at the clock measures what stands between
         tied.extend(effect.reason for effect in facts.effects if effect.place == CLOCK)
-    return (*facts.obstacles, *tied)
+    obstacles = [reason for reason in facts.obstacles if not (trusting and can_be_checked(reason))]
+    return (*obstacles, *tied)
 
 
-def ties_to_home(effect: Effect, outline: Outline | None, start: int) -> bool:
-    """Whether an effect could be seen from outside of the task while it runs ahead of its turn."""
+def can_be_checked(obstacle: Reason) -> bool:
+    """Whether the run finds out if what an obstacle fears comes true: that a method is not the one that its name lets
+    expect, that a result shares with what was there."""
+    return UNKNOWN_TYPE in obstacle.text or SHARES_PARTS in obstacle.text
+
+
+def ties_to_home(effect: Effect, outline: Outline | None, start: int, trusting: bool = False) -> bool:
+    """Whether an effect could be seen from outside of the task while it runs ahead of its turn. If ``trusting``, what
+    is only assumed does not count, nor what can be kept back (files written)."""
+    if trusting and (isinstance(effect.place, File) or (effect.assumed and _is_checked(effect))):
+        return False
     match effect.place:
         case World(kind=kind):
             return kind not in HELD
@@ -280,6 +301,10 @@ def ties_to_home(effect: Effect, outline: Outline | None, start: int) -> bool:
             return effect.mode == "write" and (outline is None or outline.outside(label, start))
         case Variable() | Hidden() | File():
             return effect.mode == "write"
+
+
+def _is_checked(effect: Effect) -> bool:
+    return not isinstance(effect.place, World) or effect.place.kind == "anything"
 
 
 def _shape_reasons(

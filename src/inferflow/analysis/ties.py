@@ -19,17 +19,23 @@ __all__ = ["binds_function", "own_reasons", "words"]
 
 
 def own_reasons(
-    driver: Driver, names: DefUse, outline: Outline, counts: Mapping[Variable, int], draft: Draft
+    driver: Driver,
+    names: DefUse,
+    outline: Outline,
+    counts: Mapping[Variable, int],
+    draft: Draft,
+    trusting: bool = False,
 ) -> tuple[Reason, ...]:
-    """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name."""
+    """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name. ``trusting``
+    leaves out what the run can check."""
     found: list[Reason] = []
     for step in draft.steps:
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
-        found.extend(op_reasons(facts, outline, draft.first.order))
+        found.extend(op_reasons(facts, outline, draft.first.order, trusting))
     told = {reason.span.line for reason in found}
     for step in draft.steps:
-        found.extend(_of_binds(outline, draft, step, told))
+        found.extend(_of_binds(outline, draft, step, told, trusting))
         for use in step.names.uses:
             if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
@@ -40,7 +46,7 @@ def own_reasons(
     return tuple(found)
 
 
-def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int]) -> Iterator[Reason]:
+def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int], trusting: bool) -> Iterator[Reason]:
     """What ties a task by the names that it binds; sharing only on lines of which nothing is told yet."""
     for bind in step.names.binds:
         if not draft.has(step, bind.op) or bind.deletes:
@@ -54,7 +60,7 @@ def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int]) -> Ite
             yield Reason(f"{name!r} is a function, class or generator made here", bind.span)
         labels = step.effects.after.get(bind.variable, frozenset())
         old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, draft.first.order)]
-        if old and bind.span.line not in told:
+        if old and bind.span.line not in told and not trusting:
             yield Reason(f"{name!r} may share objects with {words(old)}", bind.span)
 
 

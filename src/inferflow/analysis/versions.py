@@ -34,6 +34,13 @@ class Versions:
         self._last_unknown = -1
         self._seen: dict[Variable, frozenset[str]] = {}
 
+    def likely(self) -> Versions:
+        """One that knows the same names, objects of parameters and bindings (from now on, too), but is told apart what
+        tasks change."""
+        other = Versions()
+        other.bound, other.given, other._seen = self.bound, self.given, self._seen
+        return other
+
     def changed(self, label: str) -> int:
         """The last task that may have changed an object, -1 if none: by itself, through another parameter, or as
         unknown code that was given the object earlier."""

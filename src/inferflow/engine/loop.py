@@ -18,7 +18,7 @@ from inferflow.engine.arrivals import Arrivals
 from inferflow.engine.outcome import Outcome, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.streams import StreamLog
-from inferflow.engine.values import Kept, Values, file_uses
+from inferflow.engine.values import Kept, Values, check_of, file_uses
 from inferflow.model import (
     Certificate,
     Event,
@@ -95,6 +95,9 @@ class Engine:
     counts: dict[str, int] = field(factory=dict)
     reasons: dict[str, None] = field(factory=dict)
     results: dict[int, Message] = field(factory=dict)
+    acting: dict[int, TaskFinished] = field(factory=dict)
+    checks: dict[int, Message] = field(factory=dict)
+    """For tasks that run on trust, what home has to look at at their turn."""
     pending_reply: tuple[int, tuple[int, ...]] | None = None
     unfinished: dict[int, tuple[TaskFinished, Kept]] = field(factory=dict)
     driver_values: tuple[StoredValue, ...] = ()
@@ -157,8 +160,8 @@ class Engine:
             return
         for action in schedule.decide(self.plan, self.state):
             match action:
-                case schedule.Dispatch(task, helper):
-                    self._dispatch(task, helper)
+                case schedule.Dispatch(task, helper, trust):
+                    self._dispatch(task, helper, trust)
                 case schedule.Hire(epoch):
                     name = self.crew.helper(epoch)
                     self.state = schedule.hired(self.state, name, epoch)
@@ -313,15 +316,19 @@ class Engine:
 
     # -- tasks away from home --------------------------------------------------------------------------
 
-    def _dispatch(self, task: int, helper: str) -> None:
-        order = self.values.order(self.plan, task)
+    def _dispatch(self, task: int, helper: str, trust: bool) -> None:
+        order = self.values.order(self.plan, task, trust)
         if isinstance(order, str):
-            self.state = schedule.dropped(self.state, task)
+            self.state = schedule.not_to_be_had(self.state, task, trust)
             self.reasons[f"{self.plan.graph.tasks[task].name} ran at home: {order}"] = None
             return
         if order is None:  # a value is still being written
             return
-        self.state = schedule.sent(self.state, task, helper, schedule.built_on(self.state, self.plan, task))
+        built_on = schedule.built_on(self.state, self.plan, task, trust)
+        self.state = schedule.sent(self.state, task, helper, built_on, trust)
+        self.checks.pop(task, None)
+        if trust:
+            self.checks[task] = check_of(self.plan, task, order)
         attempt = self._attempt(task, "ahead", helper)
         self.events.append(TaskStarted(time.time(), task, attempt.number, "ahead", helper))
         self._flush()
@@ -338,20 +345,22 @@ class Engine:
         self.results[task] = message
         self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         output = message.get("output", {})
-        self.events.append(
-            TaskFinished(
-                message["time"],
-                task,
-                attempt.number,
-                message["duration"],
-                message["cpu"],
-                message["memory"],
-                kept.stored,
-                self._files(message),
-                _text(output.get("stdout", b"")),
-                _text(output.get("stderr", b"")),
-            )
+        event = TaskFinished(
+            message["time"],
+            task,
+            attempt.number,
+            message["duration"],
+            message["cpu"],
+            message["memory"],
+            kept.stored,
+            self._files(message),
+            _text(output.get("stdout", b"")),
+            _text(output.get("stderr", b"")),
         )
+        if message.get("acts"):
+            self.acting[task] = event  # it is finished when its files are written
+        else:
+            self.events.append(event)
         return self._answer_waiting()
 
     def _drop(self, task: int, why: str, worker: str = "") -> None:
@@ -360,6 +369,7 @@ class Engine:
         for gone in sorted(before - set(self.state.flights)):
             attempt = self.attempts.get(gone)
             self.results.pop(gone, None)
+            self.acting.pop(gone, None)
             self.values.remove(gone)
             if attempt is not None and attempt.where == "ahead":
                 because = why if gone == task else f"it built on {self.plan.graph.tasks[task].name}, which was dropped"
@@ -399,6 +409,16 @@ class Engine:
         seen: list[Any] = [item for index in (*inner, task) for item in cast(Any, self.results[index].get("seen", []))]
         if seen:
             reply["seen"] = seen
+        acts = [act for index in (*inner, task) for act in cast(Any, self.results[index].get("acts", []))]
+        if acts:
+            reply["acts"] = acts
+        checks = [
+            {**self.checks[index], "standing": self.results[index].get("standing")}
+            for index in (*inner, task)
+            if index in self.checks
+        ]
+        if checks:
+            reply["checks"] = checks
         reply["order"] = list(range(len(result["facts"])))
         if result.get("inline") is not None:
             reply["inline"] = result["inline"]
@@ -410,9 +430,17 @@ class Engine:
         self._output(message)
         for task in (*message["inner"], message["task"]):
             attempt = self.attempts[task]
+            event = self.acting.pop(task, None)
+            if event is not None:
+                self.events.append(_with_files(event, self._files(message)))
             self.events.append(TaskRetired(message["time"], task, attempt.number))
             self._count("ahead", task)
+            if self.results[task].get("acts"):
+                self._count("held", task)
+            if task in self.checks:
+                self._count("trusted", task)
             self.results.pop(task, None)
+            self.checks.pop(task, None)
         self.state = schedule.retired(self.state, message["task"])
         self.values.forget_before(self.state.retired, self.plan)
 
@@ -562,6 +590,8 @@ class Engine:
             self.counts.get("dropped", 0),
             self.counts.get("pinned", 0),
             tuple(self.reasons),
+            self.counts.get("trusted", 0),
+            self.counts.get("held", 0),
         )
         self.outcome = outcome_of(
             notice.exit_code,
@@ -599,6 +629,12 @@ def _with_values(event: TaskFinished, stored: tuple[StoredValue, ...]) -> TaskFi
     from attrs import evolve
 
     return evolve(event, values=stored)
+
+
+def _with_files(event: TaskFinished, files: tuple[FileUse, ...]) -> TaskFinished:
+    from attrs import evolve
+
+    return evolve(event, files=(*event.files, *files))
 
 
 def _text(data: bytes) -> str:

@@ -4,17 +4,22 @@ A task may run ahead if the analysis proved it independent (``Task.home`` is emp
 is something it could overlap with: an earlier task, after the state it needs has settled, that it does not need itself.
 
     a = load("x"); b = load("y"); c = join(a, b)      b may run ahead (beside a); c may not: it needs all before it
+
+It may also run ahead on *trust* (``Task.guess``): where nothing but assumptions speaks against it, which home can check
+at the task's turn. A task may have both ways; the proved one is taken first.
+
+    m = obscure.fit(a); b = load("y")                 b on trust beside m: obscure.fit may do anything, and hardly does
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from attrs import field, frozen
 
-from inferflow.model import Output, Task, TaskGraph, Variable, World
+from inferflow.model import Guess, Input, Output, Task, TaskGraph, Variable, World
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "epoch_of", "make_plan"]
 
 
 @frozen
@@ -35,44 +40,82 @@ class Plan:
     settle: frozenset[int]
     entry_inputs: tuple[str, ...]
     last_reader: Mapping[int, int] = field(factory=dict)
+    proved: frozenset[int] = frozenset()
+    """Those of ``ahead`` that may run without trust."""
+    trusted: Mapping[int, Guess] = field(factory=dict)
+    """Those of ``ahead`` that may run on trust, and what they need then."""
+    acting: frozenset[int] = frozenset()
+    """Those of ``trusted`` whose files are written at their turn: what needs them waits until then."""
 
     @property
     def count(self) -> int:
         return len(self.graph.tasks)
 
 
-def make_plan(graph: TaskGraph, stays_home: Callable[[str], bool] = lambda _: False, jobs: int = 2) -> Plan:
-    """The plan for a graph. With ``jobs`` of 1 nothing runs ahead."""
+def make_plan(
+    graph: TaskGraph,
+    stays_home: Callable[[str], bool] = lambda _: False,
+    jobs: int = 2,
+    learned: Container[int] = (),
+    trust: bool = True,
+) -> Plan:
+    """The plan for a graph. With ``jobs`` of 1 nothing runs ahead. ``learned`` are tasks that earlier runs have shown
+    to be of no use away from home; without ``trust`` only what is proved runs ahead."""
     tasks = graph.tasks
     epochs = tuple(1 + max(task.state, default=-1) for task in tasks)
-    free = [not task.home and not stays_home(task.name) and _carries(task) for task in tasks]
-    ahead: tuple[int, ...] = ()
+    kept = [stays_home(task.name) or index in learned for index, task in enumerate(tasks)]
+    proved: frozenset[int] = frozenset()
+    trusted: dict[int, Guess] = {}
     if jobs > 1:
-        ahead = tuple(index for index in _overlapping(tasks, epochs) if free[index])
-    chosen = frozenset(ahead)
-    readers = _read_by(tasks, chosen)
+        free = [not task.home and not stays and _carries(task) for task, stays in zip(tasks, kept, strict=True)]
+        proved = frozenset(i for i in _overlapping([task.needs for task in tasks], tasks, epochs) if free[i])
+        if trust:
+            trusted = _trusted(tasks, kept)
+    ahead = tuple(sorted(proved | trusted.keys()))
+    readers = _read_by(tasks, proved, trusted)
     return Plan(
         graph=graph,
         ahead=ahead,
         needs=tuple(tuple(sorted(task.needs, reverse=True)) for task in tasks),
         epoch=epochs,
-        forks=frozenset(epochs[index] for index in ahead),
+        forks=frozenset(epochs[i] for i in proved) | frozenset(epoch_of(guess) for guess in trusted.values()),
         keeps=tuple(_kept(tasks, readers)),
         publish=frozenset(producer for producer, _ in readers),
         settle=frozenset(index for index, task in enumerate(tasks) if _may_change(task)),
         entry_inputs=tuple(sorted({variable.name for producer, variable in readers if producer < 0})),
-        last_reader={item.producer: index for index in ahead for item in tasks[index].inputs},
+        last_reader={item.producer: index for index in ahead for item in _all_inputs(tasks[index])},
+        proved=proved,
+        trusted=trusted,
+        acting=frozenset(i for i, guess in trusted.items() if guess.acts),
     )
 
 
-def _overlapping(tasks: tuple[Task, ...], epochs: tuple[int, ...]) -> list[int]:
+def epoch_of(guess: Guess) -> int:
+    """How far home must have come before a helper for a trusted task is forked from it."""
+    return 1 + max(guess.state, default=-1)
+
+
+def _trusted(tasks: tuple[Task, ...], kept: list[bool]) -> dict[int, Guess]:
+    needs = [task.guess.needs if task.guess is not None else task.needs for task in tasks]
+    epochs = tuple(
+        epoch_of(task.guess) if task.guess is not None else 1 + max(task.state, default=-1) for task in tasks
+    )
+    found = {}
+    for index in _overlapping(needs, tasks, epochs):
+        guess = tasks[index].guess
+        if guess is not None and not kept[index] and all(out.definite for out in tasks[index].outputs):
+            found[index] = guess
+    return found
+
+
+def _overlapping(needs: Sequence[tuple[int, ...]], tasks: tuple[Task, ...], epochs: tuple[int, ...]) -> list[int]:
     """The tasks with an earlier one that they do not (transitively) need, at or after their epoch. Sets of tasks are
     the bits of integers: 2,000 tasks with a few needs each take a few milliseconds."""
     ancestors: list[int] = []
     found = []
     for index, task in enumerate(tasks):
         bits = 0
-        for need in task.needs:
+        for need in needs[index]:
             bits |= ancestors[need] | (1 << need)
         for inner in task.inner:
             bits |= ancestors[inner] | (1 << inner)
@@ -91,8 +134,16 @@ def _carries(task: Task) -> bool:
     return all(len(found) == 1 for found in producers.values()) and all(out.definite for out in task.outputs)
 
 
-def _read_by(tasks: tuple[Task, ...], ahead: frozenset[int]) -> frozenset[tuple[int, Variable]]:
-    return frozenset((item.producer, item.variable) for index in ahead for item in tasks[index].inputs)
+def _read_by(
+    tasks: tuple[Task, ...], proved: frozenset[int], trusted: Mapping[int, Guess]
+) -> frozenset[tuple[int, Variable]]:
+    found = {(item.producer, item.variable) for index in proved for item in tasks[index].inputs}
+    found |= {(item.producer, item.variable) for guess in trusted.values() for item in guess.inputs}
+    return frozenset(found)
+
+
+def _all_inputs(task: Task) -> tuple[Input, ...]:
+    return task.inputs if task.guess is None else (*task.inputs, *task.guess.inputs)
 
 
 def _kept(tasks: tuple[Task, ...], readers: frozenset[tuple[int, Variable]]) -> list[tuple[Output, ...]]:

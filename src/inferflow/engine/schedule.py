@@ -13,11 +13,12 @@ from typing import Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from inferflow.engine.plan import Plan
+from inferflow.engine.plan import Plan, epoch_of
 
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
-    "helper_gone", "helper_joined", "hired", "home_at", "measured", "retired", "sent", "template_ready",
+    "helper_gone", "helper_joined", "hired", "home_at", "measured", "not_to_be_had", "retired", "sent",
+    "template_ready",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -26,11 +27,13 @@ LOOKAHEAD = 256
 
 @frozen
 class Flight:
-    """A task away from home: on which helper, whether it is finished, and on which other results in flight it built."""
+    """A task away from home: on which helper, whether it is finished, and on which other results in flight it built.
+    ``trust``: not everything that it builds on is proved."""
 
     helper: str
     finished: bool = False
     built_on: tuple[int, ...] = ()
+    trust: bool = False
 
 
 @frozen
@@ -52,6 +55,8 @@ class State:
     waiting_for: int = -1
     flights: Mapping[int, Flight] = field(factory=dict)
     barred: frozenset[int] = frozenset()
+    doubted: frozenset[int] = frozenset()
+    """Tasks that do not run on trust any more: it was seen to be misplaced."""
     helpers: Mapping[str, Helper] = field(factory=dict)
     hiring: Mapping[str, int] = field(factory=dict)
     epochs: tuple[int, ...] = ()
@@ -63,10 +68,11 @@ class State:
 
 @frozen
 class Dispatch:
-    """Send this task to this helper."""
+    """Send this task to this helper; on ``trust``, that what is only assumed of earlier code does not come true."""
 
     task: int
     helper: str
+    trust: bool = False
 
 
 @frozen
@@ -96,11 +102,11 @@ def retired(state: State, task: int) -> State:
     return evolve(state, retired=max(state.retired, task + 1), home_busy=True, waiting_for=-1, flights=flights)
 
 
-def sent(state: State, task: int, helper: str, built_on: tuple[int, ...]) -> State:
+def sent(state: State, task: int, helper: str, built_on: tuple[int, ...], trust: bool = False) -> State:
     """``task`` was sent to ``helper``."""
     return evolve(
         state,
-        flights={**state.flights, task: Flight(helper, False, built_on)},
+        flights={**state.flights, task: Flight(helper, False, built_on, trust)},
         helpers={**state.helpers, helper: evolve(state.helpers[helper], task=task)},
     )
 
@@ -115,14 +121,25 @@ def finished(state: State, task: int, helper: str) -> State:
 
 
 def dropped(state: State, task: int, helper: str = "") -> State:
-    """The result of ``task`` is not to be had, nor what was built on it; home will run it."""
+    """The result of ``task`` is not to be had, nor what was built on it. If it ran on trust, it will not do so again;
+    if not, home will run it."""
     state = _idle(state, helper)
+    flight = state.flights.get(task)
     gone = {task}
     for index in sorted(state.flights):
         if gone.intersection(state.flights[index].built_on):
             gone.add(index)
     flights = {k: v for k, v in state.flights.items() if k not in gone}
+    if flight is not None and flight.trust:
+        return evolve(state, flights=flights, doubted=state.doubted | {task})
     return evolve(state, flights=flights, barred=state.barred | {task})
+
+
+def not_to_be_had(state: State, task: int, trust: bool) -> State:
+    """What ``task`` needs cannot be handed to a helper."""
+    if trust:
+        return evolve(state, doubted=state.doubted | {task})
+    return evolve(state, barred=state.barred | {task})
 
 
 def hired(state: State, helper: str, epoch: int) -> State:
@@ -162,8 +179,7 @@ def crowded(state: State, plan: Plan, task: int, threads: int, helper: str = "")
     state = evolve(state, widths={**state.widths, name: width})
     if not helper:
         return state
-    barred = state.barred
-    return evolve(dropped(state, task, helper), barred=barred)
+    return evolve(dropped(state, task, helper), barred=state.barred, doubted=state.doubted)
 
 
 def template_ready(state: State, epoch: int) -> State:
@@ -200,16 +216,16 @@ def decide(plan: Plan, state: State) -> tuple[Action, ...]:
     coming = list(state.hiring.values())
     actions: list[Action] = []
     total = len(state.helpers) + len(state.hiring)
-    for task in _candidates(plan, state):
+    for task, trust in _candidates(plan, state):
         if room <= 0:
             break
         if room < state.jobs and _width(plan, state, task) > room:
             break  # it would fight with what is running for the same processors
-        need = plan.epoch[task]
+        need = epoch_of(plan.trusted[task]) if trust else plan.epoch[task]
         able = next((item for item in idle if item[0] >= need), None)
         if able is not None:
             idle.remove(able)
-            actions.append(Dispatch(task, able[1]))
+            actions.append(Dispatch(task, able[1], trust))
             room -= 1
             continue
         promised = next((epoch for epoch in coming if epoch >= need), None)
@@ -232,33 +248,44 @@ def _width(plan: Plan, state: State, task: int) -> int:
     return state.widths.get(plan.graph.tasks[task].key[0], 1)
 
 
-def _candidates(plan: Plan, state: State) -> list[int]:
-    """Ready tasks, earliest first. The task at which home stands is not one: home has it."""
+def _candidates(plan: Plan, state: State) -> list[tuple[int, bool]]:
+    """Ready tasks, those that are proved first, each kind earliest first, and whether they go on trust. The task at
+    which home stands is not one: home has it."""
     first = state.retired + (1 if state.home_busy else 0)
-    found: list[int] = []
+    found: list[tuple[int, bool]] = []
+    trusted: list[tuple[int, bool]] = []
     start = bisect_left(plan.ahead, first)
     for task in plan.ahead[start : start + LOOKAHEAD]:
-        if task in state.flights or task in state.barred or not is_ready(plan, state, task):
+        if task in state.flights or task in state.barred:
             continue
-        found.append(task)
-        if len(found) > state.jobs:
-            break
-    return found
+        if task in plan.proved and is_ready(plan, state, task, False):
+            found.append((task, False))
+            if len(found) > state.jobs:
+                return found
+        elif len(trusted) <= state.jobs and _may_trust(plan, state, task):
+            trusted.append((task, True))
+    return found + trusted
 
 
-def is_ready(plan: Plan, state: State, task: int) -> bool:
-    """Whether everything that the task needs has retired, or is finished in flight (its state must have settled)."""
-    if plan.epoch[task] > state.retired:
+def _may_trust(plan: Plan, state: State, task: int) -> bool:
+    return task in plan.trusted and task not in state.doubted and is_ready(plan, state, task, True)
+
+
+def is_ready(plan: Plan, state: State, task: int, trust: bool = False) -> bool:
+    """Whether everything that the task needs has retired, or is finished in flight (its state must have settled, and
+    its files are written)."""
+    if (epoch_of(plan.trusted[task]) if trust else plan.epoch[task]) > state.retired:
         return False
-    for need in plan.needs[task]:  # latest first
+    for need in reversed(plan.trusted[task].needs) if trust else plan.needs[task]:  # latest first
         if need < state.retired:
             return True
         flight = state.flights.get(need)
-        if flight is None or not flight.finished:
+        if flight is None or not flight.finished or need in plan.acting:
             return False
     return True
 
 
-def built_on(state: State, plan: Plan, task: int) -> tuple[int, ...]:
+def built_on(state: State, plan: Plan, task: int, trust: bool = False) -> tuple[int, ...]:
     """The results in flight on which the task would build."""
-    return tuple(need for need in plan.needs[task] if need in state.flights)
+    needs = plan.trusted[task].needs if trust else plan.needs[task]
+    return tuple(need for need in needs if need in state.flights)

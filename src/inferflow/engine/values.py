@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
@@ -12,7 +12,7 @@ from inferflow.engine.plan import Plan
 from inferflow.model import Artifact, FileUse, StoredValue
 from inferflow.protocols import ArtifactStore, Message
 
-__all__ = ["Kept", "Values", "file_uses"]
+__all__ = ["Kept", "Values", "check_of", "file_uses"]
 
 
 @define
@@ -120,13 +120,14 @@ class Values:
             del self.by_task[task]
         self.sweep = max(64, 2 * len(self.by_task))
 
-    def order(self, plan: Plan, task: int) -> Message | str | None:
+    def order(self, plan: Plan, task: int, trust: bool = False) -> Message | str | None:
         """The message that has a helper run ``task``; ``None`` if a value is not there yet; words if one never will
-        be (not exact, not picklable)."""
+        be (not exact, not picklable). On ``trust`` it also says what home has to check at the task's turn."""
         facts = plan.graph.tasks[task]
+        guess = plan.trusted[task] if trust else None
         takes: dict[int, list[list[Any]]] = {}
         numbers: dict[str, int] = {}
-        for item in facts.inputs:
+        for item in facts.inputs if guess is None else guess.inputs:
             kept = self.by_task.get(item.producer)
             if kept is None:
                 return f"the value of {item.variable.name} was not kept"
@@ -157,7 +158,29 @@ class Values:
             span = plan.graph.tasks[index].anchor.expression
             assert span is not None
             inner.append([span.line, span.column, span.end_line, span.end_column, index])
-        return {"kind": "run", "task": task, "inputs": inputs, "inner": inner, "values": numbers}
+        order: Message = {"kind": "run", "task": task, "inputs": inputs, "inner": inner, "values": numbers}
+        if guess is not None:
+            order["trust"] = {
+                "unknown": guess.unknown,
+                "checked": guess.checked,
+                "preamble": [[s.line, s.column, s.end_line, s.end_column] for s in guess.preamble],
+            }
+        return order
+
+
+def check_of(plan: Plan, task: int, order: Message) -> Message:
+    """What home has to look at when a task that was ordered on trust has its turn: of its inputs those that may have
+    been changed since, or may share objects."""
+    guess = plan.trusted[task]
+    doubtful = {(variable.scope, variable.name) for variable in guess.doubtful}
+    parts = []
+    for part in cast("list[dict[str, Any]]", order["inputs"]):
+        named = [take for take in part["take"] if take[0] != "<value>"]
+        doubted = [take for take in named if (take[0], take[1]) in doubtful]
+        take = named if guess.apart else doubted
+        if take:
+            parts.append({**part, "take": take, "doubtful": bool(doubted)})
+    return {"inputs": parts, "apart": guess.apart}
 
 
 def taken(path: str, size: int, artifacts: ArtifactStore) -> Artifact | None:

@@ -78,6 +78,29 @@ class Output:
 
 
 @frozen
+class Guess:
+    """What a task needs if nothing comes true of what is only assumed of code (an unknown call may change all that it
+    is given, and anything else). A helper may run the task on that ahead of its turn; then home compares.
+
+    ``inputs``, ``needs`` and ``state`` are as in :class:`Task`. ``doubtful`` are the names whose version an assumed
+    change may have replaced: home looks whether it did. ``apart``: inputs from different tasks may share objects, and
+    must turn out not to. ``unknown``: the task itself runs code of which nothing is known, and is watched closely;
+    ``checked``: code between may have changed the state of the process (globals, options), which home compares.
+    ``acts``: it writes files, which are kept back until its turn.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    needs: tuple[int, ...] = ()
+    state: tuple[int, ...] = ()
+    doubtful: tuple[Variable, ...] = ()
+    apart: bool = False
+    unknown: bool = False
+    checked: bool = False
+    acts: bool = False
+    preamble: tuple[Span, ...] = ()
+
+
+@frozen
 class Arm:
     """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as
     the source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
@@ -140,6 +163,7 @@ class Task:
     ``state``: those of ``needs`` that leave something in the process itself (module globals, hidden states, unknown
     code): a helper must be forked from home after home has passed them. The other needs hand over their outputs only,
     or files.
+    ``guess``: how it may run ahead although not everything is proved (``None``: it may not, or all is proved anyway).
     """
 
     key: TaskKey
@@ -158,6 +182,7 @@ class Task:
     needs: tuple[int, ...] = ()
     state: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
+    guess: Guess | None = None
 
     @property
     def name(self) -> str:
@@ -231,7 +256,10 @@ class TaskGraph:
             for item in task.inputs:
                 if not -1 <= item.producer < index:
                     raise InvalidGraph(f"task {task.name} reads {item.variable} from a later task")
-            for other in (*task.needs, *task.inner):
+            for item in task.guess.inputs if task.guess is not None else ():
+                if not -1 <= item.producer < index:
+                    raise InvalidGraph(f"task {task.name} reads {item.variable} from a later task")
+            for other in (*task.needs, *task.inner, *(task.guess.needs if task.guess is not None else ())):
                 if not 0 <= other < index:
                     raise InvalidGraph(f"task {task.name} refers to task {other}, which does not precede it")
 

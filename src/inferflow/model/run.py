@@ -89,6 +89,10 @@ class Certificate:
     dropped: int = 0
     pinned: int = 0
     reasons: tuple[str, ...] = ()
+    trusted: int = 0
+    """Of those ahead, how many were not proved independent: that nothing had come between was seen at their turn."""
+    held: int = 0
+    """Of those ahead, how many wrote files: these were kept back until their turn."""
 
 
 @frozen

@@ -225,6 +225,8 @@ def _certificate(run: Run, width: int, color: bool) -> list[str]:
         return []
     facts = run.finished.certificate
     parts = [f"{facts.at_home} at home", f"{facts.ahead} ahead"]
+    special = [f"{n} {word}" for n, word in ((facts.trusted, "on trust"), (facts.held, "with files kept back")) if n]
+    parts[1] += f" ({', '.join(special)})" if special else ""
     parts += [f"{number} {word}" for number, word in ((facts.dropped, "dropped"), (facts.pinned, "pinned")) if number]
     lines = ["", *bullet((f"{'certificate':<{MARGIN}}", "dim"), ", ".join(parts), width, color, indent=0)]
     told = _grouped(facts.reasons)

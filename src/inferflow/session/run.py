@@ -289,6 +289,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
                 index in ahead,
                 list(task.inner),
                 [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble] if index in ahead else [],
+                [output.variable.name for output in names if output.change == "changed"],
             ]
         )
     blocks = [

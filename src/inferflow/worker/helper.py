@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import types
+from contextlib import nullcontext
 from typing import Any
 
 from inferflow.worker import describe as described
@@ -23,6 +24,7 @@ from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
 from inferflow.worker.home import Home
+from inferflow.worker.layout import SMALL
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 
@@ -134,10 +136,11 @@ class Helper:
         self.gate.install()
         self._watch_warnings()
         self.standing: Any = None
-        self.codes: dict[int, types.CodeType] = {}
+        self.codes: dict[tuple[int, bool], types.CodeType] = {}
         self.owners: dict[int, Any] = {}
         self.state = HiddenState()
         self.memory = Memory()
+        self.trust: Any = None
 
     def _flush_c(self) -> None:
         try:
@@ -190,28 +193,47 @@ class Helper:
             for number, part in enumerate(order["inputs"])
             for scope, name, member in part["take"]
         }
+        trust = order.get("trust")
+        if trust is not None:
+            if self.trust is None:
+                from inferflow.worker.trust import Trust
+
+                self.trust = Trust(self.home, self.gate, self.state, self.refuse)
+            why = self.trust.ready(trust["unknown"], trust["checked"])
+            if why:
+                self._drop(why)
+                return
         self.home.streams.mark()
         self.memory.reset()
         modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
         self.gate.seen = {}
-        self.gate.on = True
+        began = time.time()
         failure: BaseException | None = None
         values: tuple[Any, ...] = ()
-        try:
-            values = self._execute(order, unit, inputs)
-        except BaseException as error:
-            failure = error
+        with self.trust if trust is not None else nullcontext():
+            self.gate.on = True
+            try:
+                values = self._execute(order, unit, inputs)
+            except BaseException as error:
+                failure = error
+            self.gate.on = False
         self.imported = len(sys.modules) != modules
-        self.gate.on = False
-        facts = {
+        facts: dict[str, Any] = {
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
             "memory": self.memory.peak(),
         }  # fmt: skip
         if failure is not None:
+            if trust is not None:
+                self.trust.held.clear()
             self._drop(f"it raised {type(failure).__name__}, which home will see itself")
             return
         why = self._contradiction(loaded, inputs, values)
+        if not why and trust is not None:
+            why = self.trust.changed()
+            facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
+            if trust["checked"] and self.trust.before is not None:
+                facts["standing"] = {**self.trust.before, "began": began}
         if why:
             self.refuse(why)
         self._publish(unit, values, facts)
@@ -253,7 +275,7 @@ class Helper:
         return common(self.standing, theirs)
 
     def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
-        names = [name for _, name in unit.outputs]
+        names = unit.bound()
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
         if values:
@@ -265,7 +287,7 @@ class Helper:
             if not packed.exact:
                 self._drop(f"its result would not be rebuilt exactly: {packed.why}")
                 return
-            stored = transport_files.write(packed, self.home.setup["scratch"])
+            stored = self._write(packed)
             message.update(size=stored.size, inline=stored.inline, exact=True)
             if stored.path:
                 message["file"] = stored.path
@@ -288,10 +310,16 @@ class Helper:
             message["seen"] = list(self.gate.seen.items())
         self.channel.send(message)
 
+    def _write(self, packed: Any) -> Any:
+        def write() -> Any:
+            return transport_files.write(packed, self.home.setup["scratch"])
+
+        return write() if self.trust is None or self.trust.writer is None else self.trust.writer.call(write)
+
     def _execute(self, order: dict[str, Any], unit: transform.Unit, inputs: dict[Any, Any]) -> tuple[Any, ...]:
         block = self.home.plan["blocks"][unit.block]
         as_module = block["kind"] != "function"
-        outputs = [VALUE % unit.task] if unit.expression is not None else [name for _, name in unit.outputs]
+        outputs = [VALUE % unit.task] if unit.expression is not None else unit.bound()
         inner = {tuple(span): VALUE % number for *span, number in order["inner"]}
         local: dict[str, Any] = {}
         scopes: list[tuple[dict[str, Any], str, Any]] = []
@@ -303,14 +331,28 @@ class Helper:
                 local[name] = value
             else:
                 scopes.append((_namespace(scope), name, value))
-        code = self.codes.get(unit.task)
+        trust = order.get("trust")
+        if trust is not None:
+            unit = unit._replace(preamble=tuple(tuple(span) for span in trust["preamble"]))
+            if trust["unknown"]:
+                scopes += self._hidden_names(scopes)
+        code = self.codes.get((unit.task, trust is not None))
         if code is None:
-            code = self.codes[unit.task] = self._compile(block, unit, sorted(local), inner, outputs, as_module)
+            code = self._compile(block, unit, sorted(local), inner, outputs, as_module)
+            self.codes[unit.task, trust is not None] = code
         with _Bound(scopes):
             if as_module:
                 return _run_in_module(code, self.home.program.module.__dict__, outputs)
             function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
             return function(**local)  # type: ignore[no-any-return]
+
+    def _hidden_names(self, given: list[tuple[dict[str, Any], str, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
+        """What tasks bind in the driver's module and this one was not given: code that finds its names in ways that the
+        analysis does not see must not find versions of another time."""
+        module = self.home.program.module
+        known = {name for space, name, _ in given if space is module.__dict__}
+        bound = {n for unit in self.home.hooks.units.values() for scope, n in unit.outputs if scope == module.__name__}
+        return [(module.__dict__, name, _ABSENT) for name in sorted(bound - known) if name in module.__dict__]
 
     def _compile(
         self, block: dict[str, Any], unit: transform.Unit, parameters: list[str], inner: dict[Any, str],
@@ -334,6 +376,9 @@ def _namespace(scope: str) -> dict[str, Any]:
     return module.__dict__
 
 
+_ABSENT = object()
+
+
 class _Bound:
     """Names set in namespaces for the time of one task; afterwards everything is as it was."""
 
@@ -344,7 +389,10 @@ class _Bound:
     def __enter__(self) -> None:
         for space, name, value in self.names:
             self.before.append(space.get(name, self))
-            space[name] = value
+            if value is _ABSENT:
+                space.pop(name, None)
+            else:
+                space[name] = value
 
     def __exit__(self, *_: object) -> None:
         for (space, name, _value), old in zip(self.names, self.before):

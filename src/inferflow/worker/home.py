@@ -280,6 +280,11 @@ class Home:
         self.made.append({"path": f"{stem}.executed{ending}", "mode": "write", **fact})
         self.files.on = files_on
 
+    def written(self, names: list[str]) -> list[dict[str, Any]]:
+        """Digest, and keep, what was written for a task that ran ahead."""
+        facts = [(name, file_fact(name, self.setup["scratch"])) for name in dict.fromkeys(names)]
+        return [{"path": name, "mode": "write", **fact} for name, fact in facts if fact is not None]
+
     # -- helpers -----------------------------------------------------------------------------------------
 
     def fork(self, epoch: int) -> None:

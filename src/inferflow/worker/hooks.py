@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transform, transport
+from inferflow.worker.commit import Commit
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import stamp
 
@@ -70,8 +71,7 @@ class Hooks:
         home = self.home
         if task in self.settle:
             home.keeper.wait()
-        if task in self.forks:
-            home.fork(task)
+        self._fork_due(task)
         self.open = task
         message = {"kind": "start", "task": task, "time": time.time()}
         before = home.streams.mark()
@@ -101,7 +101,7 @@ class Hooks:
         with self.shield:
             if self._off_plan(task):
                 return True
-            if self.units[task].adoptable and self.ask and self._adopt(task, []):
+            if self.units[task].adoptable and self.ask and self._adopt(task, [], sys._getframe(1)):
                 return False
             self._begin(task)
         return True
@@ -110,7 +110,7 @@ class Hooks:
         with self.shield:
             if self._off_plan(task) or not self.ask:
                 return True
-            return not self._adopt(task, self._all_inner(task))
+            return not self._adopt(task, self._all_inner(task), sys._getframe(1))
         return True
 
     def _all_inner(self, task: int) -> list[int]:
@@ -128,8 +128,9 @@ class Hooks:
 
     # -- adopting ----------------------------------------------------------------------------------
 
-    def _adopt(self, task: int, inner: list[int]) -> bool:
+    def _adopt(self, task: int, inner: list[int], frame: Any) -> bool:
         home = self.home
+        self._fork_due(min(inner, default=task))
         before = home.streams.mark()
         message: dict[str, Any] = {"kind": "at", "task": task, "inner": inner}
         if before:
@@ -138,16 +139,21 @@ class Hooks:
         reply = home.receive_reply()
         if reply["kind"] != "adopt":
             return False
-        changed = next((path for path, before in reply.get("seen", ()) if stamp(path) != before), None)
-        if changed is not None:
-            home.send({"kind": "refused", "task": task, "why": f"{changed} has changed since it was read"})
-            return False
+        why = stale(home, frame, reply)
+        if why:
+            return self._refused(task, why)
         try:
             source = reply.get("inline")
             values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
         except Exception as error:
-            home.send({"kind": "refused", "task": task, "why": f"its result could not be rebuilt: {error!r}"})
-            return False
+            return self._refused(task, f"its result could not be rebuilt: {error!r}")
+        files: list[dict[str, Any]] = []
+        if reply.get("acts"):
+            home.files.acted = time.time()
+            why = Commit(reply["acts"]).run()
+            if why:
+                return self._refused(task, why)
+            files = home.written([act[1] for act in reply["acts"] if act[0] == "write"])
         for stdout, stderr in reply["output"]:
             home.streams.replay("stdout", stdout)
             home.streams.replay("stderr", stderr)
@@ -157,8 +163,22 @@ class Hooks:
         self.closed.add(task)
         order = reply["order"]
         self.adopted[task] = tuple(values[position] for position in order)
-        home.send({"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written})
+        message = {"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written}
+        if files:
+            message["files"] = files
+        home.send(message)
         return True
+
+    def _refused(self, task: int, why: str) -> bool:
+        self.home.send({"kind": "refused", "task": task, "why": why})
+        return False
+
+    def _fork_due(self, position: int) -> None:
+        """Let helpers be forked from here, if some have been waiting for home to come so far."""
+        due = [epoch for epoch in self.forks if epoch <= position]
+        if due:
+            self.forks = self.forks.difference(due)
+            self.home.fork(position)
 
     def a(self, task: int) -> Any:
         values = self.adopted.pop(task)
@@ -244,11 +264,23 @@ def thread_ident() -> int:
     return _thread.get_ident()
 
 
+def stale(home: Any, frame: Any, reply: dict[str, Any]) -> str:
+    """What a task that ran ahead saw and is not so any more, in words; empty if all is as it was."""
+    for path, before in reply.get("seen", ()):
+        if stamp(path) != before:
+            return f"{path} has changed since it was read"
+    if not reply.get("checks"):
+        return ""
+    from inferflow.worker.turn import contradiction
+
+    return contradiction(home, frame, reply["checks"])
+
+
 def unit_of(data: list[Any]) -> transform.Unit:
-    index, block, first, last, expression, outputs, definite, adoptable, inner, preamble = data
+    index, block, first, last, expression, outputs, definite, adoptable, inner, preamble, changed = data
     return transform.Unit(
         index, block, first, last,
         tuple(expression) if expression is not None else None,
         tuple((scope, name) for scope, name in outputs),
-        definite, adoptable, tuple(inner), tuple(tuple(span) for span in preamble),
+        definite, adoptable, tuple(inner), tuple(tuple(span) for span in preamble), tuple(changed),
     )  # fmt: skip

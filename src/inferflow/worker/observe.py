@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from inferflow.worker.folder import changed, look, named_files
 
-__all__ = ["FileRecorder", "Gate", "HiddenState"]
+__all__ = ["FileRecorder", "Gate", "HiddenState", "bytes_read", "stamp"]
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -40,6 +41,10 @@ class FileRecorder:
         self.before: Any = None
         """The working folder before the task's first child process (see ``folder``)."""
         self._thread: int | None = None
+        self.acted = 0.0
+        """When (seconds since the epoch) something was last done to files, or to the world."""
+        self.children = False
+        """Whether there were child processes, which may act at any time."""
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
@@ -49,7 +54,9 @@ class FileRecorder:
             return
         if event == "open":
             self._opened(args)
-        elif event == "os.rename" and len(args) >= 2:
+        elif event in _IRREVOCABLE:
+            self.acted = time.time()
+        if event == "os.rename" and len(args) >= 2:
             self._moved(args[0], args[1])
         elif event == "sqlite3.connect" and args:
             self._note(args[0], True)
@@ -65,6 +72,8 @@ class FileRecorder:
         if isinstance(path, int):
             return
         writes = _writes(mode, flags)
+        if writes:
+            self.acted = time.time()
         self._note(path, writes)
 
     def _starts(self, event: str, args: tuple[Any, ...]) -> None:
@@ -112,9 +121,12 @@ class FileRecorder:
     def take(self) -> tuple[list[str], list[str]]:
         """The files read and written since the last call (a file both read and written is among the written)."""
         if self.before is not None:
+            self.children = True
             before, self.before = self.before, None
             for name in changed(before, self.ignored):
                 self.written.setdefault(name, None)
+        if self.children:
+            self.acted = time.time()
         if not self.read and not self.written:
             return [], []
         written = list(self.written)
@@ -227,6 +239,11 @@ class Gate:
         self.refuse = refuse
         self.on = False
         self.recorder = FileRecorder(())
+        self.held: Any = None
+        """What keeps back the files that the task writes (see ``held``), if anything does."""
+        self.opened = 0
+        """Bytes in the files that were opened for reading, if that is counted (0 or more)."""
+        self.counts = False
         self.seen: dict[str, list[int] | None] = {}
         """Files and folders that the task looked at, as they were then: home asks at the task's turn whether they still
         are. (The analysis compares paths by their text; links make two of one file.)"""
@@ -241,23 +258,77 @@ class Gate:
             path, mode, flags = (*args, None, None)[:3]
             if isinstance(path, int) or path in ("/dev/null", b"/dev/null"):
                 return
+            if self.held is not None and self.held.opening:
+                return
             if _writes(mode, flags):
                 self.on = False
                 self.refuse(f"it opens {os.fsdecode(path)!r} for writing")
             self.recorder._note(path, False)
+            if self.counts:
+                self._count(path)
             self._see(path)
         elif event in ("os.listdir", "os.scandir"):
-            self._see(args[0] if args and args[0] is not None else ".")
+            path = args[0] if args and args[0] is not None else "."
+            if self.held is not None:
+                self.held.looks(path)
+            self._see(path)
         elif event in _IRREVOCABLE:
             if event == "subprocess.Popen" and _only_asks(args):
                 return
             self.on = False
             self.refuse(f"it acts on the outside world ({event})")
 
+    def _count(self, path: Any) -> None:
+        try:
+            self.opened += 4096 + os.stat(path).st_size
+        except (OSError, ValueError, TypeError):
+            return
+
     def _see(self, path: Any) -> None:
         name = self.recorder._name(path)
         if name is not None and name not in self.seen:
             self.seen[name] = stamp(name)
+
+
+def _torch(torch: Any) -> Any:
+    return [
+        torch.get_rng_state().numpy().tobytes(), str(torch.get_default_dtype()), torch.is_grad_enabled(),
+        torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
+    ]  # fmt: skip
+
+
+def _flat(options: Any) -> Any:
+    """pandas keeps its options in nested dictionaries."""
+    return {key: _flat(value) if isinstance(value, dict) else value for key, value in options.items()}
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "numpy": lambda numpy: numpy.get_printoptions(),
+    "pandas._config.config": lambda config: _flat(config._global_config),
+    "matplotlib": lambda matplotlib: list(dict.items(matplotlib.rcParams)),
+    "locale": lambda locale: locale.setlocale(locale.LC_ALL),
+    "sklearn._config": lambda config: config.get_config(),
+    "torch": _torch,
+    "logging": lambda logging: [
+        logging.root.level, list(logging.root.handlers), list(logging.root.filters), logging.root.manager.disable,
+        logging.raiseExceptions,
+    ],
+    "tempfile": lambda tempfile: tempfile.tempdir,
+    "socket": lambda socket: socket.getdefaulttimeout(),
+    "time": lambda time: list(time.tzname),
+    "builtins": lambda builtins: list(builtins.__dict__.values()),
+    "copyreg": lambda copyreg: list(copyreg.dispatch_table),
+}  # fmt: skip
+"""Settings that any code may depend on."""
+
+
+def bytes_read() -> int:
+    """How much this process has read from files so far, C code included (Linux; else 0)."""
+    try:
+        with open("/proc/self/io", "rb") as file:
+            return int(file.readline().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class HiddenState:
@@ -295,7 +366,20 @@ class HiddenState:
         signal = modules.get("signal")
         if signal is not None:
             out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        out["recursion limit"] = sys.getrecursionlimit()
+        out["sys"] = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, sys.displayhook, sys.gettrace()]
+        for name, option in _OPTIONS.items():
+            module = modules.get(name)
+            if module is not None:
+                try:
+                    out[f"options of {name}"] = option(module)
+                except Exception:  # a library that is half imported, or older than we know
+                    continue
         return out
+
+    def facts(self) -> dict[str, Any]:
+        """The states as they are now."""
+        return self._take()
 
     def changed(self) -> str:
         """The name of a state that is not as it was when this was made; empty if all are. A state whose module was

@@ -42,7 +42,8 @@ SENTINEL = "\0inferflow.hook"
 class Unit(NamedTuple):
     """Where a task stands (``first`` .. ``last`` in the body of block ``block``; or ``expression``, a span as ``ast``
     has it), the names it leaves (``definite``: surely bound), whether a helper may have run it, the expression tasks
-    inside it. ``inputs`` and ``preamble`` matter to helpers: (kind, name, key) and spans."""
+    inside it. ``preamble`` (spans) matters to helpers. ``changed`` are those of the outputs that it only changes in
+    place: where it was adopted they are what they were."""
 
     task: int
     block: int
@@ -54,6 +55,11 @@ class Unit(NamedTuple):
     adoptable: bool
     inner: tuple[int, ...]
     preamble: tuple[tuple[int, int, int, int], ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def bound(self) -> list[str]:
+        """The names of the outputs that it binds."""
+        return [name for _, name in self.outputs if name not in self.changed]
 
 
 # -- the prefix ------------------------------------------------------------------------------------
@@ -319,8 +325,9 @@ def _statement(run: list[ast.stmt], unit: Unit) -> list[ast.stmt]:
         begin = [] if unit.inner else [_placed(ast.Expr(value=_call("s", [number], at)), at)]
         return [*begin, *run, done]
     adopted = _call("a", [_number(unit.task)], at)
-    if names:
-        targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in names]
+    bound = unit.bound() if names else []
+    if bound:
+        targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in bound]
         target = ast.Tuple(elts=targets, ctx=ast.Store())
         otherwise: ast.stmt = ast.Assign(targets=[target], value=adopted)
     else:

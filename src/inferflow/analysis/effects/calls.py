@@ -11,6 +11,7 @@ from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, classes, library, special, summaries
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
+from inferflow.analysis.facts import UNKNOWN_TYPE
 from inferflow.model import Span, World
 
 
@@ -195,7 +196,7 @@ def call_member(frame: Frame, me: Value, name: str, arguments: Arguments, span: 
     signatures = () if known else frame.program.catalogue.methods_named(name, frame.program.libraries)
     what = arguments.receiver or "something"
     if signatures and all(library.is_pure(s) for s in signatures):
-        frame.obstacle(f"the type of '{what}' is not known, whose {name}() is called", span)
+        frame.obstacle(f"the type of '{what}' {UNKNOWN_TYPE} {name}() is called", span)
         made = frame.make((key, "member"))
         frame.put(made, ELEMENTS, join(me, access.contents(frame, me)))
         for child in frame.below(made):
@@ -205,7 +206,7 @@ def call_member(frame: Frame, me: Value, name: str, arguments: Arguments, span: 
             frame.put(made, ELEMENTS, access.contents(frame, value))
         return join(result, frozenset((made,)))
     if own and not signatures and not known:
-        frame.obstacle(f"the type of '{what}' is not known, whose {name}() is called", span)
+        frame.obstacle(f"the type of '{what}' {UNKNOWN_TYPE} {name}() is called", span)
         return result
     return join(result, unknown(frame, arguments.says or f"{name}()", [me, *arguments.all()], span, (key, "member")))
 

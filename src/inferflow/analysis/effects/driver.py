@@ -18,7 +18,7 @@ from inferflow.analysis.effects import imports, run
 from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
-from inferflow.analysis.facts import Driver, DriverEffects, OpFacts, StepEffects, StepKey
+from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.programs import ProgramKind, kind_of
 from inferflow.analysis.walk import every_op, operands
@@ -678,7 +678,7 @@ class _Words:
         if op.shared:
             names = sorted({self.label(n) for n in op.shared})
             said = ", ".join(f"'{n}'" for n in names[:3])
-            obstacles.append(Reason(f"the result of {op.label}() shares parts with {said}", op.span))
+            obstacles.append(Reason(f"the result of {op.label}() {SHARES_PARTS} {said}", op.span))
         ordered = tuple(effects.values())
         if len(ordered) > 1:
             ordered = tuple(sorted(ordered, key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))

@@ -1,0 +1,381 @@
+"""The state of a process that code could depend on without being given it: what modules hold, library options.
+
+A helper's task of which not everything is proved is right only if nothing that it could have looked at has changed
+between the moment when its process was forked from home and its turn. The fork knows how things were then: both
+sides take the same *standing* (digests), and home compares them. Addresses are part of it, since both sides are
+copies of one process: another object of the same content counts as a change.
+
+    home:    CACHE = {}          fork ->  helper: standing s1; runs the task; s1 again: it changed nothing itself
+             CACHE["a"] = 1
+             the task's turn: standing s2 != s1: dropped
+
+What is walked: the modules of the project, and those of packages that the list below does not name. A package that is
+neither named nor pure Python could keep state where nobody can look: then nothing is run on trust.
+"""
+
+from __future__ import annotations
+
+import _thread
+import functools
+import gc
+import hashlib
+import io
+import marshal
+import os
+import re
+import sys
+import types
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
+
+__all__ = ["CannotCompare", "digest", "foreign", "hidden", "holds_files", "loaded", "roots", "take"]
+
+KNOWN = frozenset({
+    "inferflow", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "mpl_toolkits", "PIL", "dateutil",
+    "pytz", "tzdata", "six", "joblib", "threadpoolctl", "pyparsing", "packaging", "cycler", "kiwisolver",
+    "contourpy", "fontTools", "certifi", "charset_normalizer", "idna", "urllib3", "requests", "yaml",
+    "cloudpickle", "setuptools", "pkg_resources", "_distutils_hack", "typing_extensions", "cython_runtime",
+    "pyarrow", "narwhals", "bottleneck", "numexpr", "torch", "torchgen", "functorch", "statsmodels", "patsy",
+    "seaborn", "lightgbm", "xgboost", "attr", "attrs", "markupsafe", "jinja2", "sphinxcontrib", "google",
+    "mpmath", "psutil", "_cffi_backend", "_brotli", "_yaml", "defusedxml", "exceptiongroup",
+    "importlib_metadata", "zipp", "wcwidth", "pygments",
+})  # fmt: skip
+"""Packages whose state lies in the table of hidden states (or matters to nobody)."""
+MOST_OBJECTS = 60_000
+MOST_BYTES = 16 << 20
+NARROW = frozenset({"random", "numpy.random", "torch.random", "threads", "signal", "recursion limit"})
+"""Hidden states that only those depend on who also change them (a draw moves the generator on): a task that is seen to
+change none does not depend on them."""
+
+_HAVE_GC = 1 << 14
+_HEAP = 1 << 9
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
+_CALM: tuple[type, ...] = (
+    re.Pattern, weakref.ref, types.CodeType, types.MappingProxyType, types.GenericAlias, type(_thread.allocate_lock()),
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType, property, classmethod, staticmethod, type(_thread.RLock()), types.SimpleNamespace,
+)  # fmt: skip
+"""Types of which the references that the collector sees are all that matters."""
+
+
+class CannotCompare(Exception):
+    """There is state that cannot be compared; says which."""
+
+
+def foreign(name: str) -> bool:
+    """Whether a module belongs to a package that is neither part of Python nor known."""
+    top = name.partition(".")[0]
+    return top not in KNOWN and not top.startswith(("_cy", "_sysconfigdata")) and top not in _standard()
+
+
+@functools.lru_cache(maxsize=1)
+def _standard() -> frozenset[str]:
+    names = getattr(sys, "stdlib_module_names", None)
+    if names is None:  # Python 3.9
+        folder = os.path.dirname(os.__file__)
+        names = {name.partition(".")[0] for name in os.listdir(folder)} | set(sys.builtin_module_names)
+        names |= {name.partition(".")[0] for name in os.listdir(os.path.join(folder, "lib-dynload"))}
+    return frozenset(names) | {"__main__", "__mp_main__", "sitecustomize", "usercustomize"}
+
+
+def loaded(project: frozenset[str]) -> list[str]:
+    """The names of the modules whose state is walked. Raises CannotCompare."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        if name in project:
+            found.append(name)
+        elif module is not None and foreign(name):
+            if str(getattr(module, "__file__", None) or "").endswith((".so", ".pyd", ".dylib")):
+                raise CannotCompare(f"{name} is compiled, and its state cannot be seen")
+            found.append(name)
+    return sorted(found)
+
+
+def roots(names: Iterable[str], main: str, given: Iterable[str]) -> list[Any]:
+    """Where the state of modules begins. Of module ``main``, the driver's, only the names ``given``."""
+    found: list[Any] = []
+    for name in names:
+        module = sys.modules.get(name)
+        if module is None:
+            found.append(None)
+            continue
+        space = vars(module)
+        if name == main:
+            found += [space.get(one, UNSET) for one in given]
+        else:
+            for one, value in list(space.items()):
+                if one not in ("__builtins__", "__cached__", "__warningregistry__"):
+                    found += [one, value]
+    return found
+
+
+def take(names: list[str], main: str, given: list[str], objects: set[int] | None = None) -> str:
+    """The digest of the state of these modules; collects the addresses of their objects. Raises CannotCompare."""
+    return digest(roots(names, main, given), frozenset(names), objects)
+
+
+def digest(values: list[Any], own: frozenset[str], objects: set[int] | None = None) -> str:
+    """What all objects behind ``values`` are, addresses included. Classes and functions of the modules ``own`` are
+    entered. Raises CannotCompare."""
+    walk = _Walk(own)
+    walk.run(values)
+    if objects is not None:
+        objects.update(walk.seen)
+    return walk.hash.hexdigest()
+
+
+def hidden(facts: dict[str, Any]) -> dict[str, str]:
+    """Digests of hidden states (see ``observe.HiddenState.facts``) but the narrow ones."""
+    found = {}
+    for name, value in facts.items():
+        if name not in NARROW:
+            walk = _Walk(frozenset(), addresses=False)
+            walk.run([value])
+            found[name] = walk.hash.hexdigest()
+    return found
+
+
+class _Walk:
+    """``addresses``: containers are told apart by where they are, too."""
+
+    def __init__(self, own: frozenset[str], addresses: bool = True) -> None:
+        self.own = own
+        self.addresses = addresses
+        self.hash = hashlib.blake2b(digest_size=16)
+        self.seen: dict[int, Any] = {}
+        self.tokens: list[Any] = []
+        self.stack: list[Any] = []
+        self.bytes = 0
+
+    def run(self, values: list[Any]) -> None:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self.stack = list(reversed(values))
+            while self.stack:
+                self.one(self.stack.pop())
+                if len(self.tokens) > 5000:
+                    self.flush()
+            self.flush()
+        finally:
+            if enabled:
+                gc.enable()
+
+    def flush(self) -> None:
+        self.hash.update(marshal.dumps(self.tokens, 2))
+        self.tokens = []
+
+    def memory(self, data: Any) -> None:
+        view = memoryview(data).cast("B") if not isinstance(data, bytes) else memoryview(data)
+        self.bytes += view.nbytes
+        if self.bytes > MOST_BYTES:
+            raise CannotCompare("the modules hold more data than is worth comparing")
+        self.flush()
+        self.hash.update(view)
+
+    def one(self, value: Any) -> None:
+        cls = type(value)
+        if cls in _PLAIN:
+            self.tokens.append(value)
+            return
+        if self.addresses or cls not in _CONTAINERS:
+            self.tokens.append(id(value))
+        if id(value) in self.seen or cls in ATOMS:
+            return
+        self.seen[id(value)] = value
+        if len(self.seen) > MOST_OBJECTS:
+            raise CannotCompare("the modules hold more objects than are worth comparing")
+        kind = anatomy(cls)
+        method = getattr(self, "on_" + kind, None)
+        if method is not None:
+            method(value, cls)
+        elif kind in ("instance", "number"):
+            self.own_parts(value)
+        else:
+            self.opaque(value, cls)
+
+    def parts(self, values: Any) -> None:
+        values = list(values)
+        self.tokens.append(len(values))
+        if len(values) > 8 and set(map(type, values)) <= _PLAIN:
+            self.bytes += 8 * len(values)
+            self.tokens.append(values)
+            self.flush()
+        else:
+            self.stack.extend(reversed(values))
+
+    def own_parts(self, value: Any) -> None:
+        own = attributes(value)
+        if own is not None:
+            self.parts(own.keys())
+            self.parts(own.values())
+        for name, part in slots(value):
+            self.stack += [part, name]
+
+    def on_list(self, value: Any, cls: type) -> None:
+        self.parts(list.__iter__(value))
+        if cls is not list:
+            self.own_parts(value)
+
+    def on_tuple(self, value: Any, cls: type) -> None:
+        self.parts(tuple.__iter__(value))
+        if cls is not tuple:
+            self.own_parts(value)
+
+    def on_dict(self, value: Any, cls: type) -> None:
+        self.parts(dict.keys(value))
+        self.parts(dict.values(value))
+        if cls is not dict:
+            self.own_parts(value)
+
+    on_ordered = on_dict
+
+    def on_defaultdict(self, value: Any, cls: type) -> None:
+        self.on_dict(value, cls)
+        self.stack.append(value.default_factory)
+
+    def on_set(self, value: Any, cls: type) -> None:
+        self.parts(set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value))
+        if cls is not set and cls is not frozenset:
+            self.own_parts(value)
+
+    def on_deque(self, value: Any, cls: type) -> None:
+        self.parts(value)
+        self.own_parts(value)
+
+    def on_bytearray(self, value: Any, cls: type) -> None:
+        self.memory(bytes(value))
+
+    def on_buffer(self, value: Any, cls: type) -> None:
+        self.memory(value.tobytes())
+
+    def on_text(self, value: Any, cls: type) -> None:
+        self.own_parts(value)
+
+    def on_ndarray(self, value: Any, cls: type) -> None:
+        self.tokens += [str(value.dtype), str(value.shape), str(value.strides), bool(value.flags.writeable)]
+        if value.dtype.hasobject:
+            self.parts(value.ravel().tolist())
+        else:
+            self.memory(value.tobytes())
+        if cls.__module__ != "numpy":
+            self.own_parts(value)
+
+    def on_scalar(self, value: Any, cls: type) -> None:
+        self.memory(value.tobytes())
+
+    def on_dtype(self, value: Any, cls: type) -> None:
+        self.tokens.append(str(value))
+
+    def on_cell(self, value: Any, cls: type) -> None:
+        try:
+            self.stack.append(value.cell_contents)
+        except ValueError:
+            self.tokens.append("empty")
+
+    def on_method(self, value: Any, cls: type) -> None:
+        self.stack += [value.__func__, value.__self__]
+
+    def on_builtin(self, value: Any, cls: type) -> None:
+        owner = value.__self__
+        if owner is not None and not isinstance(owner, types.ModuleType):
+            self.stack.append(owner)
+
+    def on_function(self, value: Any, cls: type) -> None:
+        if value.__module__ in self.own or value.__closure__:
+            self.tokens.append(id(value.__code__))
+            self.stack += [value.__defaults__, value.__kwdefaults__, *(value.__closure__ or ())]
+            self.parts(value.__dict__)
+            self.parts(value.__dict__.values())
+
+    def on_reference(self, value: Any, cls: type) -> None:
+        if isinstance(value, type) and value.__module__ in self.own:
+            space = vars(value)
+            self.parts(list(space.keys()))
+            for name, part in space.items():
+                if name not in ("__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl"):
+                    self.stack.append(part)
+            self.tokens += [id(base) for base in value.__mro__]
+
+    def on_exception(self, value: Any, cls: type) -> None:
+        self.stack += [value.args, value.__cause__, value.__context__]
+        self.own_parts(value)
+
+    def opaque(self, value: Any, cls: type) -> None:
+        if isinstance(value, io.IOBase):
+            if not value.closed and value not in (sys.stdout, sys.stderr, sys.stdin):
+                raise CannotCompare("a module holds an open file")
+            return
+        module = cls.__module__ or ""
+        if hasattr(value, "cache_info") and callable(value.cache_info):
+            self.tokens.append(str(value.cache_info()))
+        random = sys.modules.get("random")
+        if random is not None and isinstance(value, random.Random):
+            if value is not getattr(random, "_inst", None):
+                self.stack.append(value.getstate())
+            return
+        logging = sys.modules.get("logging")
+        if logging is not None and isinstance(value, logging.Logger):  # (it caches which levels are on)
+            self.tokens += [value.level, value.disabled, value.propagate]
+            self.stack += [value.handlers, value.filters, value.parent]
+            return
+        if module.startswith("numpy.random"):
+            generator = getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None) or value
+            if value is not getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None):
+                self.stack.append(getattr(generator, "state", None))
+            return
+        if isinstance(value, types.GeneratorType):
+            self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
+        seen = bool(cls.__flags__ & _HAVE_GC)
+        if seen:
+            self.stack.extend(part for part in reversed(gc.get_referents(value)) if part is not cls)
+        elif attributes(value) is not None:
+            self.own_parts(value)
+            seen = True
+        if isinstance(value, _CALM) or (cls.__flags__ & _HEAP and module in self.own):
+            return
+        try:
+            parts = reduced(value)
+        except Exception:
+            if not seen and module.partition(".")[0] not in KNOWN:
+                raise CannotCompare(f"a module holds a {cls.__qualname__}, whose state cannot be seen") from None
+            return
+        self.stack.append(parts if isinstance(parts, str) else [part for part in parts if part is not cls])
+
+
+OURS = 500
+"""Descriptors from this number on are ours (see ``channel.high_descriptor``)."""
+
+
+def holds_files() -> str:
+    """What the process holds open that a task could use without being seen (descriptors, files mapped for writing), in
+    words; empty if nothing."""
+    import stat
+
+    try:
+        for text in os.listdir("/proc/self/fd"):
+            number = int(text)
+            if number <= 2 or number >= OURS:
+                continue
+            try:
+                mode = os.fstat(number).st_mode
+                name = os.readlink(f"/proc/self/fd/{number}")
+            except OSError:
+                continue
+            if stat.S_ISREG(mode) and not name.startswith(("/memfd:", "/dev/shm")):
+                return f"the program holds {name} open"
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+                return "the program holds a pipe or socket open"
+        with open("/proc/self/maps") as maps:
+            for line in maps:
+                parts = line.split(None, 5)
+                shared = parts[1][1:2] == "w" and parts[1][3:4] == "s" and len(parts) > 5
+                if shared and not parts[5].startswith(("/memfd:", "/dev/zero", "anon_inode")):
+                    return f"the program has mapped {parts[5].strip()} for writing"
+    except (OSError, ValueError):
+        return "what the program holds open cannot be listed"
+    return ""

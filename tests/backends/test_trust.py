@@ -1,0 +1,365 @@
+"""What runs ahead without proof, for real: whatever its code, or the code before it, turns out to do, the result is
+native's.
+
+The functions hide from the analysis (``globals()[name]``, ``getattr``), so that it takes them for unknown code; each
+driver says which of its tasks are expected to have run ahead, and why the others did not.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compare import both, environment
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="C code is only watched on Linux")
+
+HIDE = """
+import time
+def slow(t=0.5):
+    time.sleep(t)
+    return t
+def hide(name):
+    return globals()[name]
+"""
+
+
+def run(tmp_path: Path, driver: str, jobs: int = 3, **files: str | bytes) -> list[tuple[str, str, str, str]]:
+    """Assert that the driver gives the same both ways; the attempts of the inferred run: task, where, status, why."""
+    native, inferred, folder = both(tmp_path, {"driver.py": driver, **files}, options=("--jobs", str(jobs)))
+    assert inferred == native
+    command = [sys.executable, "-m", "inferflow", "show", "--json"]
+    shown = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True).stdout
+    facts: dict[str, Any] = json.loads(shown)
+    return [
+        (task["task"], attempt["where"], attempt["status"], attempt.get("why", ""))
+        for task in facts["tasks"]
+        for attempt in task["attempts"]
+    ]
+
+
+def ahead(attempts: list[tuple[str, str, str, str]]) -> list[str]:
+    return [name for name, where, status, _ in attempts if where == "ahead" and status == "retired"]
+
+
+def dropped(attempts: list[tuple[str, str, str, str]], name: str) -> str:
+    return "; ".join(why for task, _, status, why in attempts if task == name and status == "dropped")
+
+
+# -- files are kept back ----------------------------------------------------------------------------
+
+SAVING = """
+import os, pathlib
+def slow(t=0.5):
+    import time
+    time.sleep(t)
+    return t
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_files_are_written_at_the_task_s_turn(tmp_path: Path, jobs: int) -> None:
+    driver = (
+        SAVING
+        + """
+def save(x, name):
+    os.makedirs("out/deep", exist_ok=True)
+    with open(os.path.join("out/deep", name), "w") as f:
+        f.write(str(x))
+    with open("log.txt", "a") as f:
+        f.write(name + "\\n")
+def main():
+    s = slow()
+    print(os.path.exists("out"))
+    save([1], "a.txt")
+    save([2] * 100_000, "b.txt")
+    pathlib.Path("out/deep/c.txt").write_text("c")
+    print(sorted(os.listdir("out/deep")), open("log.txt").read())
+main()
+"""
+    )
+    attempts = run(tmp_path, driver, jobs, **{"log.txt": "before\n"})
+    if jobs > 1:
+        assert "save" in ahead(attempts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "f = open('a.txt', 'w'); f.write('x'); f.close(); open('a.txt', 'a').write('y'); return open('a.txt').read()",
+        "open('a.txt', 'w').write('x'); return os.path.getsize('a.txt')",
+        "open('a.txt', 'w').write('x'); os.rename('a.txt', 'b.txt'); return [n for n in sorted(os.listdir('.')) if n[0] != '.']",
+        "pathlib.Path('new').mkdir(); return os.path.isdir('new')",
+        "pathlib.Path('p/q').mkdir(parents=True, exist_ok=True); open('p/q/r', 'x').write('z'); return 1",
+        "open('old.txt', 'r+').write('new'); return 1",
+        "os.mkdir('old'); return 1",
+        "open('nowhere/a.txt', 'w').write('x'); return 1",
+        "global kept; kept = open('a.txt', 'w'); kept.write('x'); return 1",
+        "open('a.txt', 'w').write('first'); open('a.txt', 'w').write('2'); return 1",
+        "f = open('a.txt', 'w+'); f.write('seek'); f.seek(1); t = f.read(); f.close(); return t",
+        "f = open('a.txt', 'wb'); f.write(b'ab'); f.truncate(1); f.close(); return 1",
+        "f = open('log.txt', 'a'); t = f.tell(); f.write('x'); f.close(); return t",
+    ],
+)
+def test_what_is_written_and_looked_at(tmp_path: Path, body: str) -> None:
+    driver = (
+        SAVING
+        + f"""
+def act():
+    {body}
+def main():
+    s = slow()
+    try:
+        print("first")
+    finally:
+        pass
+    r = act()
+    print(r, sorted(os.listdir(".")) == 0)
+main()
+"""
+    )
+    run(tmp_path, driver, **{"old.txt": "something", "log.txt": "12345"})
+
+
+def test_a_failure_leaves_only_the_effects_before_it(tmp_path: Path) -> None:
+    driver = (
+        SAVING
+        + """
+def fail(x):
+    slow(0.3)
+    open("half.txt", "w").write("half")
+    raise ValueError(x)
+def save(x):
+    open("never.txt", "w").write(x)
+def first():
+    open("first.txt", "w").write("1")
+def main():
+    s = slow(0.2)
+    first()
+    fail(1)
+    save("2")
+main()
+"""
+    )
+    run(tmp_path, driver)
+
+
+def test_a_file_that_somebody_else_made_meanwhile(tmp_path: Path) -> None:
+    driver = (
+        SAVING
+        + """
+import subprocess
+def save(x):
+    os.mkdir("made")
+    open("made/x.txt", "w").write(x)
+def main():
+    subprocess.run(["sh", "-c", "sleep 0.5; mkdir made"])
+    save("2")
+main()
+"""
+    )
+    run(tmp_path, driver)
+
+
+# -- unknown code -------------------------------------------------------------------------------------
+
+
+def test_unknown_code_overlaps_where_it_does_nothing_else(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+def work(x):
+    time.sleep(0.3)
+    return [sum(x)] * 3
+def load(n): return list(range(n))
+def count(x): return len(x)
+def main():
+    f = hide("work")
+    a = load(4)
+    r = f(a)
+    n = count(a)
+    q = f(load(5))
+    print(r, n, q)
+main()
+"""
+    )
+    assert {"count", "f.2"} <= set(ahead(run(tmp_path, driver)))
+
+
+CHANGES = [
+    ("a.append(9)", "count"),
+    ("a[0] = 7", "count"),
+    ("a.clear()", "count"),
+    ("CACHE.append(1)", "state"),
+    ("CACHE[:] = [4, 5]", "state"),
+    ("globals()['COUNTER'] = 5", "state"),
+    ("Registry.items['k'] = 1", "state"),
+    ("Registry.level = 3", "state"),
+    ("default.__defaults__[0].append(3)", "state"),
+    ("memo(4)", "state"),
+    ("os.environ['NEW'] = 'x'", "state"),
+    ("os.chdir('sub')", "state"),
+    ("random.seed(3)", "draw"),
+    ("random.random()", "draw"),
+    ("open('data.txt', 'w').write('new')", "state"),
+    ("os.rename('data.txt', 'moved.txt')", "state"),
+    ("decimal.getcontext().prec = 3", "state"),
+    ("sys.path.append('x')", "state"),
+    ("globals()['helper'] = lambda: 'patched'", "state"),
+    ("exec('CACHE.append(8)')", "state"),
+    ("next(NUMBERS)", "state"),
+    ("setattr(time, 'patched', 4)", "state"),
+]
+
+
+@pytest.mark.parametrize(("change", "_reader"), CHANGES)
+def test_what_unknown_code_changes_is_seen_by_later_tasks(tmp_path: Path, change: str, _reader: str) -> None:
+    driver = (
+        HIDE
+        + f"""
+import os, random, decimal, sys, functools, itertools
+CACHE = []
+COUNTER = 0
+NUMBERS = itertools.count()
+class Registry:
+    items = {{}}
+    level = 0
+def default(x, acc=[]):
+    return list(acc)
+@functools.lru_cache(None)
+def memo(x):
+    CACHE.append(x)
+    return x
+def helper(): return "own"
+def change(a):
+    time.sleep(0.3)
+    {change}
+    return 1
+def load(n): return list(range(n))
+def count(x): return sum(x) + len(x)
+def look(x):
+    space = hide("__builtins__") and globals()
+    return (list(space["CACHE"]), space["COUNTER"], dict(getattr(space["Registry"], "items")), Registry.level,
+        default(1), os.environ.get("NEW"), os.path.basename(os.getcwd()), sorted(n for n in os.listdir(".") if n[0] != "."),
+        decimal.Decimal(1) / 7, sys.path[-1], space["helper"](), next(space["NUMBERS"]), hasattr(time, "patched"))
+def text(x):
+    return hide("open_it")("data.txt")
+def open_it(name):
+    import pathlib
+    return pathlib.Path(name).read_text() if pathlib.Path(name).exists() else "gone"
+def draw(x):
+    return hide("random").random()
+def main():
+    random.seed(1)
+    a = load(4)
+    c = hide("change")(a)
+    n = count(a)
+    k = look(1)
+    t = text(1)
+    d = draw(1)
+    print(c, n, k, t, d, a)
+main()
+"""
+    )
+    run(tmp_path, driver, **{"data.txt": "old", "sub/data.txt": "below"})
+
+
+def test_names_that_tasks_bind_are_not_found_at_another_time(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+def peek(name, otherwise=None):
+    return hide("globals")().get(name, otherwise) if "globals" in globals() else eval(name, globals())
+def make(x):
+    time.sleep(0.2)
+    return x
+value = make(1)
+other = make([1])
+value = make(2)
+seen = peek("value")
+value = make(3)
+again = peek("value")
+other.append(2)
+more = peek("other")
+print(seen, again, more)
+"""
+    )
+    run(tmp_path, driver)
+
+
+def test_two_inputs_that_became_one(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+def make(x): return {"own": [x]}
+def join(a, b):
+    time.sleep(0.3)
+    a["own"] = b["own"]
+    return 1
+def differ(a, b):
+    return a["own"] is b["own"], a, b
+def main():
+    a = make(1)
+    b = make(2)
+    j = hide("join")(a, b)
+    d = differ(a, b)
+    print(j, d)
+main()
+"""
+    )
+    run(tmp_path, driver)
+
+
+def test_an_open_log_keeps_unknown_code_in_order(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+import logging
+logging.basicConfig(filename="log.txt", level=logging.INFO, format="%(message)s")
+def work(x):
+    time.sleep(0.2)
+    logging.info("working on %s", x)
+    return x
+def main():
+    f = hide("work")
+    a = f(1)
+    b = f(2)
+    c = f(3)
+    print(a, b, c)
+main()
+"""
+    )
+    assert ahead(run(tmp_path, driver)) == []
+
+
+def test_compiled_code_that_writes_files_is_stopped(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+import ctypes, os
+def write(name):
+    libc = ctypes.CDLL(None)
+    number = libc.open(name.encode(), os.O_WRONLY | os.O_CREAT, 0o644)
+    libc.write(number, b"abc", 3)
+    libc.close(number)
+    return 1
+def fail(x):
+    time.sleep(0.5)
+    raise ValueError(x)
+def main():
+    w = hide("write")
+    a = w("a.bin")
+    try:
+        print("x")
+    finally:
+        pass
+    b = fail(2)
+    c = w("never.bin")
+main()
+"""
+    )
+    run(tmp_path, driver)
