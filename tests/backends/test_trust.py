@@ -95,6 +95,7 @@ main()
         "open('a.txt', 'w').write('x'); os.rename('a.txt', 'b.txt'); return [n for n in sorted(os.listdir('.')) if n[0] != '.']",
         "pathlib.Path('new').mkdir(); return os.path.isdir('new')",
         "pathlib.Path('p/q').mkdir(parents=True, exist_ok=True); open('p/q/r', 'x').write('z'); return 1",
+        "open('old.txt', 'w').write('new'); return open('old.txt').read()",
         "open('old.txt', 'r+').write('new'); return 1",
         "os.mkdir('old'); return 1",
         "open('nowhere/a.txt', 'w').write('x'); return 1",

@@ -263,6 +263,8 @@ class Gate:
             if _writes(mode, flags):
                 self.on = False
                 self.refuse(f"it opens {os.fsdecode(path)!r} for writing")
+            if self.held is not None:
+                self.held.looks(path)
             self.recorder._note(path, False)
             if self.counts:
                 self._count(path)
