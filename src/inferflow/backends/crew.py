@@ -107,7 +107,9 @@ class Outpost(Protocol):
 
 
 class Outposts(Protocol):
-    """Starts workers apart, for one backend."""
+    """Starts workers apart, for one backend. ``contained``: with a file system of their own."""
+
+    contained: bool
 
     def start(self, crew: WorkerCrew, name: str, placement: Placement) -> Outpost:
         """Start a worker that will connect under ``name``; it returns at once."""
@@ -217,7 +219,8 @@ class WorkerCrew:
         backend = placement.backend or self.launch.placement.backend
         if backend not in self._outposts:
             self._outposts[backend] = self._outposts_of(backend)
-        self.waiting[name].append({**self.launch.setup, "lifeline": -1, "start": "spawn"})
+        contained = self._outposts[backend].contained
+        self.waiting[name].append({**self.launch.setup, "lifeline": -1, "start": "spawn", "contained": contained})
         self.apart[name] = self._outposts[backend].start(self, name, placement)
 
     def outpost_failed(self, name: str, exit_code: int | None, cause: str) -> None:

@@ -15,6 +15,7 @@ import os
 import selectors
 import shutil
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class _Site:
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
         self.engine = Engine(lambda: connect(os.environ))
+        self.containers: list[Container] = []
         self.folder = private_folder()
         self.address = f"unix:{self.folder}/s"
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -102,7 +104,14 @@ class _Site:
 
         environment_seen = {"_INFERFLOW_TOKEN": token}
         begun = self._sweep if role == "home" else lambda: None
-        return Container(self.engine, recipe, self.folder, order, descriptors, environment_seen, name, begun)
+        container = Container(self.engine, recipe, self.folder, order, descriptors, environment_seen, name, begun)
+        self.containers.append(container)
+        return container
+
+    def join(self) -> None:
+        """Wait until all containers that are to be removed are."""
+        for container in self.containers:
+            container.join()
 
     def _sweep(self) -> None:
         """Remove what earlier runs left behind."""
@@ -200,6 +209,7 @@ class _HomeContainer:
             self.container.abandon()  # what the driver left running goes on, as natively
         else:
             self.container.remove()
+        self.site.join()
         for number in (self._lifeline, self._orders):
             if number >= 0:
                 os.close(number)
@@ -208,6 +218,8 @@ class _HomeContainer:
 
 class DockerOutposts:
     """Starts workers in containers of their own."""
+
+    contained = True
 
     def __init__(self, launch: Launch, site: _Site | None) -> None:
         self.launch = launch
@@ -235,6 +247,7 @@ class DockerOutposts:
         for post in self.posts:
             post.container.remove()
         if self.own and self.site is not None:
+            self.site.join()
             self.site.close()
 
 
@@ -248,13 +261,15 @@ class _Post:
         container = self.container
         if container.sock is None:
             error = container.error
-            crew.outpost_failed(name, None, str(error) if error else "its container did not start")
+            crew.outpost_failed(name, None, _words(error) if error else "its container did not start")
             return
         if not container.heard() or container.exited is not None or container.error is not None:
             crew.selector.unregister(container.sock)
             if name in crew.apart and name not in crew.peers:
                 code, cause = self.ending()
                 crew.outpost_failed(name, code, cause)
+            if container.exited is not None:
+                container.remove()  # while the run goes on
 
     def kill(self) -> None:
         self.container.command({"kind": "signal", "number": 9})
@@ -262,14 +277,17 @@ class _Post:
     def ending(self) -> tuple[int | None, str]:
         container = self.container
         if container.error is not None:
-            return None, str(container.error)
+            return None, _words(container.error)
         if container.exited is None and container.sock is not None:
-            container.sock.settimeout(1.0)
-            with contextlib.suppress(TimeoutError):
-                while container.exited is None and container.heard():
-                    pass
+            until = time.monotonic() + 1.0
+            while container.exited is None and time.monotonic() < until and container.heard(0.1):
+                pass
         code, cause, _ = container.end()
         return code, cause
+
+
+def _words(error: BrokenEnvironment) -> str:
+    return error.message + (f". To mend it: {error.hint}" if error.hint else "")
 
 
 def _watch(crew: WorkerCrew, container: Container, told: Any) -> None:

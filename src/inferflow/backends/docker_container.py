@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import struct
@@ -236,9 +237,12 @@ class Container:
             with contextlib.suppress(OSError):
                 self.sock.sendall(encode(message))
 
-    def heard(self) -> bool:
-        """Read what the first process sent (``exited``, ``failed``); whether it is still there."""
+    def heard(self, wait: float = 0.0) -> bool:
+        """Read what the first process sends (``exited``, ``failed``) within ``wait`` seconds; whether it is still
+        there."""
         assert self.sock is not None
+        if not select.select([self.sock], [], [], wait)[0]:
+            return True
         try:
             data = self.sock.recv(1 << 16)
         except OSError:
@@ -297,20 +301,23 @@ class Container:
         self.command({"kind": "leave"})
         if self.sock is None:
             return True
-        self.sock.settimeout(patience)
-        try:
-            while self.heard():
-                pass
-        except TimeoutError:
-            return False
+        until = time.monotonic() + patience
+        while self.heard(max(until - time.monotonic(), 0)):
+            if time.monotonic() >= until:
+                return False
         return True
 
     def remove(self) -> None:
-        """End whatever runs in it and remove it; failures are left to a later ``prune``."""
+        """End whatever runs in it, and begin to remove it (``join`` waits); failures are left to ``prune``."""
         self.cancelled = True
         self._thread.join(PATIENCE)
         self._close()
-        self._remove_now()
+        self._thread = threading.Thread(target=self._remove_now, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it is removed."""
+        self._thread.join(PATIENCE)
 
     def _close(self) -> None:
         if self.sock is not None:

@@ -140,17 +140,16 @@ def find_image(engine: Engine, reference: str) -> str:
             "no image is named, and none has been built for this project",
             hint="inferflow image DRIVER builds one; or name one: --image python:3.11-slim, or --image host",
         )
-    try:
-        with told(f"look for the image {reference}"):
-            return str(engine.client.api.inspect_image(reference)["Id"])
-    except BrokenEnvironment as error:
-        cause = error.__cause__
-        if type(cause).__name__ in ("ImageNotFound", "NotFound"):
-            raise BrokenEnvironment(
-                f"the engine has no image {reference}",
-                hint=f"docker pull {reference}; see what there is: docker images",
-            ) from None
-        raise
+    with told(f"look for the image {reference}"):
+        for name in (reference, f"localhost/{reference}"):  # Podman's name for what was built or imported here
+            try:
+                return str(engine.client.api.inspect_image(name)["Id"])
+            except Exception as error:
+                if type(error).__name__ not in ("ImageNotFound", "NotFound"):
+                    raise
+    raise BrokenEnvironment(
+        f"the engine has no image {reference}", hint=f"docker pull {reference}; see what there is: docker images"
+    )
 
 
 def _host_image(engine: Engine) -> str:

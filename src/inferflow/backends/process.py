@@ -107,6 +107,8 @@ class _HomeProcess:
 class ProcessOutposts:
     """Starts workers as processes of their own."""
 
+    contained = False
+
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
         self.address = ""

@@ -217,6 +217,9 @@ def _task_rules(value: object, path: Path, text: str, prefix: tuple[str, ...]) -
 
 _TASK_KEYS: dict[str, Callable[[object], Any]] = {
     "home": parse_flag,
+    "backend": lambda value: parse_choice(value, ("process", "docker")),
+    "timeout": parse_duration,
+    **PLACEMENT_KEYS,
 }
 
 _TASK_HINT = 'write [tasks."pattern"] (in pyproject.toml: [tool.inferflow.tasks."pattern"]), then: home = true'

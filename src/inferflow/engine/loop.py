@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
-from inferflow.engine.outcome import Outcome, failure_of_end, failure_of_loss, outcome_of
+from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
+from inferflow.engine.posts import Posts, sent
 from inferflow.engine.streams import StreamLog
 from inferflow.engine.values import Kept, Values, check_of, file_uses
 from inferflow.model import (
@@ -103,10 +104,18 @@ class Engine:
     driver_values: tuple[StoredValue, ...] = ()
     parameters: Kept | None = None
     """Arguments of the driver function, where helpers wanted them."""
+    posts: Posts = field(init=False)
+    begun: dict[int, float] = field(factory=dict)
+    """When tasks with a time limit of their own were started."""
+    overran: str = ""
+    broken: str = ""
+    """Why a task could not run where it is placed; and which."""
+    broken_task: int = -1
 
     def __attrs_post_init__(self) -> None:
         self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
         self.arrivals = Arrivals(self.artifacts)
+        self.posts = Posts(self.plan, self.jobs)
         self.logs = {"stdout": StreamLog(), "stderr": StreamLog()}
         self.outside = {"stdout": bytearray(), "stderr": bytearray()}
 
@@ -165,6 +174,32 @@ class Engine:
                 case schedule.Hire(epoch):
                     name = self.crew.helper(epoch)
                     self.state = schedule.hired(self.state, name, epoch)
+        if self.plan.placed:
+            self._post()
+
+    def _post(self) -> None:
+        """Hire workers for tasks that are placed, and send what can be sent."""
+        for placement in self.posts.hires(self.state):
+            self.posts.hired(self.crew.helper(0, placement), placement)
+        waiting = self.pending_reply[0] if self.pending_reply else -1
+        for task, worker in self.posts.dispatches(self.state, waiting):
+            order = self.values.order(self.plan, task)
+            if isinstance(order, str):
+                self.posts.done(worker)
+                self._drop(task, order, worker)
+            elif order is None:  # a value is still being written
+                self.posts.workers[worker].task = -1
+            else:
+                placed = self.plan.placed[task]
+                order.update(apart=placed.firm, leave=placed.acts)
+                self.state = sent(self.state, self.plan, task, worker)
+                attempt = self._attempt(task, "ahead", worker)
+                self.begun[task] = time.monotonic()
+                self.events.append(TaskStarted(time.time(), task, attempt.number, "ahead", worker))
+                self._flush()
+                self.crew.send(worker, order)
+        for worker, reply in self._answer_waiting():
+            self.crew.send(worker, reply)
 
     # -- notices -----------------------------------------------------------------------------------
 
@@ -231,6 +266,8 @@ class Engine:
             if message.get("spawned"):
                 return [(worker, self.plan_message)]
             self.state = schedule.helper_joined(self.state, worker, message["epoch"])
+        elif kind == "warm" and worker in self.posts.workers:
+            self.posts.workers[worker].ready = True
         elif kind == "warm":
             self.state = schedule.helper_joined(self.state, worker, 0)
         elif kind == "result":
@@ -238,9 +275,18 @@ class Engine:
                 self.arrivals.told(message, worker)
                 return []
             return self._result(worker, message)
+        elif kind == "raised":
+            self._leave_post(worker)
+            self.state = schedule.finished(self.state, message["task"], worker)
+            self.results[message["task"]] = message
+            return self._answer_waiting()
         elif kind == "dropped":
+            if message["task"] >= 0 or not message["ends"]:
+                self._leave_post(worker)
             if message["ends"]:
                 self.ended_helpers.add(worker)
+                if message["task"] < 0 and worker in self.posts.workers:
+                    self._lose_post(worker, message["why"])
             task = message["task"]
             if task >= 0:
                 self._drop(task, message["why"], worker)
@@ -265,6 +311,8 @@ class Engine:
             self._drop(task, "home came to it first")
         self.state = schedule.home_at(self.state, task, waits=False)
         attempt = self._attempt(task, "home", "home")
+        if task in self.plan.limits:
+            self.begun[task] = time.monotonic()
         self.events.append(TaskStarted(message["time"], task, attempt.number, "home", "home"))
 
     def _done(self, message: dict[str, Any]) -> None:
@@ -330,6 +378,8 @@ class Engine:
         if trust:
             self.checks[task] = check_of(self.plan, task, order)
         attempt = self._attempt(task, "ahead", helper)
+        if task in self.plan.limits:
+            self.begun[task] = time.monotonic()
         self.events.append(TaskStarted(time.time(), task, attempt.number, "ahead", helper))
         self._flush()
         self.crew.send(helper, order)
@@ -337,6 +387,7 @@ class Engine:
     def _result(self, worker: str, message: dict[str, Any]) -> list[tuple[str, Message]]:
         task = message["task"]
         attempt = self.attempts.get(task)
+        self._leave_post(worker)
         self.state = schedule.finished(self.state, task, worker)
         if attempt is None or attempt.worker != worker or task not in self.state.flights:
             return []
@@ -363,7 +414,30 @@ class Engine:
             self.events.append(event)
         return self._answer_waiting()
 
+    def _leave_post(self, worker: str) -> None:
+        """A worker at a post is done with its task; one that serves a single task ends."""
+        if worker in self.posts.workers and self.posts.done(worker):
+            self.ended_helpers.add(worker)
+            del self.posts.workers[worker]
+            self.crew.send(worker, {"kind": "stop"})
+
+    def _lose_post(self, worker: str, cause: str) -> None:
+        """A worker at a post has ended, or could not begin: what it was for is refused, or left to home."""
+        lost = self.posts.workers.pop(worker)
+        tasks = [lost.task] if lost.task >= 0 else self.posts.meant(self.state, lost.placement)
+        for task in tasks:
+            self._drop(task, cause, worker)
+
     def _drop(self, task: int, why: str, worker: str = "") -> None:
+        placed = self.plan.placed.get(task)
+        if placed is not None and task not in self.state.barred:
+            name = self.plan.graph.tasks[task].name
+            if placed.firm and not self.broken:
+                self.broken = f"task {name} could not run where its settings place it: {why}"
+                self.broken_task = task
+                self.crew.kill("home")
+            elif not placed.firm:
+                self.reasons[f"{name} ran in home's container: {why}"] = None
         before = set(self.state.flights)
         self.state = schedule.dropped(self.state, task, worker)
         for gone in sorted(before - set(self.state.flights)):
@@ -387,7 +461,10 @@ class Engine:
         if self.pending_reply is None:
             return []
         task, inner = self.pending_reply
-        match schedule.answer(self.state, task, inner):
+        answer = schedule.answer(self.state, task, inner)
+        if answer == "run" and self.posts.holds(self.state, task):
+            answer = "wait"
+        match answer:
             case "wait":
                 self.state = schedule.home_at(self.state, task, waits=True)
                 return []
@@ -405,6 +482,8 @@ class Engine:
             output: Any = self.results[index].get("output", {})
             outputs.append([output.get("stdout", b""), output.get("stderr", b"")])
         result: Any = self.results[task]
+        if "raises" in result:
+            return {"kind": "raise", "output": outputs, "raises": result["raises"]}
         reply: Message = {"kind": "adopt", "output": outputs, "values": bool(result["facts"])}
         seen: list[Any] = [item for index in (*inner, task) for item in cast(Any, self.results[index].get("seen", []))]
         if seen:
@@ -447,6 +526,22 @@ class Engine:
     def _watch(self) -> None:
         self._relieve()
         self._rescue()
+        self._limit()
+
+    def _limit(self) -> None:
+        """End the run if a task takes longer than its own time limit."""
+        for task, since in list(self.begun.items()):
+            attempt = self.attempts.get(task)
+            limit = self.plan.limits.get(task)
+            over = task < self.state.retired or (task in self.state.flights and self.state.flights[task].finished)
+            if limit is None or attempt is None or over:
+                del self.begun[task]
+            elif time.monotonic() - since > limit and not self.timed_out:
+                name = self.plan.graph.tasks[task].name
+                self.timed_out, self.overran = True, f"task {name} took longer than its timeout of {limit:g} s"
+                if attempt.worker != "home":
+                    self.crew.kill(attempt.worker)
+                self.crew.kill("home")
 
     def _relieve(self) -> None:
         """If tasks that run at once want more processors than there are (BLAS and OpenMP threads, which spin while
@@ -489,8 +584,8 @@ class Engine:
 
     def _rescue(self) -> None:
         """Home waits for a helper: if that one has stopped getting anywhere, home runs the task itself."""
-        if self.pending_reply is None or self.outcome is not None:
-            return
+        if self.pending_reply is None or self.outcome is not None or self.pending_reply[0] in self.plan.placed:
+            return  # (a task that is placed may wait for a device)
         now = time.monotonic()
         if now - self.waiting_since < STALLED:
             return
@@ -521,10 +616,13 @@ class Engine:
 
     def _helper_ended(self, notice: Notice) -> None:
         code = notice.exit_code
+        if notice.worker in self.posts.workers:
+            signal, cause = cause_of(code, 0)
+            cause = notice.cause or f"its worker ended: {cause}"
+            self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
+            self._lose_post(notice.worker, cause)
         helper = self.state.helpers.get(notice.worker)
         if helper is not None and helper.task >= 0 and notice.worker not in self.ended_helpers:
-            from inferflow.engine.outcome import cause_of
-
             signal, cause = cause_of(code, 0)
             self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
             self._drop(helper.task, f"its helper ended: {cause}", notice.worker)
@@ -541,8 +639,6 @@ class Engine:
             failure = failure_of_end(end, task, attempt.number if attempt else 0, self.folder, self._files(end))
             out, err = (self.outside.pop("stdout"), self.outside.pop("stderr")) if task >= 0 else (b"", b"")
             if task >= 0:
-                from attrs import evolve
-
                 failure = evolve(failure, stdout=_text(bytes(out)), stderr=_text(bytes(err)))
                 self.outside = {"stdout": bytearray(), "stderr": bytearray()}
             self.events.append(failure)
@@ -571,8 +667,13 @@ class Engine:
             self._close(notice, None)
             return
         task = self.pending_reply[0] if self.pending_reply else self._running_at_home()
+        task = self.broken_task if self.broken else task
         attempt = self.attempts.get(task)
         failure = failure_of_loss(notice, task, attempt.number if attempt else 0, self.plan, self.timed_out)
+        if self.overran:
+            failure = evolve(failure, message=self.overran)
+        elif self.broken:
+            failure = evolve(failure, exception="PlacementFailed", message=self.broken)
         lost = WorkerLost(time.time(), "home", notice.exit_code, failure.exception, failure.message)
         self.events += [lost, failure]
         self._close(notice, failure)
@@ -602,7 +703,7 @@ class Engine:
             _text(bytes(self.outside["stderr"])),
             interrupted=self.interrupted,
             timed_out=self.timed_out,
-            broken=notice.broken,
+            broken=notice.broken or bool(self.broken),
         )
         self.events.append(self.outcome.event)
 
@@ -626,8 +727,6 @@ class Engine:
 
 
 def _with_values(event: TaskFinished, stored: tuple[StoredValue, ...]) -> TaskFinished:
-    from attrs import evolve
-
     return evolve(event, values=stored)
 
 

@@ -17,9 +17,18 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 from attrs import field, frozen
 
-from inferflow.model import Guess, Input, Output, Task, TaskGraph, Variable, World
+from inferflow.model import Guess, Input, Output, Placement, Task, TaskGraph, Variable, World
 
 __all__ = ["Plan", "epoch_of", "make_plan"]
+
+
+@frozen
+class Placed:
+    """Where a task runs. ``acts``: it may only begin when home has come to it."""
+
+    placement: Placement
+    firm: bool
+    acts: bool = False
 
 
 @frozen
@@ -46,6 +55,10 @@ class Plan:
     """Those of ``ahead`` that may run on trust, and what they need then."""
     acting: frozenset[int] = frozenset()
     """Those of ``trusted`` whose files are written at their turn: what needs them waits until then."""
+    placed: Mapping[int, Placed] = field(factory=dict)
+    """The tasks that workers of their own run (see ``posts``)."""
+    limits: Mapping[int, float] = field(factory=dict)
+    """The tasks with a time limit of their own, in seconds."""
 
     @property
     def count(self) -> int:
@@ -58,12 +71,16 @@ def make_plan(
     jobs: int = 2,
     learned: Container[int] = (),
     trust: bool = True,
+    placed: Mapping[int, Placed] | None = None,
+    limits: Mapping[int, float] | None = None,
 ) -> Plan:
     """The plan for a graph. With ``jobs`` of 1 nothing runs ahead. ``learned`` are tasks that earlier runs have shown
-    to be of no use away from home; without ``trust`` only what is proved runs ahead."""
+    to be of no use away from home; without ``trust`` only what is proved runs ahead. ``placed``
+    tasks do not go to forked helpers."""
+    placed = placed or {}
     tasks = graph.tasks
     epochs = tuple(1 + max(task.state, default=-1) for task in tasks)
-    kept = [stays_home(task.name) or index in learned for index, task in enumerate(tasks)]
+    kept = [stays_home(task.name) or index in learned or index in placed for index, task in enumerate(tasks)]
     proved: frozenset[int] = frozenset()
     trusted: dict[int, Guess] = {}
     if jobs > 1:
@@ -72,7 +89,7 @@ def make_plan(
         if trust:
             trusted = _trusted(tasks, kept)
     ahead = tuple(sorted(proved | trusted.keys()))
-    readers = _read_by(tasks, proved, trusted)
+    readers = _read_by(tasks, proved | placed.keys(), trusted)
     return Plan(
         graph=graph,
         ahead=ahead,
@@ -83,10 +100,12 @@ def make_plan(
         publish=frozenset(producer for producer, _ in readers),
         settle=frozenset(index for index, task in enumerate(tasks) if _may_change(task)),
         entry_inputs=tuple(sorted({variable.name for producer, variable in readers if producer < 0})),
-        last_reader={item.producer: index for index in ahead for item in _all_inputs(tasks[index])},
+        last_reader={item.producer: index for index in sorted({*ahead, *placed}) for item in _all_inputs(tasks[index])},
         proved=proved,
         trusted=trusted,
         acting=frozenset(i for i, guess in trusted.items() if guess.acts),
+        placed=placed,
+        limits=limits or {},
     )
 
 

@@ -23,8 +23,9 @@ from inferflow import __version__
 from inferflow.config.settings import Settings
 from inferflow.engine.loop import Engine, Record
 from inferflow.engine.plan import Plan, make_plan
+from inferflow.engine.posts import is_firm, places_of
 from inferflow.errors import UserError, WrongUse
-from inferflow.model import CodeIdentity, Environment, Event, Run, RunStarted, TaskFailed, TaskGraph
+from inferflow.model import CodeIdentity, Environment, Event, Placement, Run, RunStarted, TaskFailed, TaskGraph
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.observer import Observer, Silent
@@ -168,7 +169,7 @@ class _Session:
         settings = self.settings
         if self.crew is not None:
             started = evolve(started, environment=_surrounded(started.environment, self.crew.surroundings()))
-        plan = make_plan(graph, lambda name: settings.at_home(name) is not None, self._jobs())
+        plan, notes = _plan(graph, settings, self._jobs())
         runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
@@ -182,6 +183,7 @@ class _Session:
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
             plan_message(plan, raw, graph), self._jobs(), self._start() == "spawn",
         )  # fmt: skip
+        engine.reasons.update(dict.fromkeys(notes))
         self.engine = engine
         if self.crew is None:
             engine.crew = self.crew = self._open(lambda notice: engine.step([notice]))
@@ -228,6 +230,37 @@ def _write_fault(faults: list[str], file: Path) -> Path | None:
     return file
 
 
+def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[str]]:
+    """The plan, and notes on tasks that should have had a container of their own. Raises WrongUse for a task that a
+    setting places elsewhere although it cannot leave home."""
+
+    def stays(name: str) -> bool:
+        return settings.at_home(name) is not None
+
+    limits = {i: limit for i, t in enumerate(graph.tasks) if (limit := settings.placement_of(t.name).timeout)}
+    own = settings.placement()
+    if settings.backend not in ("process", "docker") or not _places(settings):
+        return make_plan(graph, stays, jobs, limits=limits), []
+    placed, refused = places_of(graph.tasks, settings.placement_of, own, stays)
+    notes = []
+    for index, why in refused.items():
+        task = graph.tasks[index]
+        if is_firm(settings.placement_of(task.name), own):
+            raise WrongUse(
+                f"task {task.name} cannot run apart from home, as the settings of tasks want it: {why}",
+                span=task.span,
+                hint="take backend, image and limits out of the tables of [tasks] that match it, and set them for the "
+                "whole run instead",
+            )
+        if task.kind == "call":
+            notes.append(f"{task.name} stays in home's container: {why}")
+    return make_plan(graph, stays, jobs, placed, limits), notes
+
+
+def _places(settings: Settings) -> bool:
+    return settings.container.isolation == "task" or any(rule.place != Placement() for rule in settings.tasks)
+
+
 class _Later:
     """Stands for a crew that is opened after the engine (inline)."""
 
@@ -266,7 +299,7 @@ def _signals(session: _Session) -> Iterator[None]:
 
 def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
     """The plan as home needs it (see ``worker.home``)."""
-    ahead = frozenset(plan.ahead)
+    away = frozenset((*plan.ahead, *plan.placed))
     units = []
     for index, task in enumerate(graph.tasks):
         anchor = task.anchor
@@ -286,9 +319,9 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
                 else None,
                 [[output.variable.scope, output.variable.name] for output in names],
                 all(output.definite for output in names),
-                index in ahead,
+                index in away,
                 list(task.inner),
-                [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble] if index in ahead else [],
+                [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble] if index in away else [],
                 [output.variable.name for output in names if output.change == "changed"],
             ]
         )
@@ -304,6 +337,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "settle": sorted(plan.settle),
         "forks": sorted(plan.forks),
         "inputs": list(plan.entry_inputs),
+        "placed": bool(plan.placed),
         "parameters": raw,
         "entry": graph.entry,
     }

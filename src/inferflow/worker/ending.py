@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from inferflow.worker.brought import STANDS_FOR
+
 __all__ = ["exception_facts", "show", "stripped"]
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -18,10 +20,12 @@ def _is_ours(traceback: Any) -> bool:
 
 def stripped(error: BaseException) -> BaseException:
     """The exception without our frames: those below the user's program, and a hook in which Ctrl-C struck."""
-    kept = []
+    kept: list[Any] = []
     traceback = error.__traceback__
     while traceback is not None:
         if not _is_ours(traceback):
+            if STANDS_FOR in traceback.tb_frame.f_globals and kept:
+                kept.pop()
             kept.append(traceback)
         traceback = traceback.tb_next
     for one, following in zip(kept, [*kept[1:], None]):

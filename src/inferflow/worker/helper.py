@@ -18,9 +18,10 @@ import types
 from contextlib import nullcontext
 from typing import Any
 
+from inferflow.worker import brought, transform, transport, transport_files
 from inferflow.worker import describe as described
-from inferflow.worker import transform, transport, transport_files
 from inferflow.worker.channel import Closed, SocketChannel, connect
+from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
 from inferflow.worker.home import Home
@@ -136,6 +137,8 @@ class Helper:
         self.gate.install()
         self._watch_warnings()
         self.standing: Any = None
+        self.apart = False
+        self.recording = False
         self.codes: dict[tuple[int, bool], types.CodeType] = {}
         self.owners: dict[int, Any] = {}
         self.state = HiddenState()
@@ -154,8 +157,12 @@ class Helper:
         """Whether a warning is shown depends on which were shown before, in order: home decides."""
         import warnings
 
+        show = warnings._showwarnmsg  # type: ignore[attr-defined]
+
         def refuse(message: Any) -> None:
-            if self.gate.on:
+            if self.apart:  # it runs here and nowhere else: what it writes is repeated by home
+                show(message)
+            elif self.gate.on:
                 self.refuse(
                     f"it warns ({message.category.__name__}), and whether that is shown depends on earlier warnings"
                 )
@@ -209,10 +216,13 @@ class Helper:
         cpu, begun = time.process_time(), time.perf_counter()
         self.gate.seen = {}
         began = time.time()
+        self.apart = bool(order.get("apart"))
+        if order.get("leave"):
+            self._record_files()
         failure: BaseException | None = None
         values: tuple[Any, ...] = ()
         with self.trust if trust is not None else nullcontext():
-            self.gate.on = True
+            self.gate.on = not order.get("leave")  # its turn has come: it may act
             try:
                 values = self._execute(order, unit, inputs)
             except BaseException as error:
@@ -223,6 +233,9 @@ class Helper:
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
             "memory": self.memory.peak(),
         }  # fmt: skip
+        if failure is not None and order.get("apart"):
+            self._tell(failure, facts)
+            return
         if failure is not None:
             if trust is not None:
                 self.trust.held.clear()
@@ -237,6 +250,28 @@ class Helper:
         if why:
             self.refuse(why)
         self._publish(unit, values, facts)
+
+    def _record_files(self) -> None:
+        """From now on note what a task reads and writes, as home does."""
+        files = self.home.files
+        if not self.recording:
+            self.recording = True
+            files.install()
+        files.take()
+        files.on = True
+
+    def _tell(self, failure: BaseException, facts: dict[str, Any]) -> None:
+        """The task runs here and nowhere else: home raises what it raised."""
+        try:
+            raises = brought.told(stripped(failure), self.home.project_modules())
+        except transport.Unpackable as error:
+            self._drop(f"it raised {type(failure).__name__}: {failure}, which cannot leave its process: {error}")
+            return
+        message: dict[str, Any] = {"kind": "raised", "task": self.task, "facts": [], "raises": raises, **facts}
+        output = self.home.streams.mark()
+        if output:
+            message["output"] = {name: noted for name, (noted, _, _) in output.items()}
+        self.channel.send(message)
 
     def _drop(self, why: str) -> None:
         """Give the result up; this process is as it was, unless a hidden state has changed."""
@@ -296,14 +331,19 @@ class Helper:
             if self.home.streams.wrote_bytes():
                 self._drop("it writes bytes to a standard stream, which overtake text that is still in its buffer")
                 return
-            if self.imported:
+            if self.imported and not self.apart:
                 self.refuse("it prints and imports modules, which may print once, when home comes to it")
             if any(left_out for _, _, left_out in output.values()):
                 self._drop("it prints too much to keep and repeat")
                 return
             message["output"] = {name: noted for name, (noted, _, _) in output.items()}
         read, _ = self.gate.recorder.take()
-        files = [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
+        self.home.files.on = False
+        files = (
+            self.home.keep_files()
+            if self.recording
+            else [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
+        )
         if files:
             message["files"] = files
         if self.gate.seen:

@@ -149,7 +149,7 @@ class Home:
         hooks.settle = frozenset(plan["settle"])
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
-        hooks.ask = self.setup["start"] == "spawn" and bool(plan["forks"])
+        hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
         try:
             job = self._compile(plan)
         except Exception as error:

@@ -58,6 +58,7 @@ class Hooks:
         self.cpu = 0.0
         self.memory = Memory()
         self.alone = False
+        self.raising: BaseException | None = None
         self.thread = 0
         self.given: dict[str, Any] = {}
         self.returned: dict[str, Any] | None = None
@@ -101,16 +102,23 @@ class Hooks:
         with self.shield:
             if self._off_plan(task):
                 return True
-            if self.units[task].adoptable and self.ask and self._adopt(task, [], sys._getframe(1)):
+            adopted = self.units[task].adoptable and self.ask and self._adopt(task, [], sys._getframe(1))
+            if not adopted:
+                self._begin(task)
+            elif self.raising is None:
                 return False
-            self._begin(task)
+        self._raise()
         return True
 
     def q(self, task: int) -> bool:
         with self.shield:
             if self._off_plan(task) or not self.ask:
                 return True
-            return not self._adopt(task, self._all_inner(task), sys._getframe(1))
+            if not self._adopt(task, self._all_inner(task), sys._getframe(1)):
+                return True
+            if self.raising is None:
+                return False
+        self._raise()
         return True
 
     def _all_inner(self, task: int) -> list[int]:
@@ -137,6 +145,8 @@ class Hooks:
             message["before"] = before
         home.send(message)
         reply = home.receive_reply()
+        if reply["kind"] == "raise":
+            return self._bring(task, reply)
         if reply["kind"] != "adopt":
             return False
         why = stale(home, frame, reply)
@@ -168,6 +178,30 @@ class Hooks:
             message["files"] = files
         home.send(message)
         return True
+
+    def _bring(self, task: int, reply: dict[str, Any]) -> bool:
+        """The task failed where it ran: its exception is raised here, as soon as our own work is done."""
+        from inferflow.worker.brought import rebuilt
+
+        home = self.home
+        try:
+            error = rebuilt(reply["raises"])
+        except Exception as problem:
+            home.send({"kind": "refused", "task": task, "why": f"its exception could not be rebuilt: {problem!r}"})
+            return False
+        for stdout, stderr in reply["output"]:
+            home.streams.replay("stdout", stdout)
+            home.streams.replay("stderr", stderr)
+        self.open = task
+        self.memory.reset()
+        self.cpu, self.started = time.process_time(), time.perf_counter()
+        self.raising = error
+        return True
+
+    def _raise(self) -> None:
+        error, self.raising = self.raising, None
+        if error is not None:
+            raise error
 
     def _refused(self, task: int, why: str) -> bool:
         self.home.send({"kind": "refused", "task": task, "why": why})

@@ -1,0 +1,162 @@
+"""Tasks that are placed: run by workers of their own (another image, other limits, a container for each).
+
+    [tasks."train*"]               a = load()
+    image = "torch"                m = train(a)      -> sent to a worker in a container of that image
+                                   report(m)            while home waits for it
+
+A placed task is sent as soon as what it needs is there; one that acts on the outside world only at its turn, when home
+has come to it and waits. A *firm* placement must be kept: the run ends if it cannot. Otherwise (a container for each
+task) home runs what cannot be sent. Workers are hired while earlier tasks still run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, evolve, field
+
+from inferflow.engine import schedule
+from inferflow.engine.plan import Placed, Plan
+from inferflow.engine.schedule import State
+from inferflow.model import File, Placement, Task, World
+
+__all__ = ["Posts", "is_firm", "places_of", "sent"]
+
+
+@define
+class _Worker:
+    placement: Placement
+    ready: bool = False
+    task: int = -1
+    used: bool = False
+
+
+@define
+class Posts:
+    """The workers at posts of one run, by name."""
+
+    plan: Plan
+    jobs: int
+    workers: dict[str, _Worker] = field(factory=dict)
+
+    def hires(self, state: State) -> list[Placement]:
+        """Placements for which a worker should be hired now."""
+        wanted = self._open(state)[: max(self.jobs, 1)]
+        free = [worker.placement for worker in self.workers.values() if worker.task < 0 and not worker.used]
+        found = []
+        for task in wanted:
+            placement = self.plan.placed[task].placement.worker()
+            if placement in free:
+                if placement.isolation == "task":
+                    free.remove(placement)
+                continue
+            if any(w.placement == placement and placement.isolation != "task" for w in self.workers.values()):
+                continue
+            found.append(placement)
+            if placement.isolation != "task":
+                free.append(placement)
+        return found
+
+    def dispatches(self, state: State, waiting: int) -> list[tuple[int, str]]:
+        """Tasks to send now, and to whom. ``waiting`` is the task at which home waits (-1: none)."""
+        found = []
+        busy = sum(worker.task >= 0 for worker in self.workers.values())
+        for task in self._open(state):
+            if busy >= self.jobs and task != waiting:
+                break
+            placed = self.plan.placed[task]
+            if (placed.acts and task != waiting) or not schedule.is_ready(self.plan, state, task):
+                continue
+            name = next((n for n, w in self.workers.items() if self._fits(w, placed.placement)), None)
+            if name is not None:
+                self.workers[name].task = task
+                self.workers[name].used = True
+                busy += 1
+                found.append((task, name))
+        return found
+
+    def _fits(self, worker: _Worker, placement: Placement) -> bool:
+        if not worker.ready or worker.task >= 0 or worker.placement != placement.worker():
+            return False
+        return not (worker.used and placement.isolation == "task")
+
+    def _open(self, state: State) -> list[int]:
+        running = {worker.task for worker in self.workers.values()}
+        return [
+            task
+            for task in sorted(self.plan.placed)
+            if task >= state.retired and task not in state.flights and task not in state.barred and task not in running
+        ]
+
+    def holds(self, state: State, task: int) -> bool:
+        """Whether home has to wait at this task for its worker."""
+        return task in self.plan.placed and task not in state.barred
+
+    def hired(self, name: str, placement: Placement) -> None:
+        self.workers[name] = _Worker(placement)
+
+    def meant(self, state: State, placement: Placement) -> list[int]:
+        """The first task for which a worker with this placement was hired (in a list), if there still is one."""
+        return [t for t in self._open(state) if self.plan.placed[t].placement.worker() == placement][:1]
+
+    def done(self, name: str) -> bool:
+        """The worker has finished its task; whether it shall end now."""
+        worker = self.workers[name]
+        worker.task = -1
+        return worker.placement.isolation == "task"
+
+
+def sent(state: State, plan: Plan, task: int, worker: str) -> State:
+    """``task`` was sent to a worker at a post."""
+    flight = schedule.Flight(worker, False, schedule.built_on(state, plan, task))
+    return evolve(state, flights={**state.flights, task: flight})
+
+
+def places_of(
+    tasks: tuple[Task, ...], wanted: Callable[[str], Placement], own: Placement, stays: Callable[[str], bool]
+) -> tuple[dict[int, Placed], dict[int, str]]:
+    """Which tasks run elsewhere than at home (which is at ``own``); and for those that should and cannot, why."""
+    placed: dict[int, Placed] = {}
+    refused: dict[int, str] = {}
+    for index, task in enumerate(tasks):
+        placement = wanted(task.name)
+        firm = is_firm(placement, own)
+        if not firm and placement.isolation != "task":
+            continue
+        why = "a setting keeps it at home" if stays(task.name) else _hindrance(task, placed)
+        if why:
+            refused[index] = why
+        else:
+            placed[index] = Placed(placement, firm, bool(task.home))
+    return placed, refused
+
+
+def is_firm(placement: Placement, own: Placement) -> bool:
+    """Whether a task with this placement must not run at home."""
+    return evolve(placement, isolation="", timeout=None) != evolve(own, isolation="", timeout=None)
+
+
+def _hindrance(task: Task, placed: dict[int, Placed]) -> str:
+    """Why the task cannot leave home's process; empty if it can."""
+    acts = {
+        effect.reason
+        for effect in task.effects
+        if isinstance(effect.place, File) or (isinstance(effect.place, World) and effect.place.kind != "anything")
+    }
+    tied = next((reason for reason in task.home if reason not in acts), None)
+    if tied is not None:
+        return f"{tied.text} ({tied.span})"
+    if task.state:
+        return "it uses a state of the process that earlier tasks change (a global, an option)"
+    if any(isinstance(e.place, World) and e.place.kind == "stdin" for e in task.effects):
+        return "it reads standard input"
+    if not all(output.definite for output in task.outputs):
+        return "it binds a name on some paths only"
+    producers: dict[int, set[int]] = {}
+    for item in task.inputs:
+        producers.setdefault(item.group, set()).add(item.producer)
+    if any(len(found) > 1 for found in producers.values()):
+        return "what it reads may share objects that different tasks made"
+    if any(inner not in placed for inner in task.inner):
+        return "a call inside its statement runs at home"
+    return ""

@@ -1,0 +1,201 @@
+"""Tasks that run elsewhere than the driver: in another image, under other limits, in a container for each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compare import Observed, both, environment, observe, write_files
+from daemons import Daemon
+
+DRIVER = """
+import os
+from pathlib import Path
+def load(n):
+    return list(range(n))
+def train(xs, factor):
+    print("training on", len(xs))
+    return {"n": len(xs), "sum": sum(xs) * factor, "nan": float("nan")}
+def limit():
+    for name in ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"):
+        if os.path.exists(name):
+            return Path(name).read_text().strip()
+def save(m):
+    Path("out").mkdir()
+    Path("out/model.txt").write_text(str(m))
+    print("saved")
+def fail(m):
+    if m["n"]:
+        raise ValueError("bad %d" % m["n"]) from KeyError("cause")
+def main():
+    a = load(10)
+    m = train(a, 2)
+    b = train(a, 3)
+    save(m)
+    print(m, b)
+    fail(m)
+main()
+"""
+
+SETTINGS = """
+[tasks."train*"]
+backend = "docker"
+image = "host"
+memory = "256MiB"
+[tasks.save]
+backend = "docker"
+image = "host"
+[tasks.fail]
+backend = "docker"
+image = "host"
+"""
+
+
+def run(folder: Path, daemon: Daemon, *options: str) -> Observed:
+    command = [sys.executable, "-m", "inferflow", "-q", "run", *options, "driver.py"]
+    return observe(command, folder, b"", environment(DOCKER_HOST=daemon.host))
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def where(folder: Path) -> dict[str, str]:
+    return {task["task"]: task["attempts"][-1]["worker"] for task in shown(folder)["tasks"]}
+
+
+@pytest.mark.parametrize("options", [(), ("--backend", "docker", "--image", "host")])
+def test_tasks_in_containers_of_their_own(tmp_path: Path, docker_engine: Daemon, options: tuple[str, ...]) -> None:
+    """The result, the files, the exception with its cause and every caret are native's."""
+    files: dict[str, str | bytes] = {"driver.py": DRIVER, "inferflow.toml": SETTINGS}
+    native, inferred, folder = both(tmp_path, files, options=options, DOCKER_HOST=docker_engine.host)
+    assert inferred == native
+    assert native.exit_code == 1
+    workers = where(folder)
+    assert workers["load"] == "home"
+    assert workers["train"] == workers["train.2"] != "home"
+    if not options:
+        assert "home" not in (workers["save"], workers["fail"])
+
+
+def test_a_process_beside_a_container(tmp_path: Path, docker_engine: Daemon) -> None:
+    """Home in a container, one task in a process outside of it."""
+    driver = (
+        "import os\ndef inside(): return os.path.exists('/.inferflow-worker')\n"
+        "def outside(): return os.path.exists('/.inferflow-worker')\n"
+        "def main():\n    a = inside()\n    b = outside()\n    print(a, b)\nmain()\n"
+    )
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": '[tasks.outside]\nbackend = "process"\n'})
+    done = run(tmp_path, docker_engine, "--backend", "docker", "--image", "host")
+    assert (done.stdout, done.exit_code) == (b"True False\n", 0), done.stderr
+
+
+def test_limits_hold(tmp_path: Path, docker_engine: Daemon) -> None:
+    driver = (
+        DRIVER[: DRIVER.index("def main")] + "def main():\n    print(limit())\n    x = limit()\n    print(x)\nmain()\n"
+    )
+    write_files(
+        tmp_path,
+        {
+            "driver.py": driver,
+            "inferflow.toml": '[tasks.limit]\nbackend = "docker"\nimage = "host"\nmemory = "300MiB"\n',
+        },
+    )
+    done = run(tmp_path, docker_engine)
+    assert str(300 * 2**20) in done.stdout.decode(), done.stderr
+
+
+def test_a_container_for_each_task(tmp_path: Path, docker_engine: Daemon) -> None:
+    """What cannot leave the process stays together, and says so."""
+    driver = (
+        "import socket, os\nLOG = []\n"
+        "def work(x):\n    return [x, os.path.exists('/.inferflow-worker')]\n"
+        "def note(x):\n    LOG.append(x)\n    return len(LOG)\n"
+        "def main():\n    a = work(1)\n    b = work(2)\n    n = note(3)\n    c = work(5)\n    print(a, b, c, n)\nmain()\n"
+    )
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": 'image = "host"\nisolation = "task"\n'})
+    done = run(tmp_path, docker_engine, "--backend", "docker")
+    assert done.stdout == b"[1, True] [2, True] [5, True] 1\n", done.stderr
+    workers = where(tmp_path)
+    assert len({workers["work"], workers["work.2"], workers["work.3"], "home"}) == 4
+    assert workers["note"] == "home"
+    command = [sys.executable, "-m", "inferflow", "show", "latest"]
+    told = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True).stdout
+    assert "note stays in home's container" in " ".join(told.split())
+
+
+def test_a_task_that_cannot_leave_is_refused_before_anything_runs(tmp_path: Path, docker_engine: Daemon) -> None:
+    driver = "LOG = []\ndef note(x):\n    LOG.append(x)\nprint('never')\ndef main():\n    note(1)\n    note(2)\n    print(LOG)\nmain()\n"
+    write_files(
+        tmp_path, {"driver.py": driver, "inferflow.toml": '[tasks."note*"]\nbackend = "docker"\nimage = "host"\n'}
+    )
+    done = run(tmp_path, docker_engine)
+    assert done.exit_code == 2
+    assert "cannot run apart from home" in done.stderr
+    assert "LOG" in done.stderr
+    assert "for the whole run" in " ".join(done.stderr.split())
+
+
+def test_a_result_that_cannot_leave_ends_the_run(tmp_path: Path, docker_engine: Daemon) -> None:
+    driver = "def make():\n    return open('driver.py')\ndef main():\n    f = make()\n    print(f.read()[:3])\nmain()\n"
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": '[tasks.make]\nbackend = "docker"\nimage = "host"\n'})
+    command = [sys.executable, "-m", "inferflow", "run", "driver.py"]
+    done = observe(command, tmp_path, b"", environment(DOCKER_HOST=docker_engine.host))
+    assert (done.exit_code, done.stdout) == (4, b"")
+    assert "task make could not run where its settings place it" in " ".join(done.stderr.split())
+
+
+def test_a_bad_image_for_one_task(tmp_path: Path, docker_engine: Daemon) -> None:
+    driver = "def load(): return 1\ndef train(x): return x\ndef main():\n    a = load()\n    b = train(a)\n    print(b)\nmain()\n"
+    settings = '[tasks.train]\nbackend = "docker"\nimage = "no/such:image"\n'
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": settings})
+    command = [sys.executable, "-m", "inferflow", "run", "driver.py"]
+    done = observe(command, tmp_path, b"", environment(DOCKER_HOST=docker_engine.host))
+    text = " ".join(done.stderr.split())
+    assert done.exit_code == 4
+    assert done.stdout == b""
+    assert "task train could not run where its settings place it" in text
+    assert "no image no/such:image" in text
+    assert "docker pull no/such:image" in text
+
+
+@pytest.mark.parametrize("backend", ["process", "docker"])
+def test_a_time_limit_for_one_task(tmp_path: Path, docker_engine: Daemon, backend: str) -> None:
+    driver = "import time\ndef slow():\n    time.sleep(60)\n    return 1\ndef main():\n    a = slow()\n    print(a)\nmain()\n"
+    settings = f'[tasks.slow]\nbackend = "{backend}"\nimage = "host"\ntimeout = "1s"\n'
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": settings})
+    command = [sys.executable, "-m", "inferflow", "run", "driver.py"]
+    done = observe(command, tmp_path, b"", environment(DOCKER_HOST=docker_engine.host))
+    assert done.exit_code == 124
+    assert "task slow took longer than its timeout of 1 s" in " ".join(done.stderr.split())
+
+
+def test_variables_and_secrets(tmp_path: Path, docker_engine: Daemon) -> None:
+    driver = (
+        "import os, time\nprint({k: os.environ.get(k) for k in ('GIVEN', 'AWS_X', 'PASSWORD', 'OTHER', 'SET', 'LC_ALL')}, flush=True)\n"
+        "time.sleep(1.5)\n"
+    )
+    settings = 'image = "host"\nenv = ["GIVEN", "AWS_*", "SET=1=2"]\nsecrets = ["PASSWORD"]\n'
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": settings})
+    env = environment(DOCKER_HOST=docker_engine.host, GIVEN="g", AWS_X="x", PASSWORD="hunter2", OTHER="o", LC_ALL="C")
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "--backend", "docker", "driver.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    client = docker_engine.client()
+    seen = json.dumps(client.api.inspect_container(docker_engine.ours()[0]))
+    client.close()
+    process.communicate(timeout=30)
+    assert line == b"{'GIVEN': 'g', 'AWS_X': 'x', 'PASSWORD': 'hunter2', 'OTHER': None, 'SET': '1=2', 'LC_ALL': 'C'}\n"
+    assert "hunter2" not in seen
+    del env["PASSWORD"]
+    done = observe(command, tmp_path, b"", env)
+    assert done.exit_code == 2
+    assert "secret PASSWORD is not set" in done.stderr
