@@ -254,7 +254,7 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
             )
         if task.kind == "call":
             notes.append(f"{task.name} stays in home's container: {why}")
-    return make_plan(graph, stays, jobs, placed, limits), notes
+    return make_plan(graph, stays, jobs, placed=placed, limits=limits), notes
 
 
 def _places(settings: Settings) -> bool:
