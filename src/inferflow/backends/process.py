@@ -31,7 +31,7 @@ class ProcessBackend:
     def open(self, launch: Launch) -> Crew:
         """Start home, or take the one that was started ahead. Raises BrokenEnvironment if not even a process can be
         started."""
-        started = take(launch.folder, launch.stdout, launch.stderr)
+        started = take(launch.folder, launch.stdout, launch.stderr, launch.setup)
         if started is None:
             try:
                 started = StartedHome(launch.folder, launch.stdout, launch.stderr)

@@ -2,6 +2,7 @@
 that the driver's interpreter starts up while ours reads settings.
 
     start_ahead(folder)                       # in the command line, at once
+    waiting().tell(setup, text)               # in the session, as soon as it knows what will run
     started = take(folder, 1, 2)              # in the process backend; None if there is none, or of another kind
 
 A home that was started and not taken is ended by ``discard``.
@@ -13,11 +14,12 @@ import contextlib
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from inferflow.worker import main
-from inferflow.worker.channel import listen
+from inferflow.worker.channel import encode, listen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "StartedHome",
@@ -27,12 +29,14 @@ __all__ = [
     "private_folder",
     "start_ahead",
     "take",
+    "waiting",
     "worker_command",
     "worker_environment",
 ]
 
 
-_BOOT = str(Path(main.__file__).with_name(main.BOOT))
+_BOOT = os.path.join(os.path.dirname(os.path.dirname(__file__)), "worker", "importlib_bootstrap.py")
+"""The script that begins a worker."""
 
 
 class StartedHome:
@@ -66,6 +70,14 @@ class StartedHome:
             os.close(self._theirs)
             os.close(theirs)
         self.streams = ours
+        self.told: dict[str, Any] | None = None
+        """The setup that home was told ahead; ``told_text`` is the driver's text at that time."""
+        self.told_text = ""
+
+    def tell(self, setup: dict[str, Any], text: str) -> None:
+        """Tell home ahead what it will run."""
+        self.told, self.told_text = {**setup, **self.setup()}, text
+        self._send(encode(self.told))
 
     def setup(self) -> dict[str, Any]:
         """What home has to know of this."""
@@ -77,7 +89,12 @@ class StartedHome:
         }
 
     def send_setup(self, frame: bytes) -> None:
-        """Hand home its setup through a pipe: it need not wait until we have time to answer its hello."""
+        """Hand home its setup, unless it was told ahead."""
+        if self.told is None:
+            self._send(frame)
+
+    def _send(self, frame: bytes) -> None:
+        """Through a pipe: home need not wait until we have time to answer its hello."""
         with contextlib.suppress(OSError), os.fdopen(self._orders, "wb", buffering=0) as pipe:
             while frame:
                 frame = frame[pipe.write(frame) :]
@@ -105,11 +122,20 @@ def start_ahead(folder: str) -> None:
         _ahead.append(StartedHome(folder, 1, 2))
 
 
-def take(folder: Path, stdout: int, stderr: int) -> StartedHome | None:
-    """The home that was started ahead, if it is the one that is needed."""
-    if _ahead and (_ahead[0].folder, _ahead[0].targets) == (str(folder), (stdout, stderr)):
-        return _ahead.pop()
-    return None
+def waiting() -> StartedHome | None:
+    """The home that was started ahead, until it is taken."""
+    return _ahead[0] if _ahead else None
+
+
+def take(folder: Path, stdout: int, stderr: int, setup: dict[str, Any]) -> StartedHome | None:
+    """The home that was started ahead, if it is the one that is needed, and was told nothing else."""
+    if not _ahead or (_ahead[0].folder, _ahead[0].targets) != (str(folder), (stdout, stderr)):
+        return None
+    home = _ahead[0]
+    if home.told is not None and home.told != {**setup, **home.setup()}:
+        discard()
+        return None
+    return _ahead.pop()
 
 
 def discard() -> None:

@@ -26,11 +26,54 @@ def main() -> None:
 
     start_ahead(os.getcwd())
     try:
-        from inferflow.cli.app import execute
-
-        sys.exit(execute(arguments))
+        sys.exit(_run(arguments))
     finally:
         discard()
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a driver; its exit status. Where the command line says nothing else that home would have to know, home is
+    told before more is loaded here, and typer is not needed at all."""
+    plain = _plain(arguments)
+    if plain is None:
+        from inferflow.cli.app import execute
+
+        return execute(arguments)
+    driver, behind, jobs, quiet = plain
+
+    from inferflow.session.setup import tell_ahead
+
+    tell_ahead(driver, behind)
+
+    from inferflow.cli.common import Shared
+    from inferflow.cli.run_driver import Wanted, run_plain
+
+    return run_plain(Shared(tuple(arguments), quiet=quiet), Wanted(driver, behind, jobs=jobs))
+
+
+def _plain(arguments: list[str]) -> tuple[str, tuple[str, ...], str | None, bool] | None:
+    """The driver, its arguments, ``--jobs`` and ``--quiet``, if the command line says nothing else."""
+    import os
+
+    own, behind = arguments, []
+    if "--" in arguments:
+        own, behind = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+    words: list[str] = []
+    jobs: str | None = None
+    quiet = False
+    left = iter(own)
+    for word in left:
+        if word in ("-j", "--jobs"):
+            jobs = next(left, "")
+        elif word in ("-q", "--quiet"):
+            quiet = True
+        elif word.startswith("-"):
+            return None
+        else:
+            words.append(word)
+    if jobs == "" or len(words) != 2 or not words[1] or words[0] != "run" or "_INFERFLOW_COMPLETE" in os.environ:
+        return None
+    return words[1], tuple(behind), jobs, quiet
 
 
 def _will_run(arguments: list[str]) -> bool:

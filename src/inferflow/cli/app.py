@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from inferflow.cli.common import Shared
-from inferflow.cli.failure import tell_error, tell_fault, tell_usage
+from inferflow.cli.failure import after_broken_pipe, tell_error, tell_fault, tell_usage
 from inferflow.errors import UserError
 
 __all__ = ["COMMANDS", "execute"]
@@ -223,7 +223,7 @@ def execute(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (BrokenPipeError, _PipeClosed):
-        return _after_broken_pipe()
+        return after_broken_pipe()
     except UserError as error:
         return tell_error(error, shared)
     except UnknownCommand as error:
@@ -257,12 +257,3 @@ def _command_hint(name: str) -> str:
     if near := OFTEN_MEANT.get(name) or closest(name, COMMANDS):
         return f"did you mean: inferflow {near}"
     return f"the commands are {', '.join(COMMANDS)}"
-
-
-def _after_broken_pipe() -> int:
-    """Be still, as native tools are: nothing more can be shown, and the interpreter must not try at its end."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
-    return 141

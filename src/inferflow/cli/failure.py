@@ -14,7 +14,7 @@ from pathlib import Path
 from inferflow.cli.common import Shared, wants_color
 from inferflow.errors import DriverUnreadable, UserError
 
-__all__ = ["tell_error", "tell_fault", "tell_unrecorded", "tell_usage"]
+__all__ = ["after_broken_pipe", "tell_error", "tell_fault", "tell_unrecorded", "tell_usage"]
 
 
 def tell_error(error: UserError, shared: Shared) -> int:
@@ -46,6 +46,15 @@ def tell_unrecorded(report: Path, shared: Shared) -> None:
     """A fault of ours in a worker: the driver's own result is not touched by it."""
     message = "a fault of inferflow, not of your code: the driver ran on as natively, but was not recorded to its end"
     _tell(message, f"please report it with {report}", 70, shared)
+
+
+def after_broken_pipe() -> int:
+    """Be still, as native tools are: nothing more can be shown, and the interpreter must not try at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+    return 141
 
 
 def _tell(message: str, hint: str, status: int, shared: Shared) -> int:

@@ -7,20 +7,16 @@ the summary; what the driver prints stands inside them, and nothing else is prin
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inferflow.cli import complete
-from inferflow.cli.common import Shared, answer, detail, enter, wants_color
-from inferflow.cli.watch import JsonLines, Tally, close_report
+from inferflow.cli.common import enter
 
 if TYPE_CHECKING:
-    from inferflow.model import TaskGraph
-    from inferflow.render.progress import Progress
+    pass
 
 __all__ = ["command", "parameters_help"]
 
@@ -74,86 +70,21 @@ def command(
     ] = False,
 ) -> int:
     """Run a driver, as python driver.py would, recorded."""
-    from inferflow.session.target import open_target
+    from inferflow.cli.run_driver import Wanted, run_driver
 
-    shared = enter(ctx)
-    given = _driver_arguments(shared, driver, arguments or [])
-    target = open_target(driver, Path.cwd())
-    flags = {"backend": backend, "jobs": jobs, "timeout": timeout, "image": image}
-    settings = shared.settings(Path(target.filename).parent, flags)
-
-    def raw_parameters(graph: TaskGraph) -> dict[str, dict[str, object]]:
-        given = param or params or settings.params or any(name.startswith("INFERFLOW_PARAM_") for name in os.environ)
-        if not given and (target.kind == "script" or not graph.parameters):
-            return {}  # what knows the types takes a while to load
-        from inferflow.config.parameters import collect
-
-        return collect(
-            graph.parameters,
-            pairs=param or (),
-            file=Path(params) if params else None,
-            environ=os.environ,
-            settings=settings.params,
-            target=target.text,
-            script=target.kind == "script",
-        )
-
-    if dry_run:
-        from inferflow.cli.preview import rendered
-        from inferflow.session.infer import infer
-
-        inferred = infer(target, settings)
-        raw_parameters(inferred.graph)
-        answer(rendered(inferred.graph, inferred.text, "json" if json else "tree", shared))
-        return 0
-    from inferflow.session.run import execute
-
-    detail(shared, f"backend: {settings.backend}, {settings.jobs} processes")
-    if json:
-        lines = JsonLines()
-        with open(os.devnull, "wb") as nowhere:
-            silent = nowhere.fileno()
-            outcome = execute(target, settings, raw_parameters, given, lines, stdout=silent, stderr=silent)
-        lines.finish(outcome)
-        return outcome.exit_code
-    display = _display(shared)
-    tally = Tally(display)
-    try:
-        outcome = execute(target, settings, raw_parameters, given, tally)
-    finally:
-        if display:
-            display.close()
-    if not shared.quiet:
-        close_report(outcome, tally, shared)
-    if outcome.fault is not None:
-        from inferflow.cli.failure import tell_unrecorded
-
-        tell_unrecorded(outcome.fault, shared)
-    return outcome.exit_code
-
-
-def _driver_arguments(shared: Shared, driver: str, arguments: list[str]) -> tuple[str, ...]:
-    """What stands behind ``--``; raises WrongUse if something stands before it."""
-    from inferflow.errors import WrongUse
-
-    line = shared.arguments
-    behind = len(line) - line.index("--") - 1 if "--" in line else 0
-    if len(arguments) > behind:
-        extra = arguments[0]
-        raise WrongUse(
-            f"{extra!r} is one argument too many",
-            hint=f"arguments of the driver stand behind --: inferflow run {driver} -- {extra}",
-        )
-    return tuple(arguments)
-
-
-def _display(shared: Shared) -> Progress | None:
-    """The live lines on a terminal; nothing where nobody would see them move."""
-    from inferflow.render.progress import Progress, wants_progress
-
-    if shared.quiet or not wants_progress(sys.stderr, os.environ):
-        return None
-    return Progress(sys.stderr, color=wants_color(shared, sys.stderr))
+    wanted = Wanted(
+        driver=driver,
+        arguments=tuple(arguments or ()),
+        backend=backend,
+        image=image,
+        jobs=jobs,
+        param=tuple(param or ()),
+        params=params,
+        timeout=timeout,
+        dry_run=dry_run,
+        json=json,
+    )
+    return run_driver(enter(ctx), wanted)
 
 
 def parameters_help(ctx: typer.Context) -> str:

@@ -15,7 +15,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import Shared, answer, enter, number, show_json, wants_color, width
-from inferflow.cli.run import _driver_arguments
+from inferflow.cli.run_driver import driver_arguments
 
 if TYPE_CHECKING:
     from inferflow.config.settings import Settings
@@ -85,7 +85,7 @@ def command(
     from inferflow.session.target import check_syntax, open_target
 
     shared = enter(ctx)
-    given = _driver_arguments(shared, driver, arguments or [])
+    given = driver_arguments(shared, driver, tuple(arguments or ()))
     target = open_target(driver, Path.cwd())
     check_syntax(target.source)
     settings = shared.settings(Path(target.filename).parent, {"backend": backend, "jobs": jobs, "timeout": timeout})

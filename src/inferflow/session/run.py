@@ -6,16 +6,13 @@ The home worker starts first, so that the driver's imports run while the driver 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
-import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -29,6 +26,7 @@ from inferflow.model import CodeIdentity, Environment, Event, Placement, Run, Ru
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.observer import Observer, Silent
+from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import environment, process_identity, start_code_identity
@@ -71,12 +69,14 @@ def execute(
     cannot be written, a parameter does not fit); whatever the driver itself does is told by the outcome.
     """
     watcher = observer or Silent()
-    check_syntax(target.source)
+    scratch = told_ahead(target, settings, arguments)
+    if scratch is None:
+        check_syntax(target.source)
     folder = Folder(settings.store)
     runs = Runs(folder)
     run_id = runs.new_id(time.time())
     identity = start_code_identity(Path(target.root))
-    scratch = folder.scratch(run_id)
+    scratch = scratch or folder.scratch(run_id)
     session = _Session(target, settings, watcher, scratch, run_id, arguments, (stdout, stderr))
     try:
         with _signals(session):
@@ -122,13 +122,13 @@ class _Session:
             self.crew = self._open(None)
 
     def _open(self, deliver: Callable[[Notice], None] | None) -> Crew:
-        start = self._start()
+        start = start_method(self.settings)
 
         def outposts(backend: str) -> Any:
             return _outposts(backend, launch)
 
         launch = Launch(
-            self._setup(start),
+            setup_message(self.target, self.settings, self.scratch, self.arguments),
             Path(self.target.cwd),
             start,
             *self.streams,
@@ -140,29 +140,6 @@ class _Session:
             outposts,
         )
         return self.backend.open(launch)
-
-    def _start(self) -> Literal["fork", "spawn"]:
-        return "spawn" if self.settings.start == "spawn" or not hasattr(os, "fork") else "fork"
-
-    def _setup(self, start: str) -> Message:
-        target = self.target
-        return {
-            "kind": "setup",
-            "filename": target.filename,
-            "driver": target.kind,
-            "module": target.module,
-            "function": target.function,
-            "argv0": target.text.rpartition(":")[0] if target.function else target.text,
-            "arguments": list(self.arguments),
-            "path0": target.folder,
-            "root": target.root,
-            "store": str(self.settings.store),
-            "scratch": str(self.scratch),
-            "start": start,
-            "ignored": _ignored(self.settings.store),
-            "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch
-            "shake": os.environ.get("_INFERFLOW_SHAKE", ""),
-        }
 
     def go(self, inferred: Inferred, raw: dict[str, Any], started: RunStarted, runs: Runs) -> RunOutcome:
         graph = inferred.graph
@@ -181,7 +158,7 @@ class _Session:
         crew = self.crew if self.crew is not None else _Later()
         engine = Engine(
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
-            plan_message(plan, raw, graph), self._jobs(), self._start() == "spawn",
+            plan_message(plan, raw, graph), self._jobs(), start_method(settings) == "spawn",
         )  # fmt: skip
         engine.reasons.update(dict.fromkeys(notes))
         self.engine = engine
@@ -423,13 +400,3 @@ def _outposts(name: str, launch: Launch) -> Any:
     if not hasattr(backend, "outposts"):
         raise WrongUse(f"a single task cannot be placed with the backend {name!r}", hint="use process or docker")
     return backend.outposts(launch)
-
-
-def _ignored(store: Path) -> list[str]:
-    """Files that are no data of the driver: the interpreter's, the installed packages', our own, the system's."""
-    paths = sysconfig.get_paths()
-    own = Path(__file__).resolve().parents[1]
-    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= {str(store), str(own), sys.prefix + os.sep + "lib", sys.base_prefix + os.sep + "lib"}
-    found |= {"/proc", "/sys", "/dev", "/usr/lib", "/usr/share/zoneinfo", "/etc"}
-    return sorted(os.path.join(path, "") for path in found if path)

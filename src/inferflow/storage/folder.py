@@ -18,9 +18,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inferflow.errors import BrokenEnvironment
-from inferflow.storage.database import Database, open_database, open_reader
+
+if TYPE_CHECKING:  # SQLite is loaded when it is needed: a run makes its scratch folder before
+    from inferflow.storage.database import Database
 
 __all__ = ["LAYOUT_VERSION", "NAME", "Folder", "told"]
 
@@ -84,6 +87,8 @@ class Folder:
         """This thread's connection, for reading and writing. Raises BrokenEnvironment."""
         database: Database | None = getattr(self._local, "database", None)
         if database is None or database.pid != os.getpid():
+            from inferflow.storage.database import open_database
+
             self.ensure()
             with told(self.root):
                 database = open_database(self.root / "inferflow.db")
@@ -93,9 +98,12 @@ class Folder:
     def reader(self) -> Database | None:
         """A connection for reading, which works in a folder that cannot be written too; ``None`` if nothing was ever
         stored. Raises BrokenEnvironment."""
-        for kept in (getattr(self._local, "database", None), getattr(self._local, "reader", None)):
-            if isinstance(kept, Database) and kept.pid == os.getpid():
+        for name in ("database", "reader"):
+            kept: Database | None = getattr(self._local, name, None)
+            if kept is not None and kept.pid == os.getpid():
                 return kept
+        from inferflow.storage.database import open_reader
+
         path = self.root / "inferflow.db"
         if not path.exists():
             if self.root.exists() and not self.root.is_dir():
