@@ -71,6 +71,8 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
                     result = join(result, frame.field(node, name))
                 elif name in ("__wrapped__", "__func__", "func"):
                     result = join(result, frame.field(node, "inner") or frozenset((node,)))
+                elif name in FUNCTION_PARTS:
+                    result = join(result, inside_of(frame, node, name, op.span))
                 else:
                     result = join(result, frame.program.anything)
             case _:
@@ -85,6 +87,29 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
     else:
         frame.members.pop(op.out, None)
     return result
+
+
+FUNCTION_PARTS = frozenset(("__globals__", "__closure__", "__defaults__", "__kwdefaults__", "__dict__"))
+"""Attributes of a function that lead to what it holds."""
+
+
+def inside_of(frame: Frame, node: Node, name: str, span: Span) -> Value:
+    """What a function is made of: who holds that can change anything that the function reads."""
+    program = frame.program
+    if name == "__globals__" and node.kind == "function" and node.data[0] in program.modules:
+        note_all(frame, program.modules[node.data[0]], span)
+        return frozenset((program.modules[node.data[0]],))
+    program.patch(f"takes {name} of a function", span)
+    return program.anything
+
+
+def note_all(frame: Frame, module: Node, span: Span) -> None:
+    """Someone looks at the globals of a module as a whole: any of them may be read."""
+    from inferflow.analysis.effects import run
+
+    if not frame.root:
+        for name, value in list(module.fields.items()):
+            run.note_global(frame, "read", module.data, name, value, span)
 
 
 def of_libraries(node: Node) -> bool:
@@ -108,6 +133,9 @@ def module_attribute(frame: Frame, node: Node, name: str, span: Span) -> Value:
         if not frame.root:
             run.note_global(frame, "read", node.data, name, value, span)
         return value
+    if name == "__dict__":
+        note_all(frame, node, span)
+        return frozenset((node,))
     inner = imports.submodule(frame, node.data, name)
     if inner is not None:
         return inner
@@ -267,6 +295,8 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
         return calls.call(
             frame, getter, [me, program.scalar("builtins.str")], {}, op.span, ("getattr", site(op), like(node))
         )
+    if program.flavour(cls) == "namedtuple":  # _replace and its like
+        return None
     for base in program.foreign_bases(cls):
         found = instance_attribute(frame, node, base, name, op)
         if found is not None:
@@ -418,6 +448,8 @@ def held(frame: Frame, node: Node) -> Value:
         if node.types & {"builtins.range", "builtins.bytes"}:
             return program.scalar("builtins.int")
         return program.anything
+    if node.kind == "state" and node.data == "sys.modules":  # every module of the project may be meant
+        return join(frozenset(program.modules.values()), program.anything)
     if node.kind != "object":
         return program.anything
     result = frame.field(node, ELEMENTS)
@@ -444,7 +476,6 @@ def held(frame: Frame, node: Node) -> Value:
 def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:
     """``obj[key]``."""
     result = EMPTY
-    program = frame.program
     constant = next((n.data[0] for n in key if n.kind == "scalar" and n.data), None) if len(key) == 1 else None
     for node in value:
         if node.kind == "lib" or node.kind == "class" or node.kind == "function":
@@ -452,7 +483,7 @@ def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:
             continue
         if node.kind == "state":
             use_state(frame, "read", node, op.span)
-            result = join(result, program.anything)
+            result = join(result, held(frame, node))
             continue
         if type(constant) is int and str(constant) in node.fields and not node.fields.get(ELEMENTS):
             result = join(result, frame.field(node, str(constant)))

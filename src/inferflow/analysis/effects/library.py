@@ -27,7 +27,19 @@ from inferflow.analysis.catalogue import (
 from inferflow.analysis.catalogue import Arguments as Given
 from inferflow.analysis.effects import access, calls, plain
 from inferflow.analysis.effects.frame import FileTarget, Frame
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
+from inferflow.analysis.effects.heap import (
+    BELOW,
+    ELEMENTS,
+    EMPTY,
+    KEYS,
+    UNKNOWN,
+    Node,
+    Value,
+    join,
+    join_all,
+    like,
+    reach,
+)
 from inferflow.analysis.effects.logs import EMITTING
 from inferflow.model import Hidden, Span, World
 
@@ -624,6 +636,8 @@ def _fill(call: _Call, node: Node, links: list[Link], returned: Value) -> None:
             case "contains":
                 frame.put(node, "<kept>" if iterator else ELEMENTS, value)
             case "elements":
+                for source in value:
+                    _pass_fields(frame, source, node)
                 if cells:
                     continue
                 elements = _passed_elements(call, link.param, node)
@@ -637,6 +651,19 @@ def _fill(call: _Call, node: Node, links: list[Link], returned: Value) -> None:
                         frame.put(node, ELEMENTS, join(frozenset((source,)), access.contents(frame, value)))
     if returned:
         frame.put(node, ELEMENTS, returned)
+
+
+def _pass_fields(frame: Frame, source: Node, node: Node) -> None:
+    """A copy of an instance of the project's (``dataclasses.replace``, ``_replace``) holds what its fields hold."""
+    if source.kind != "object" or not any(t.startswith("@") for t in source.each):
+        return
+    names = {name for name in source.fields if not name.startswith("<")}
+    for type_name in source.each:
+        if type_name.startswith("@"):
+            for cls in frame.program.mro(frame.program.classes[type_name].node):
+                names.update(cls.data.order)
+    for name in sorted(names - {ELEMENTS, BELOW, KEYS}):
+        frame.put(node, name, frame.field(source, name) or frame.below(source))
 
 
 def _passed_elements(call: _Call, param: str, node: Node) -> Value:

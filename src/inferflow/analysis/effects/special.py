@@ -307,8 +307,12 @@ def setattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
 
 def globals_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     if name == "builtins.vars" and arguments.positional:
+        for node in arguments.positional[0]:
+            if node.kind == "module":
+                access.note_all(frame, node, span)
         return arguments.positional[0]
     if name == "builtins.globals" or frame.kind == "module":
+        access.note_all(frame, frame.globals, span)
         return frozenset((frame.globals,))
     made = frame.make((key, "locals"), types=frozenset(("builtins.dict",)))
     for value in list(frame.env.values()):
