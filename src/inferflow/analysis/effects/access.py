@@ -392,6 +392,12 @@ def set_own_attribute(frame: Frame, node: Node, cls: Node, name: str, stored: Va
         if part.kind == "wrapped" and part.data == "property":
             setter = frame.field(part, "setter")
             calls.call(frame, setter, [me, stored], {}, op.span, ("set", site(op), like(part)))
+        elif part.kind == "object":
+            for type_name in part.each:
+                if type_name.startswith("@"):
+                    setter = look_up(frame, frame.program.classes[type_name].node, "__set__", op.span)
+                    given = [frozenset((part,)), me, stored]
+                    calls.call(frame, setter, given, {}, op.span, ("set", site(op), like(part)))
     hook = look_up(frame, cls, "__setattr__", op.span)
     if hook:
         calls.call(frame, hook, [me, frame.program.scalar("builtins.str"), stored], {}, op.span, ("setattr", site(op)))
