@@ -422,3 +422,33 @@ def test_no_process_is_left(tmp_path: Path) -> None:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert str(tmp_path) not in listed
     assert os.path.isdir(tmp_path)
+
+
+LATE = """
+import sys, time
+from pathlib import Path
+from inferflow.config.settings import load_settings
+from inferflow.session import infer as inference, run as running
+from inferflow.session.target import open_target
+from inferflow.storage.folder import Folder
+from inferflow.storage.runs import Runs
+
+def infer(target, settings):
+    time.sleep(1.5)  # home has ended by then
+    return inference.infer(target, settings)
+
+running.infer = infer
+outcome = running.execute(open_target(sys.argv[1], Path.cwd()), load_settings(Path.cwd()))
+print(Runs(Folder(outcome.store)).load(outcome.run_id))
+sys.exit(outcome.exit_code)
+"""
+
+
+def test_what_home_said_counts_though_it_ended_before_anybody_listened(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    write_files(folder, {"driver.py": "import nowhere_to_be_found\n"})
+    (tmp_path / "late.py").write_text(LATE)
+    seen = observe([sys.executable, str(tmp_path / "late.py"), "driver.py"], folder, b"", environment())
+    assert seen.exit_code == 1
+    assert "ModuleNotFoundError" in seen.stdout.decode()
+    assert "os._exit" not in seen.stdout.decode()

@@ -410,16 +410,23 @@ class WorkerCrew:
         if self.gone:
             return
         self.gone = True
-        peer = self.peers.get("home")
-        if peer is not None:
-            peer.sock.setblocking(False)
-            with contextlib.suppress(OSError):
-                while data := peer.sock.recv(1 << 18):
-                    for message in peer.decoder.feed(data):
-                        self._message(peer, message)
+        self._accept(self.base.listener)  # a driver that fails at once may have ended before we looked
+        for peer in [key.data for key in self.selector.get_map().values() if isinstance(key.data, Peer)]:
+            if peer.role in ("", "home"):
+                self._last_words(peer)
         self.home_code = code
         self.drain()
         self.queue.append(Notice("home", "exit", exit_code=code, peak_memory=peak_memory, cause=cause, broken=broken))
+
+    def _last_words(self, peer: Peer) -> None:
+        """Take what a process sent before its end."""
+        with contextlib.suppress(OSError):
+            while data := peer.sock.recv(1 << 18):
+                for message in peer.decoder.feed(data):
+                    if peer.role:
+                        self._message(peer, message)
+                    else:
+                        self._hello(peer, message)
 
     def _stream(self, fd: int, selector: selectors.BaseSelector | None = None) -> None:
         selector = selector or self.selector
