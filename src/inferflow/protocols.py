@@ -117,7 +117,7 @@ class Crew(Protocol):
         ...
 
     def kill(self, worker: str) -> None:
-        """End a worker at once."""
+        """End a worker at once; ``template:-3`` is the process from which helpers of epoch -3 are forked."""
         ...
 
     def close(self) -> None:

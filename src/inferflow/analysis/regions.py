@@ -172,7 +172,7 @@ class Regions:
             linker.build(index)
         tasks = []
         for task, draft in zip(linker.finished(), drafts, strict=True):
-            task = evolve(task, anchor=evolve(task.anchor, block=number))
+            task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None)
             if draft.kind == "opaque":
                 task = self._task(task, draft.first.statement, block, number, depth + 1)
             tasks.append(task)

@@ -245,7 +245,8 @@ class WorkerCrew:
         if worker in self.apart:
             self.apart[worker].kill()
             return
-        peer = self.peers.get(worker)
+        name, _, epoch = worker.partition(":")
+        peer = self.templates.get(int(epoch)) if name == "template" else self.peers.get(worker)
         if peer is not None and peer.host_pid:
             with contextlib.suppress(OSError):
                 os.kill(peer.host_pid, signal.SIGKILL)

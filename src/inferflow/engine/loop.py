@@ -15,6 +15,8 @@ from attrs import define, evolve, field, frozen
 
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
+from inferflow.engine.frames import Desk
+from inferflow.engine.frames_plan import Place, region_facts, regions_of
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
@@ -24,6 +26,7 @@ from inferflow.model import (
     Certificate,
     Event,
     FileUse,
+    RegionFacts,
     StoredValue,
     TaskDropped,
     TaskFailed,
@@ -82,6 +85,8 @@ class Engine:
     timed_out: bool = False
     values: Values = field(factory=Values)
     arrivals: Arrivals = field(init=False)
+    desk: Desk = field(init=False)
+    places: list[Place] = field(init=False)
     events: list[Event] = field(factory=list)
     attempts: dict[int, _Attempt] = field(factory=dict)
     numbers: dict[int, int] = field(factory=dict)
@@ -116,6 +121,8 @@ class Engine:
         self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
         self.arrivals = Arrivals(self.artifacts)
         self.posts = Posts(self.plan, self.jobs)
+        self.desk = Desk(self.crew, self.jobs, bool(self.plan_message.get("patient")))
+        self.places = regions_of(self.plan.graph)
         self.logs = {"stdout": StreamLog(), "stderr": StreamLog()}
         self.outside = {"stdout": bytearray(), "stderr": bytearray()}
 
@@ -167,7 +174,9 @@ class Engine:
     def _act(self) -> None:
         if self.outcome is not None or self.end is not None:
             return
-        for action in schedule.decide(self.plan, self.state):
+        self.desk.crew = self.crew
+        self.desk.act(sum(helper.task >= 0 for helper in self.state.helpers.values()))
+        for action in schedule.decide(self.plan, self.state, self.desk.busy):
             match action:
                 case schedule.Dispatch(task, helper, trust):
                     self._dispatch(task, helper, trust)
@@ -219,6 +228,9 @@ class Engine:
                 if notice.worker == "home":
                     return self._home(message)
                 if notice.worker == "template":
+                    if int(cast(int, message["epoch"])) < 0:
+                        self.desk.template(int(cast(int, message["epoch"])))
+                        return []
                     self.state = schedule.template_ready(self.state, int(cast(int, message["epoch"])))
                     return []
                 return self._helper(notice.worker, message)
@@ -247,6 +259,13 @@ class Engine:
             self._adopted(message)
         elif kind == "refused":
             self._drop(message["task"], message["why"])
+        elif kind == "frame":
+            self.desk.opened(message)
+        elif kind == "items":
+            reply = self.desk.at(message)
+            return [] if reply is None else [("home", reply)]
+        elif kind == "frame_over":
+            self.desk.closed(message["frame"])
         elif kind == "misfit":
             self.misfit = message["message"]
         elif kind == "note":
@@ -265,7 +284,10 @@ class Engine:
             self.events.append(WorkerStarted(time.time(), worker, "helper", message["pid"]))
             if message.get("spawned"):
                 return [(worker, self.plan_message)]
-            self.state = schedule.helper_joined(self.state, worker, message["epoch"])
+            if not self.desk.joined(worker, message["epoch"]):
+                self.state = schedule.helper_joined(self.state, worker, message["epoch"])
+        elif kind == "items":
+            return [("home", reply) for reply in self.desk.finished(worker, message)]
         elif kind == "warm" and worker in self.posts.workers:
             self.posts.workers[worker].ready = True
         elif kind == "warm":
@@ -287,6 +309,9 @@ class Engine:
                 self.ended_helpers.add(worker)
                 if message["task"] < 0 and worker in self.posts.workers:
                     self._lose_post(worker, message["why"])
+            ours, replies = self.desk.lost(worker, message["why"])
+            if ours:
+                return [("home", reply) for reply in replies]
             task = message["task"]
             if task >= 0:
                 self._drop(task, message["why"], worker)
@@ -335,6 +360,7 @@ class Engine:
             self._files(message),
             stdout,
             stderr,
+            self._regions(message, task),
         )
         self._count("home", task)
         self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
@@ -343,6 +369,16 @@ class Engine:
         self._finish(event, kept)
         self.state = schedule.retired(self.state, task)
         self.values.forget_before(self.state.retired, self.plan)
+
+    def _regions(self, message: dict[str, Any], task: int) -> tuple[RegionFacts, ...]:
+        """What happened inside the task's loops and branches; their helpers are needed no more."""
+        self.desk.closed_all()
+        for frame in self.desk.ended:
+            if frame.refused:
+                where = self.places[frame.region].region.span
+                self.reasons[f"turns of the loop at {where} were left to home: {frame.why}"] = None
+        self.desk.ended.clear()
+        return region_facts(self.places, task, message.get("regions", []))
 
     def _finish(self, event: TaskFinished, kept: Kept) -> None:
         """The record says that a task is finished when its values are on disk."""
@@ -526,6 +562,9 @@ class Engine:
     def _watch(self) -> None:
         self._relieve()
         self._rescue()
+        for worker in list(self.desk.rescue()):
+            self._tell_home(self.desk.lost(worker, f"a helper made no progress for {STALLED:.0f} s")[1])
+            self.crew.kill(worker)
         self._limit()
 
     def _limit(self) -> None:
@@ -542,6 +581,10 @@ class Engine:
                 if attempt.worker != "home":
                     self.crew.kill(attempt.worker)
                 self.crew.kill("home")
+
+    def _tell_home(self, replies: Iterable[Message]) -> None:
+        for reply in replies:
+            self.crew.send("home", reply)
 
     def _relieve(self) -> None:
         """If tasks that run at once want more processors than there are (BLAS and OpenMP threads, which spin while
@@ -621,6 +664,10 @@ class Engine:
             cause = notice.cause or f"its worker ended: {cause}"
             self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
             self._lose_post(notice.worker, cause)
+        ours, replies = self.desk.lost(notice.worker, "its helper ended")
+        if ours:
+            self._tell_home(replies)
+            return
         helper = self.state.helpers.get(notice.worker)
         if helper is not None and helper.task >= 0 and notice.worker not in self.ended_helpers:
             signal, cause = cause_of(code, 0)
@@ -639,7 +686,9 @@ class Engine:
             failure = failure_of_end(end, task, attempt.number if attempt else 0, self.folder, self._files(end))
             out, err = (self.outside.pop("stdout"), self.outside.pop("stderr")) if task >= 0 else (b"", b"")
             if task >= 0:
-                failure = evolve(failure, stdout=_text(bytes(out)), stderr=_text(bytes(err)))
+                failure = evolve(
+                    failure, stdout=_text(bytes(out)), stderr=_text(bytes(err)), regions=self._regions(end, task)
+                )
                 self.outside = {"stdout": bytearray(), "stderr": bytearray()}
             self.events.append(failure)
         elif end["task"] >= 0 and (attempt := self.attempts.get(end["task"])) is not None:

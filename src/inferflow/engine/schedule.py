@@ -204,11 +204,12 @@ def answer(state: State, task: int, inner: tuple[int, ...]) -> Literal["run", "a
     return "adopt" if all(flight is not None and flight.finished for flight in flights) else "wait"
 
 
-def decide(plan: Plan, state: State) -> tuple[Action, ...]:
-    """What to do now: send the earliest ready tasks to idle helpers, and hire while there is more that is ready."""
+def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
+    """What to do now: send the earliest ready tasks to idle helpers, and hire while there is more that is ready.
+    ``lent`` is how many processes run turns of a loop that home is in."""
     if not plan.ahead:
         return ()
-    room = state.jobs - (_width(plan, state, state.retired) if state.home_busy else 0)
+    room = state.jobs - lent - (_width(plan, state, state.retired) if state.home_busy else 0)
     room -= sum(_width(plan, state, helper.task) for helper in state.helpers.values() if helper.task >= 0)
     if room <= 0:
         return ()

@@ -52,6 +52,33 @@ class FileUse:
 
 
 @frozen
+class ItemFacts:
+    """One turn of a loop: which, its item in a few characters (empty if it has no short form), seconds, where."""
+
+    index: int
+    item: str
+    duration: float
+    where: Literal["home", "ahead"]
+
+
+@frozen
+class RegionFacts:
+    """What happened in a loop, a branch or the like during its task. ``path`` is where it stands (``for/if``);
+    ``turns`` is how often a loop's body began, ``items`` how many items there were (-1: not known), ``ahead`` the
+    turns whose calls were run ahead; ``arms`` how often each arm was taken; ``told`` the first items one by
+    one, if any turn could be run ahead."""
+
+    path: str
+    kind: str
+    name: str
+    turns: int
+    items: int
+    ahead: int
+    arms: tuple[tuple[str, int], ...] = ()
+    told: tuple[ItemFacts, ...] = ()
+
+
+@frozen
 class CodeIdentity:
     """Which code ran. ``dirty`` lists changed and untracked files; ``functions`` maps reached functions to digests."""
 
@@ -155,6 +182,7 @@ class TaskFinished:
     files: tuple[FileUse, ...] = ()
     stdout: str = ""
     stderr: str = ""
+    regions: tuple[RegionFacts, ...] = ()
 
 
 @frozen
@@ -190,6 +218,7 @@ class TaskFailed:
     files: tuple[FileUse, ...] = ()
     stdout: str = ""
     stderr: str = ""
+    regions: tuple[RegionFacts, ...] = ()
 
 
 @frozen
@@ -244,6 +273,7 @@ class Attempt:
     path: str = ""
     line: int = 0
     """Where in the user's code it failed."""
+    regions: tuple[RegionFacts, ...] = ()
 
 
 @frozen

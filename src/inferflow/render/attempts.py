@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
+from inferflow.model import Attempt, FileUse, RegionFacts, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import last_lines, without
 from inferflow.render.outline import because, label, source_text, titled
+from inferflow.render.regions import region_text
 from inferflow.render.runs import counting, kind_text, status_role, value_name
 from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, wrap
 from inferflow.render.units import duration, moment, size
@@ -24,6 +25,8 @@ from inferflow.render.units import duration, moment, size
 __all__ = ["render_logs", "render_task"]
 
 MARGIN = 12
+SHOWN = 10
+"""So many items of a loop are listed."""
 TAIL = 20
 """So many last lines of each stream are shown; ``inferflow logs`` has all."""
 
@@ -72,6 +75,7 @@ def _attempt(graph: TaskGraph, run: Run, task: Task, attempt: Attempt, width: in
         lines += bullet((dropped, "dim"), clean(attempt.why), width, color)
     lines += _inputs(graph, run, task, width, color)
     lines += _values(task, attempt.values, width, color)
+    lines += _regions(attempt.regions, width, color)
     lines += _effects(graph, task, width, color)
     lines += _files(attempt.files, width, color)
     for stream, text in (("stdout", attempt.stdout), ("stderr", attempt.stderr)):
@@ -113,6 +117,27 @@ def _values(task: Task, values: Iterable[StoredValue], width: int, color: bool) 
         inexact = " (not exact when loaded)" if value.exact is False else ""
         rows.append([(name, "value"), (kind_text(value) + inexact, ""), kept])
     return _section("values", ["name", "value", "kept"], rows, width, color)
+
+
+def _regions(regions: Iterable[RegionFacts], width: int, color: bool) -> list[str]:
+    """Loops and branches: items done of all, arms taken and skipped, and the first items one by one."""
+    lines: list[str] = []
+    for facts in regions:
+        lines += bullet((f"{clean(facts.path)}  ", "name"), clean(facts.name), width, color, indent=4, limit=2)
+        lines += bullet(("  ", ""), region_text(facts), width, color, role="dim", indent=4, limit=3)
+        rows: list[list[Piece]] = [
+            [
+                (str(item.index), "dim"),
+                (clean(item.item), "value"),
+                (duration(item.duration), ""),
+                ("ahead" if item.where == "ahead" else "at home", item.where),
+            ]
+            for item in facts.told[:SHOWN]
+        ]
+        if rows:
+            body = table(["#", "item", "took", "ran"], rows, width - 6, color, right=frozenset({0, 2}), shrink=(1,))[2:]
+            lines += [f"      {line}" for line in body]
+    return ["", paint("  inside", "dim", color), *lines] if lines else []
 
 
 def _files(files: Iterable[FileUse], width: int, color: bool) -> list[str]:

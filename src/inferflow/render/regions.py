@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferflow.model import Region, Task
+from inferflow.model import Region, RegionFacts, Task
 from inferflow.render.style import clean, code_lines
 
-__all__ = ["KINDS", "inside", "region_summary"]
+__all__ = ["KINDS", "inside", "region_summary", "region_text"]
 
 KINDS = {
     "map": "each item by itself",
@@ -76,3 +76,23 @@ def region_summary(task: Task) -> str:
             head = arm.name if arm.name != "turn" else region.name
             parts.append(f"{head}: {calls}" if calls else head)
     return clean("; ".join(parts))
+
+
+def region_text(facts: RegionFacts) -> str:
+    """What happened in a region: ``12 of 12 items, 5 ahead``; ``taken: if n > 3 (2 times); skipped: else``."""
+    parts = []
+    if facts.kind in ("map", "loop"):
+        known = f" of {facts.items:,}" if facts.items >= 0 else ""
+        parts.append(
+            f"{facts.turns:,}{known} {'item' if known else 'turn'}{'' if facts.turns == 1 and not known else 's'}"
+        )
+        if facts.ahead:
+            parts.append(f"{facts.ahead:,} ahead")
+    taken = [f"{name} ({count:,} times)" if count > 1 else name for name, count in facts.arms if count]
+    skipped = [name for name, count in facts.arms if not count]
+    text = ", ".join(parts)
+    if taken:
+        text += ("; " if text else "") + f"taken: {'; '.join(taken)}"
+    if skipped:
+        text += (" · " if text else "") + f"skipped: {'; '.join(skipped)}"
+    return clean(text)

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
 from inferflow.render.failure import failure_lines
 from inferflow.render.outline import titled
+from inferflow.render.regions import region_text
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
 from inferflow.render.units import ago, count, duration, moment, size
 
@@ -181,7 +182,8 @@ def _status(attempt: Attempt) -> str:
 
 def _kept(attempt: Attempt, task: Task) -> list[str]:
     """What a task left: its values in short, the files that it wrote."""
-    parts = [value_text(value, task) for value in attempt.values]
+    parts = [f"{region_text(facts)}" for facts in attempt.regions[:1] if facts.turns or facts.arms]
+    parts += [value_text(value, task) for value in attempt.values]
     parts += [f"wrote {_file(use)}" for use in attempt.files if use.mode == "write"]
     rest = len(parts) - MANY
     return [*parts[:MANY], f"and {rest} more"] if rest > 0 else parts

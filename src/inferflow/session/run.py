@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from inferflow import __version__
 from inferflow.config.settings import Settings
+from inferflow.engine.frames_plan import region_rows
 from inferflow.engine.loop import Engine, Record
 from inferflow.engine.plan import Plan, make_plan
 from inferflow.engine.posts import is_firm, places_of
@@ -158,7 +159,7 @@ class _Session:
         crew = self.crew if self.crew is not None else _Later()
         engine = Engine(
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
-            plan_message(plan, raw, graph), self._jobs(), start_method(settings) == "spawn",
+            self._plan_message(plan, raw, graph), self._jobs(), start_method(settings) == "spawn",
         )  # fmt: skip
         engine.reasons.update(dict.fromkeys(notes))
         self.engine = engine
@@ -169,6 +170,14 @@ class _Session:
             raise WrongUse(engine.misfit)
         fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")
         return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure, fault)
+
+    def _plan_message(self, plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
+        message = plan_message(plan, raw, graph)
+        ahead = self._jobs() > 1 and start_method(self.settings) == "fork"
+        message["regions"] = region_rows(graph, lambda name: self.settings.at_home(name) is not None, ahead)
+        message["turns_ahead"] = ahead
+        message["patient"] = bool(os.environ.get("_INFERFLOW_TURNS"))
+        return message
 
     def _jobs(self) -> int:
         return 1 if self.settings.backend == "inline" else self.settings.jobs

@@ -51,6 +51,7 @@ def setup_message(target: Target, settings: Settings, scratch: Path, arguments: 
         "ignored": _ignored(settings.store),
         "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch
         "shake": os.environ.get("_INFERFLOW_SHAKE", ""),
+        "turns": os.environ.get("_INFERFLOW_TURNS", ""),  # of tests: see worker.frames
     }
 
 

@@ -102,6 +102,7 @@ def _close(attempt: Attempt, event: TaskFinished | TaskFailed | TaskRetired | Ta
                 files=event.files,
                 stdout=event.stdout,
                 stderr=event.stderr,
+                regions=event.regions,
             )
         case TaskFailed():
             return evolve(
@@ -118,6 +119,7 @@ def _close(attempt: Attempt, event: TaskFinished | TaskFailed | TaskRetired | Ta
                 traceback=event.traceback,
                 path=event.path,
                 line=event.line,
+                regions=event.regions,
             )
         case _:
             assert_never(event)

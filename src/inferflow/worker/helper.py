@@ -24,6 +24,7 @@ from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
+from inferflow.worker.frames_helper import Strand
 from inferflow.worker.home import Home
 from inferflow.worker.layout import SMALL
 from inferflow.worker.memory import Memory
@@ -140,6 +141,7 @@ class Helper:
         self.apart = False
         self.recording = False
         self.codes: dict[tuple[int, bool], types.CodeType] = {}
+        self.strand: Any = None
         self.owners: dict[int, Any] = {}
         self.state = HiddenState()
         self.memory = Memory()
@@ -182,8 +184,28 @@ class Helper:
             order = self.channel.receive()
             if order["kind"] == "run":
                 self.run(order)
+            elif order["kind"] == "items":
+                self.items(order)
             elif order["kind"] == "stop":
                 os._exit(0)
+
+    def items(self, order: dict[str, Any]) -> None:
+        """Run some turns of the loop for which this helper was forked."""
+        frame = self.home.frames.forked
+        if frame is None or frame.number != order["frame"]:
+            self.refuse("it was forked for another loop")
+            return
+        if self.strand is None:
+            self.strand = Strand(self)
+        self.strand.batch(order)
+
+    def state_changed(self) -> str:
+        """What of the process is not as it was; empty if all is."""
+        self._flush_c()
+        if any(descriptor.used() for descriptor in self.descriptors):
+            return "code outside Python wrote to its standard streams"
+        changed = self.state.changed()
+        return f"it changed {changed}" if changed else ""
 
     # -- one task ------------------------------------------------------------------------------------
 
@@ -283,12 +305,9 @@ class Helper:
 
     def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...]) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""
-        self._flush_c()
-        if any(descriptor.used() for descriptor in self.descriptors):
-            return "code outside Python wrote to its standard streams"
-        changed = self.state.changed()
+        changed = self.state_changed()
         if changed:
-            return f"it changed {changed}"
+            return changed
         if not all(part.unchanged() for part in loaded):
             return "it changed one of its inputs in place"
         shared = shares(tuple(inputs.values()), values)

@@ -30,11 +30,13 @@ from inferflow.worker import transform
 from inferflow.worker.channel import Closed
 from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.files import content_fact, file_fact
+from inferflow.worker.frames import Frames
 from inferflow.worker.hooks import Hooks, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
 from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
+from inferflow.worker.transform_regions import hook_regions, table_of
 from inferflow.worker.transport_pickle import forget_types
 
 __all__ = ["Home"]
@@ -60,6 +62,8 @@ class Home:
         self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
+        self.frames = Frames(self)
+        self.table = table_of([])
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
         self.began = time.perf_counter()
@@ -150,6 +154,8 @@ class Home:
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
+        self.table = table_of(plan["regions"])
+        self.frames.begin(self.table, plan["turns_ahead"])
         try:
             job = self._compile(plan)
         except Exception as error:
@@ -214,6 +220,7 @@ class Home:
             tree = program.tree()
             if function is not None:
                 node = transform.find_block(tree, "function", function["line"], function["column"])
+                hook_regions(node.body, self.table)
                 if program.kind == "script" and any(node is later for later in tree.body[program.prefix :]):
                     transform.hook_function(node, function["number"], function["units"], list(hooks.given))
                 else:
@@ -221,6 +228,7 @@ class Home:
             if program.kind != "script":
                 given, hooks.given = hooks.given, {}
                 return self._call(given)
+            hook_regions(tree.body[program.prefix :], self.table)
             owner = transform.find_block(tree, "guard", *guard) if guard else None
             code = transform.hooked_module(
                 tree, program.filename, program.flags, program.prefix, module_units, owner, guard_units, hooks
@@ -231,6 +239,7 @@ class Home:
         program, hooks = self.program, self.hooks
         tree = program.tree()
         node = transform.find_block(tree, "function", block["line"], block["column"])
+        hook_regions(node.body, self.table)
         line = node.decorator_list[0].lineno if node.decorator_list else node.lineno
         given = list(hooks.given) if program.kind == "script" else []
         code = transform.hooked_function(
@@ -344,6 +353,9 @@ class Home:
             message["returned"] = hooks.returned
         if error is not None:
             message.update(exception_facts(error))
+        inside = self.frames.take()
+        if inside:
+            message["regions"] = inside
         self.keeper.wait()
         if error is not None and not isinstance(error, SystemExit):
             show(error)

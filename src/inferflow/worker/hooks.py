@@ -66,6 +66,10 @@ class Hooks:
         self.entered = False
         self.late: dict[str, int] = {}
 
+    def at_home(self) -> bool:
+        """Whether this is the thread, in the process, that the driver runs in."""
+        return not self.alone and thread_ident() == self.thread
+
     # -- beginning ---------------------------------------------------------------------------------
 
     def _begin(self, task: int) -> None:
@@ -247,6 +251,9 @@ class Hooks:
         home.files.on = False
         self.open = None
         self.closed.add(task)
+        inside = home.frames.take()
+        if inside:
+            message["regions"] = inside
         unit = self.units[task]
         names = [name for _, name in unit.outputs]
         if frame is not None:
@@ -265,6 +272,8 @@ class Hooks:
     # -- the driver function -------------------------------------------------------------------------
 
     def i(self, block: int) -> None:
+        if self.entered:
+            self.home.frames.reentered()
         if self.entered or self.alone or not self.inputs:
             self.entered = True
             return

@@ -1,0 +1,355 @@
+"""Loops at home whose turns may be run ahead: what the hooks in them do (see ``transform_regions``).
+
+A *frame* is one execution of a loop. Its items are known when it begins if they are of builtin kinds that can be
+looked at without using them up: then home forks, at that moment, a process from which helpers come that have all of
+home's objects, items included, and helpers run the strands of later items, in batches. Home runs the loop natively.
+At each turn it either has the results of the turn's strand, or a *lease* to run so many turns itself, or it asks:
+
+    home -> controller                                       controller -> home
+    frame {frame, region, task, count, at, rate}             (nothing: home goes on)
+    items {frame, at, rate}     home has come to item ``at``  items {lease, batches} | stop
+    frame_over {frame}
+
+A result counts only if the names that the target has bound are those of the item that the helper had. Any doubt, and
+home runs the turn. Loops that turn out to be short are never announced: the clock decides, at turns 1, 2, 4, 8 ...
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from inferflow.worker import transport
+from inferflow.worker.frames_items import items_of, same, short
+from inferflow.worker.observe import stamp
+from inferflow.worker.transform_regions import Place, Table
+
+if TYPE_CHECKING:
+    from inferflow.worker.home import Home
+
+__all__ = ["Frame", "Frames"]
+
+WORTH = 0.05
+"""Seconds that the turns to come must take, by what was measured, for helpers to be forked for them."""
+TOLD = 64
+"""So many items of a frame are told one by one."""
+
+
+class Frame:
+    """One execution of a loop. ``lease``: turns below this are home's. ``results``: by item, for each unit its values
+    and output, and the files that the helper looked at."""
+
+    __slots__ = (
+        "count", "current", "index", "items", "last", "lease", "live", "locals", "look", "number", "own", "place",
+        "results", "spent", "started", "told",
+    )  # fmt: skip
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.number = 0
+        self.items: tuple[Any, ...] = ()
+        self.count = -1
+        self.index = -1
+        self.live = False
+        self.lease = 0
+        self.look = -1
+        self.locals: dict[str, Any] = {}
+        self.results: dict[int, Any] = {}
+        self.started = self.last = 0.0
+        self.spent = 0.0  # seconds of turns that ran at home
+        self.own = 0  # how many these were
+        self.told: list[list[Any]] = []
+        self.current = -1
+
+    @property
+    def rate(self) -> float:
+        """Seconds a turn takes at home; 0 if not known."""
+        return self.spent / self.own if self.own else 0.0
+
+
+class Frames:
+    """All loops of the driver, as home runs them."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.places: dict[int, Place] = {}
+        self.paths: dict[int, list[tuple[int, ...]]] = {}
+        self.frames: dict[int, Frame] = {}
+        self.flags: list[bool] = []
+        self.ready: dict[int, Any] = {}
+        self.arms: dict[tuple[int, int], int] = {}
+        self.tallies: dict[int, list[Any]] = {}
+        self.numbers = 0
+        self.forked: Frame | None = None
+        self.off = True
+        self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
+        self.templates: list[int] = []
+        self.spent = 0.0
+        self.forks = 0
+
+    def begin(self, table: Table, ahead: bool) -> None:
+        """The plan is there; its regions will be hooked. ``ahead``: turns may be run ahead at all."""
+        self.places = {place.region: place for place in table.places.values()}
+        self.paths = table.paths
+        self.flags = [True] * table.units
+        self.off = not ahead or self.home.fork_template is None
+        hooks: Any = self.home.hooks
+        hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
+
+    # -- hooks ---------------------------------------------------------------------------------------
+
+    def m(self, region: int, arm: int) -> None:
+        key = (region, arm)
+        self.arms[key] = self.arms.get(key, 0) + 1
+
+    def l(self, region: int, iterable: Any, *outer: Any) -> Any:  # noqa: E743
+        place = self.places[region]
+        old = self.frames.get(region)
+        if old is not None:
+            self._tally(old)
+            if old.live:
+                self._over(old)
+        for unit in place.units:
+            self.flags[unit.unit] = True
+        frame = self.frames[region] = Frame(place)
+        if self.off or self.home.alone or not self.home.hooks.at_home():
+            return iterable
+        items = items_of(iterable)
+        if items is not None and len(items) > 1:
+            frame.items, frame.count = items, len(items)
+            frame.locals = dict(zip(place.outer, outer))
+            frame.started = frame.last = time.perf_counter()
+            frame.look = 1
+            if self.always or (place.heavy and not self._spent_enough()):
+                self._announce(frame, 0, sys._getframe(1))
+        return iterable
+
+    def n(self, region: int, *values: Any) -> bool:
+        frame = self.frames[region]
+        index = frame.index = frame.index + 1
+        if frame.live:
+            self._turn(frame, index, values)
+        elif index == frame.look:
+            self._consider(frame, index, sys._getframe(1))
+        return True
+
+    def g(self, unit: int) -> Any:
+        self.flags[unit] = True
+        values, output, single = self.ready.pop(unit)
+        for name, data in output:
+            self.home.streams.replay(name, data)
+        return values[0] if single else values
+
+    # -- turns ---------------------------------------------------------------------------------------
+
+    def _consider(self, frame: Frame, index: int, caller: Any) -> None:
+        """Whether the turns to come are worth helpers."""
+        now = time.perf_counter()
+        elapsed = now - frame.started
+        rate = elapsed / index
+        frame.look = index * 2
+        if rate * (frame.count - index) >= max(WORTH, 10 * self._fork_cost()):
+            frame.spent, frame.own = elapsed, index
+            self._announce(frame, index, caller)
+
+    def _fork_cost(self) -> float:
+        """Seconds of processor time that a fork takes."""
+        return self.spent / self.forks if self.forks else 0.002
+
+    def _spent_enough(self) -> bool:
+        """Whether forks on suspicion have taken so much of the run by now that more of them could be felt."""
+        return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
+
+    def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
+        now = time.perf_counter()
+        if frame.current >= 0:
+            frame.spent += now - frame.last
+            frame.own += 1
+            self._tell(frame, frame.current, now - frame.last, "home")
+        frame.current = -1
+        place = frame.place
+        for unit in place.units:
+            self.flags[unit.unit] = True
+        result = frame.results.pop(index, None)
+        if result is None and index >= frame.lease and not self._elsewhere():
+            with self.home.hooks.shield:
+                self._ask(frame, index)
+            result = frame.results.pop(index, None)
+        if result is not None and (self._elsewhere() or not self._is(frame, index, values, result)):
+            result = None
+        if result is None:
+            frame.current = index
+        else:
+            for unit, kept in zip(place.units, result[0]):
+                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
+                self.flags[unit.unit] = False
+            tally = self._tally_of(frame.place.region)
+            tally[3] += 1
+            self._tell(frame, index, result[2], "ahead")
+        if index + 1 >= frame.count:
+            with self.home.hooks.shield:
+                self._over(frame)
+        frame.last = time.perf_counter()
+
+    def _elsewhere(self) -> bool:
+        """Whether this is not the thread, or not the process, that the frame was announced in."""
+        return self.home.alone or not self.home.hooks.at_home()
+
+    def _is(self, frame: Frame, index: int, values: tuple[Any, ...], result: Any) -> bool:
+        """Whether the turn is about the item that the helper had, and the files that it read are as they were."""
+        for value, path in zip(values, self.paths[frame.place.region]):
+            part = frame.items[index]
+            for step in path:
+                part = part[step] if type(part) in (tuple, list) else frame
+            if part is not value and not same(part, value):
+                self._stop(frame, "the list was changed while the loop ran")
+                return False
+        for name, before in result[1]:
+            if stamp(name) != before:
+                self._stop(frame, f"{name} has changed since it was read")
+                return False
+        return True
+
+    def _ask(self, frame: Frame, index: int) -> None:
+        home = self.home
+        home.send({"kind": "items", "frame": frame.number, "at": index, "rate": frame.rate})
+        reply = home.receive_reply()
+        if reply["kind"] != "items":
+            frame.live = False
+            return
+        frame.lease = reply["lease"]
+        for batch in reply["batches"]:
+            self._take(frame, batch)
+
+    def _take(self, frame: Frame, batch: dict[str, Any]) -> None:
+        start = batch["start"]
+        try:
+            source = batch.get("inline")
+            rows = transport.unpack(source if source is not None else batch["path"]) if batch["done"] else ()
+        except Exception as error:
+            self._stop(frame, f"results could not be rebuilt: {error!r}")
+            return
+        outputs: dict[int, dict[int, list[Any]]] = {}
+        for item, unit, name, data in batch["output"]:
+            outputs.setdefault(item, {}).setdefault(unit, []).append((name, data))
+        seen = dict(batch["seen"])
+        each = batch["duration"] / max(1, batch["done"])
+        for offset, row in enumerate(rows):
+            written = outputs.get(offset, {})
+            units = [(values, written.get(number, ())) for number, values in enumerate(row)]
+            frame.results[start + offset] = (units, seen.get(offset, ()), each)
+
+    # -- frames ----------------------------------------------------------------------------------------
+
+    def _announce(self, frame: Frame, index: int, caller: Any) -> None:
+        """Fork the process that helpers for this frame come from, and tell the controller."""
+        with self.home.hooks.shield:
+            if self._may_fork():
+                self._fork(frame, index, caller)
+
+    def _may_fork(self) -> bool:
+        home = self.home
+        if home.alone or home._unsafe():
+            return False
+        child = getattr(signal, "SIGCHLD", None)
+        return child is None or signal.getsignal(child) in (signal.SIG_DFL, None)
+
+    def _fork(self, frame: Frame, index: int, caller: Any) -> None:
+        home = self.home
+        begun = time.process_time()
+        self._reap()
+        if frame.place.given:
+            found = caller.f_locals
+            frame.locals.update((name, found[name]) for name in frame.place.given if name in found)
+        if home.keeper.writer is not None:
+            home.keeper.writer.rest()
+        self.numbers += 1
+        frame.number = self.numbers
+        # Told first: when the template's helpers ask for work, the controller knows what for.
+        home.send({
+            "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
+            "count": frame.count, "at": index, "rate": frame.rate,
+        })  # fmt: skip
+        pid = os.fork()
+        if pid == 0:
+            home.streams.release()
+            self.forked = frame
+            try:
+                assert home.fork_template is not None
+                home.fork_template(home, -frame.number)
+            finally:
+                os._exit(0)
+        self.templates.append(pid)
+        self.spent += time.process_time() - begun
+        self.forks += 1
+        frame.live, frame.lease, frame.current = True, index + 1, index
+        if index:
+            frame.last = time.perf_counter()
+        else:
+            frame.current = -1
+
+    def _reap(self) -> None:
+        """Processes of earlier frames that have ended by now."""
+        for pid in self.templates[:-1]:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    self.templates.remove(pid)
+            except ChildProcessError:
+                self.templates.remove(pid)
+
+    def _over(self, frame: Frame) -> None:
+        if frame.live:
+            frame.live = False
+            frame.results.clear()
+            self.home.send({"kind": "frame_over", "frame": frame.number})
+
+    def _stop(self, frame: Frame, why: str) -> None:
+        """Results of this frame are not used any more."""
+        name = f"the turns of the loop in line {frame.place.span[0]}"
+        self.home.send({"kind": "note", "text": f"{name} that were run ahead were dropped: {why}"})
+        self._over(frame)
+
+    def reentered(self) -> None:
+        """The driver's function runs a second time: its loops are not told apart any more."""
+        for frame in self.frames.values():
+            self._over(frame)
+        self.flags[:] = [True] * len(self.flags)
+        self.off = True
+
+    # -- the record ------------------------------------------------------------------------------------
+
+    def _tally_of(self, region: int) -> list[Any]:
+        """Times entered, turns, items there were (-1: not known), run ahead, some items one by one."""
+        return self.tallies.setdefault(region, [0, 0, 0, 0, []])
+
+    def _tally(self, frame: Frame) -> None:
+        tally = self._tally_of(frame.place.region)
+        tally[0] += 1
+        tally[1] += frame.index + 1
+        tally[2] = -1 if frame.count < 0 or tally[2] < 0 else tally[2] + frame.count
+        tally[4] += frame.told[: max(0, TOLD - len(tally[4]))]
+        frame.told = []
+
+    def _tell(self, frame: Frame, index: int, duration: float, where: str) -> None:
+        if len(frame.told) < TOLD:
+            frame.told.append([index, short(frame.items[index]), duration, where])
+
+    def take(self) -> list[Any]:
+        """What happened in regions since the last call: [region, arms, tally] each. Frames of the task are over."""
+        if not self.frames and not self.arms:
+            return []
+        for frame in self.frames.values():
+            if frame.live and frame.current >= 0:
+                self._tell(frame, frame.current, time.perf_counter() - frame.last, "home")
+            self._tally(frame)
+            self._over(frame)
+        self.frames.clear()
+        self.flags[:] = [True] * len(self.flags)
+        found: dict[int, list[Any]] = {region: [region, [], tally] for region, tally in self.tallies.items()}
+        for (region, arm), count in self.arms.items():
+            found.setdefault(region, [region, [], None])[1].append([arm, count])
+        self.tallies, self.arms = {}, {}
+        return list(found.values())

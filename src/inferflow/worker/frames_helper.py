@@ -1,0 +1,165 @@
+"""What a helper does with a batch of items: run the strand of each turn, check, send the results in one message.
+
+The helper was forked from home when the loop began, so items and everything else are home's own objects, not copies
+that travelled. Checked are: no irrevocable act was tried, hidden state is as it was, nothing of the results is part of
+what was there before, the results survive the journey, and (once, where that is cheap) what was given is unchanged.
+A turn that fails is left to home, where its exception belongs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from inferflow.worker import transport, transport_files
+from inferflow.worker.exact_reach import common, reach
+from inferflow.worker.transform_regions import strand_code
+
+if TYPE_CHECKING:
+    from inferflow.worker.helper import Helper
+
+__all__ = ["Strand"]
+
+PATIENCE = 0.25
+"""Seconds after which a batch of several items is sent back with those that are done."""
+SMALL = 1 << 20
+"""Bytes up to which what was given is packed before and after, to see whether it has changed."""
+
+
+class Strand:
+    """The strand of one frame, compiled, and what it leaves of the present turn."""
+
+    def __init__(self, helper: Helper) -> None:
+        self.helper = helper
+        home = helper.home
+        frame = home.frames.forked
+        assert frame is not None
+        self.frame = frame
+        program = home.program
+        block = home.plan["blocks"][frame.place.block]
+        names = sorted(name for name in frame.locals if name.isidentifier())
+        code = strand_code(program.tree(), program.filename, program.flags, block, frame.place, names, self)
+        space = program.module.__dict__
+        if frame.place.node == "comprehension" or block["kind"] == "function":
+            function: Any = types.FunctionType(code, space)
+            self.run: Callable[[], Any] = lambda: function(**frame.locals)
+        else:
+            self.run = lambda: exec(code, space)
+        self.current: Any = None
+        self.values: list[tuple[Any, ...]] = []
+        self.output: list[list[Any]] = []
+        self.offset = 0
+        self.checked = False
+
+    # -- hooks ---------------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The item of this turn."""
+        return self.current
+
+    def u(self, unit: int, *values: Any) -> None:
+        """A unit is done, and left these values."""
+        number = len(self.values)
+        self.values.append(values)
+        for name, (noted, _, left_out) in self.helper.home.streams.mark().items():
+            if left_out:
+                raise MemoryError("it prints too much to keep and repeat")
+            self.output.append([self.offset, number, name, noted])
+
+    # -- batches -------------------------------------------------------------------------------------
+
+    def batch(self, order: dict[str, Any]) -> None:
+        """Run items ``start`` to ``stop``, and send what came of them."""
+        helper, items = self.helper, self.frame.items
+        start, stop = order["start"], order["stop"]
+        before = None if self.checked else self._print(items[start:stop])
+        modules = len(sys.modules)
+        rows: list[list[tuple[Any, ...]]] = []
+        seen: list[list[Any]] = []
+        self.output, failed = [], False
+        helper.home.streams.mark()
+        began = time.perf_counter()
+        for number in range(start, stop):
+            self.current, self.values, self.offset = items[number], [], number - start
+            kept = len(self.output)
+            helper.gate.seen = {}
+            helper.gate.on = True
+            try:
+                self.run()
+            except BaseException:
+                failed = True
+            helper.gate.on = False
+            if failed:
+                del self.output[kept:]
+                helper.home.streams.mark()
+                break
+            rows.append(self.values)
+            if helper.gate.seen:
+                seen.append([number - start, list(helper.gate.seen.items())])
+            if time.perf_counter() - began > PATIENCE:
+                break
+        duration = time.perf_counter() - began
+        helper.gate.recorder.take()
+        why = helper.state_changed()
+        if not why and self.output and len(sys.modules) != modules:
+            why = "it prints and imports modules, which may print once, when home comes to it"
+        if not why and before is not None:
+            self.checked = True
+            if before != self._print(items[start:stop]):
+                why = "it changed one of its inputs in place"
+        why = why or self._shared(items[start : start + len(rows)], rows)
+        if why:
+            helper.refuse(why)
+        self._send(start, rows, failed, duration, seen)
+
+    def _send(
+        self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any]
+    ) -> None:
+        helper = self.helper
+        message: dict[str, Any] = {
+            "kind": "items", "frame": self.frame.number, "start": start, "done": len(rows), "failed": failed,
+            "duration": duration, "output": self.output, "seen": seen,
+        }  # fmt: skip
+        if rows:
+            why = ""
+            try:
+                packed = transport.pack(tuple(rows), check=True, project=helper.home.project_modules(), quiet=True)
+                why = "" if packed.exact else f"its result would not be rebuilt exactly: {packed.why}"
+            except transport.Unpackable as error:
+                why = f"its result cannot leave the process: {error}"
+            if why:
+                helper.refuse(why)
+            stored = transport_files.write(packed, helper.home.setup["scratch"])
+            if stored.path:
+                message["path"] = stored.path
+            else:
+                message["inline"] = stored.inline
+        helper.channel.send(message)
+
+    def _shared(self, items: tuple[Any, ...], rows: list[list[tuple[Any, ...]]]) -> str:
+        values = tuple(value for row in rows for unit in row for value in unit)
+        theirs = reach(values)
+        if not theirs.objects and not theirs.memory:
+            return ""
+        shared = common(reach((items, *self.frame.locals.values())), theirs)
+        if shared:
+            return f"its result shares {shared} with its inputs"
+        shared = self.helper._shared_with_state(values)
+        return f"its result shares {shared} with what the project's modules hold" if shared else ""
+
+    def _print(self, items: tuple[Any, ...]) -> bytes | None:
+        """A fingerprint of the items and of what else is given; None where that would cost too much."""
+        try:
+            packed = transport.pack((items, *self.frame.locals.values()), quiet=True)
+        except Exception:
+            return None
+        if packed.size > SMALL:
+            return None
+        digest = hashlib.blake2b()
+        for piece in packed.pieces():
+            digest.update(piece)
+        return digest.digest()

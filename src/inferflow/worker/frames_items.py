@@ -1,0 +1,91 @@
+"""The items of an iterable, without using it up; and when a value is surely the same as one that was announced.
+
+>>> items_of(range(3)), items_of(zip("ab", [1, 2])), items_of(iter([1])) is None
+((0, 1, 2), (('a', 1), ('b', 2)), False)
+>>> items_of(x for x in [1]) is None                      # a generator: only its own loop may ask it
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["items_of", "same", "short"]
+
+_MOST = 2_000_000
+"""Items beyond which a loop is not looked into (they are kept until it ends)."""
+_PLAIN = frozenset({list, tuple, range, str, bytes, dict, type({}.keys()), type({}.values()), type({}.items())})
+_SETS = frozenset({set, frozenset})
+_SAMPLES: tuple[Any, ...] = ([], (), range(0), "", "é", b"", {}, {}.values(), {}.items(), range(1 << 70))
+_ITERATORS: frozenset[type] = frozenset(
+    {type(iter(made)) for made in _SAMPLES} | {type(reversed([])), type(reversed(()))}
+)
+_EQUAL = frozenset({int, str, bytes, bool, type(None)})
+
+
+def items_of(iterable: Any) -> tuple[Any, ...] | None:
+    """What iterating would give now, if that can be told without any effect and without running code of the user's."""
+    kind = type(iterable)
+    try:
+        if kind in _PLAIN or kind in _SETS:
+            return tuple(iterable) if len(iterable) <= _MOST else None
+        twin = _twin(iterable)
+    except (TypeError, OverflowError, RecursionError):
+        return None
+    if twin is None:
+        return None
+    found = []
+    for item in twin:
+        found.append(item)
+        if len(found) > _MOST:
+            return None
+    return tuple(found)
+
+
+def _twin(iterator: Any) -> Any:
+    """An iterator of its own that gives what this one would; None if that cannot be had."""
+    kind = type(iterator)
+    if kind in _ITERATORS:
+        function, arguments, *state = iterator.__reduce__()
+        made = function(*arguments)
+        if state:
+            made.__setstate__(state[0])
+        return made if type(made) in _ITERATORS else None
+    if kind is enumerate:
+        _, (inner, start) = iterator.__reduce__()
+        twin = _twin(inner)
+        return None if twin is None else enumerate(twin, start)
+    if kind is zip:
+        reduced = iterator.__reduce__()
+        if len(reduced) != 2:  # strict
+            return None
+        twins = [_twin(inner) for inner in reduced[1]]
+        return None if any(twin is None for twin in twins) else zip(*twins)
+    return None
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two objects cannot be told apart but by their identity."""
+    kind = type(first)
+    if kind is not type(second):
+        return False
+    if kind in _EQUAL:
+        return bool(first == second)
+    if kind is float:
+        return bool(first == second) and str(first) == str(second)
+    if kind is tuple:
+        return len(first) == len(second) and all(a is b or same(a, b) for a, b in zip(first, second))
+    return False
+
+
+def short(item: Any) -> str:
+    """The item in a few characters, if it is of a kind that can be shown without running code of the user's."""
+    kind = type(item)
+    if kind in _EQUAL or kind is float:
+        text = repr(item) if kind is not str or len(item) <= 60 else repr(item[:60])
+        return text if len(text) <= 40 else text[:39] + "…"
+    if kind is tuple and 0 < len(item) <= 4:
+        parts = [short(part) for part in item]
+        text = ", ".join(part or "…" for part in parts)
+        return f"({text})" if any(parts) and len(text) <= 40 else ""
+    return ""
