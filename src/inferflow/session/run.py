@@ -6,6 +6,7 @@ The home worker starts first, so that the driver's imports run while the driver 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import threading

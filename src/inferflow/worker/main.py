@@ -46,7 +46,8 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     from inferflow.worker.channel import Closed, connect
 
     token = os.environ.pop("_INFERFLOW_TOKEN", "")
-    for name in ("_INFERFLOW_WATCH", "_INFERFLOW_SHAKE", "_INFERFLOW_TURNS"):  # meant for the controller, which puts them into the setup
+    # Meant for the controller, which puts them into the setup.
+    for name in ("_INFERFLOW_WATCH", "_INFERFLOW_SHAKE", "_INFERFLOW_TURNS"):
         os.environ.pop(name, None)
     hello = {"kind": "hello", "role": os.environ.pop("_INFERFLOW_ROLE", "home"), "pid": os.getpid(), "token": token}
     name = os.environ.pop("_INFERFLOW_WORKER", "")
