@@ -109,11 +109,14 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
                     break
                 counts["different"] += 1
 
-                def fails(smaller: dict[str, str], way: Way = way) -> bool:
+                def fails(smaller: dict[str, str], way: Way = way, row: str = what.split()[0]) -> bool:
+                    if not all(compiles(text) for text in smaller.values()):
+                        return False
                     one = arena.native(smaller)
                     if one.stuck or difference(one, arena.native(smaller)) is not None:
                         return False
-                    return any(difference(one, arena.inferred(smaller, way)) is not None for _ in range(3))
+                    told = (difference(one, arena.inferred(smaller, way)) for _ in range(3))
+                    return any(text is not None and text.split()[0] == row for text in told)
 
                 small = shrink(files, fails, 180.0)
                 show(kind, number, str(way), what, small, keep)
@@ -121,6 +124,15 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
     finally:
         shutil.rmtree(base, ignore_errors=True)
     return counts
+
+
+def compiles(text: str) -> bool:
+    """Whether a text is a program at all."""
+    try:
+        compile(text, "driver.py", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def show(kind: str, number: int, way: str, what: str, files: dict[str, str], keep: Path | None) -> None:

@@ -193,6 +193,13 @@ f()
         "import os\ndef f():\n    for i in range(200):\n        print('x' * 60000)\n    os.system('echo child')\n"
         "def g(): print('g')\nf()\ng()\nos.system('echo end')\n"
     ),
+    "a flush in a task that ran ahead": (
+        "import os, sys, time\ndef slow():\n    time.sleep(0.3)\n    return 1\n"
+        "def tell(x):\n    print('told', x, flush=True)\n    print('kept', x)\n    return x\n"
+        "def quiet(x):\n    sys.stdout.flush()\n    return x\n"
+        "def main():\n    a = slow()\n    b = tell(2)\n    os.system('echo child')\n    print('more')\n"
+        "    c = slow()\n    d = quiet(3)\n    os.system('echo child')\n    return a, b, c, d\nmain()\n"
+    ),
     "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
 }
 

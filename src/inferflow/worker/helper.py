@@ -233,6 +233,7 @@ class Helper:
                 self._drop(why)
                 return
         self.home.streams.mark()
+        self.home.streams.flushed()
         self.memory.reset()
         modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
@@ -345,6 +346,9 @@ class Helper:
             message.update(size=stored.size, inline=stored.inline, exact=True)
             if stored.path:
                 message["file"] = stored.path
+        flushed = self.home.streams.flushed()
+        if flushed:
+            message["flushed"] = flushed
         output = self.home.streams.mark()
         if output:
             if self.home.streams.wrote_bytes():
