@@ -96,6 +96,7 @@ f()
 f()
 """,
     "atexit": 'import atexit\natexit.register(print, "bye")\nprint("x")\n',
+    "names in their order": "print(list(globals()), list(vars()))\n",
     "names that exit functions find": ("import atexit\natexit.register(lambda: print(sorted(globals())))\nx = 1\n"),
     "names that exit functions find after sys.exit": (
         "import atexit, sys\natexit.register(lambda: print(sorted(globals())))\nx = 1\nsys.exit(3)\n"

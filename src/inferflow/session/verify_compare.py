@@ -15,7 +15,9 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from attrs import frozen
@@ -30,7 +32,8 @@ MANY = 200
 """Differences of one row that are listed."""
 NOTHING = "nothing there"
 _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
-_NUMBER = re.compile(r"\d+(\.\d+)?([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)\s*")
+"""With the spaces around it, which columns are filled up with."""
 
 
 @frozen
@@ -169,9 +172,11 @@ def _told(entry: Entry | None) -> str:
 
 
 def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[Difference]:
-    command = [sys.executable, "-m", "inferflow.worker.alike", str(one.path), str(other.path)]
-    folder = str(one.path)[: -len(name)] or None  # so that pickles find the project's modules
-    done = subprocess.run(command, capture_output=True, cwd=folder, env={**os.environ, "PYTHONHASHSEED": "0"})
+    package = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path[:1] = [{package!r}]; from inferflow.worker.alike import main; main()"
+    folder = str(one.path)[: -len(name)] or os.curdir  # where pickles find the project's modules
+    command = [sys.executable, "-c", code, str(one.path), str(other.path), folder]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "0"})
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -184,12 +189,25 @@ def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[D
 
 
 def _elsewhere(native: Seen, inferred: Seen) -> list[Difference]:
-    one = native.state.outside if native.state else {}
-    other = inferred.state.outside if inferred.state else {}
+    """Files outside of the copies. What was removed again does not count; names made up for temporary files do not
+    count either, only what is in them."""
     if native.state is None or inferred.state is None:
         return []
-    return [
+    one, other = _lasting(native.state.outside), _lasting(inferred.state.outside)
+    temporary = os.path.join(os.path.realpath(tempfile.gettempdir()), "")
+    alone = [
+        {p: d for p, d in a.items() if p not in b and p.startswith(temporary)} for a, b in ((one, other), (other, one))
+    ]
+    found = [
         Difference("files elsewhere", path, one.get(path, NOTHING), other.get(path, NOTHING))
-        for path in sorted({*one, *other})
+        for path in sorted({*one, *other} - {*alone[0], *alone[1]})
         if one.get(path) != other.get(path)
     ]
+    if sorted(alone[0].values()) != sorted(alone[1].values()):
+        told = [", ".join(sorted(files)) or NOTHING for files in alone]
+        found.append(Difference("files elsewhere", "temporary files", *told))
+    return found
+
+
+def _lasting(outside: dict[str, str]) -> dict[str, str]:
+    return {path: digest for path, digest in outside.items() if len(digest) == 64 and " " not in digest}
