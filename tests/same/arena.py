@@ -234,11 +234,11 @@ class Arena:
         from importlib.machinery import SourceFileLoader
 
         module.__dict__.update(
-            __file__=filename,
-            __builtins__=sys.modules["builtins"],
-            __cached__=None,
             __annotations__={},
+            __builtins__=sys.modules["builtins"],
+            __file__=filename,
             __loader__=SourceFileLoader("__main__", filename),
+            __cached__=None,
         )
         sys.modules["__main__"] = module
         status = 0
