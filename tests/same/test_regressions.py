@@ -9,6 +9,34 @@ import pytest
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
+    "a name changed and deleted in one task": """
+import decimal
+
+def slow(n):
+    return [n, n + 1]
+
+v24 = decimal.getcontext().prec
+v25 = slow(v24)
+v25.append(v24)
+del v25
+v26 = slow(1)
+v26.append(2)
+if v24:
+    del v26
+print(v24)
+""",
+    "a name deleted that a function still uses": """
+def apply(f, x):
+    return f(x)
+
+def main():
+    v5 = 3
+    v1 = apply(abs, 8)
+    v4 = lambda x: x + v1
+    del v1
+    v12 = apply(v4, v5)
+RESULT = main()
+""",
     "a name bound to what a default argument holds": """
 import random
 
