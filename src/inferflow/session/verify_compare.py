@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -32,8 +32,8 @@ MANY = 200
 """Differences of one row that are listed."""
 NOTHING = "nothing there"
 _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
-_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)\s*")
-"""With the spaces around it, which columns are filled up with."""
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
+"""And spaces, which columns are filled up with."""
 
 
 @frozen
@@ -74,7 +74,7 @@ def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tup
     counting: list[Difference] = []
     excused: list[Difference] = []
     for one in found:
-        twin = unsteady.get((one.row, one.place))
+        twin = unsteady.get((one.row, one.place)) or _above(one, unsteady)
         if twin is None:
             (excused if one.row in lengths else counting).append(one)
         elif one.row in ("stdout", "stderr") and _only_numbers(twin.native, twin.inferred):
@@ -84,8 +84,20 @@ def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tup
     return counting, excused
 
 
+def _above(one: Difference, unsteady: Mapping[tuple[str, str], Difference]) -> Difference | None:
+    """For a part of a value: a whole that it is part of, if that is another one in each native run."""
+    if one.row != "values":
+        return None
+    ends = (at for at, letter in enumerate(one.place) if letter in "[." and at)
+    return next((unsteady["values", one.place[:at]] for at in ends if ("values", one.place[:at]) in unsteady), None)
+
+
 def _only_numbers(one: str, other: str) -> bool:
-    return _NUMBER.sub("#", one) == _NUMBER.sub("#", other)
+    return _bare(one) == _bare(other)
+
+
+def _bare(text: str) -> str:
+    return _NUMBER.sub(lambda match: "" if match[0].isspace() else "#", text)
 
 
 # -- the rows ------------------------------------------------------------------------------------------
