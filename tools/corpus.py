@@ -4,8 +4,8 @@
     python tools/corpus.py FOLDER --package sympy --package simpy  # other packages than PACKAGES
     python tools/corpus.py FOLDER --table docs/corpus.md           # only write the table of what is there
 
-pip downloads the source distributions by name and installs the packages into an environment in FOLDER; nothing of it
-belongs into the repository. A script counts if it ends natively with status 0 within the time limit. The table tells
+pip downloads the source distributions by name and installs the packages into an environment in FOLDER; nothing of
+it belongs into the repository. A script counts if it ends natively with status 0 within the time limit. The table tells
 the same, different, refused (a diagnostic instead of a run), tasks found, how many of them ran ahead, and how long the
 inferred run took in proportion to the native one. Exit status 1 if anything differs, or more than 2 % are refused.
 """
@@ -222,8 +222,8 @@ def _document(found: list[dict[str, Any]], table: str) -> str:
         "# The corpus",
         "",
         "Example scripts from the source distributions of packages, each verified with `inferflow verify`: run",
-        "natively and inferred, and compared in everything that the contract names. Made by `python tools/corpus.py`, last on "
-        f"{dates[-1] if dates else 'no day'}.",
+        "natively and inferred, and compared in everything that the contract names. Made by `python tools/corpus.py`,",
+        f"last on {dates[-1] if dates else 'no day'}.",
         "",
         table,
         "",
