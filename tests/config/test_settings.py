@@ -63,7 +63,7 @@ def test_the_table_may_be_written_as_in_pyproject(tmp_path: Path) -> None:
     ("text", "line", "message", "hint"),
     [
         ("jobs = 2\n\nbakend = 'inline'\n", 3, "unknown setting 'bakend'", "did you mean backend?"),
-        ("retries = 2\n", 1, "unknown setting 'retries'", "known: backend, catalogue, "),
+        ("retries = 2\n", 1, "unknown setting 'retries'", "known: backend, base, catalogue, "),
         ("[tasks.'fit*']\nhom = true\n", 2, "unknown setting 'hom' of tasks 'fit*'", "did you mean home?"),
         ("[tasks.'fit*']\nretries = 2\n", 2, "unknown setting 'retries' of tasks 'fit*'", "known: backend, cpus, "),
         ("[tasks.'fit*']\nmemory = '1kB'\n", 2, "setting 'memory' of tasks 'fit*' is '1kB'; it must be a size", ""),

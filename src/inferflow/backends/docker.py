@@ -187,6 +187,7 @@ class _HomeContainer:
         """Its end wakes the crew up."""
 
     def signal(self, number: int, typed: bool) -> None:
+        self.container.told_to_end = number
         self.container.command({"kind": "signal", "number": number, "group": typed})
 
     def end_process(self, pid: int) -> None:

@@ -97,6 +97,7 @@ class Container:
         self.sock: socket.socket | None = None
         self.exited: dict[str, Any] | None = None
         self.cancelled = False
+        self.told_to_end = 0
         self._decoder = Decoder()
         self.address = os.path.join(folder, f"i-{name}")
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -272,11 +273,12 @@ class Container:
         us (rather than the worker having ended in it)."""
         if self.exited is not None:
             code = int(self.exited["code"])
-            return code, self._memory_words(self.exited) if code == -9 else "", False
+            words = self._memory_words(self.exited) if code == -9 else ""
+            if code == -15 and self.told_to_end != 15:
+                words = "the container was told to end from outside: docker stop, or the engine was shut down (SIGTERM)"
+            return code, words, False
+        time.sleep(0.3)  # its end, and its removal, take a moment to get around
         state = self.state()
-        if state.get("Running"):  # its end takes a moment to get around
-            time.sleep(0.2)
-            state = self.state()
         if state.get("Gone"):
             return None, "the container was removed from outside while it ran", True
         if "Lost" in state:

@@ -27,9 +27,11 @@ from inferflow.backends.docker_worker import INSIDE
 from inferflow.errors import BrokenEnvironment, WrongUse
 from inferflow.model import Placement
 
-__all__ = ["ALWAYS_PASSED", "HOST", "environment_of", "recipe_of"]
+__all__ = ["ALWAYS_PASSED", "HOST", "PROJECTS", "environment_of", "find_image", "recipe_of"]
 
 HOST = "host"
+PROJECTS = "inferflow-of-"
+"""Leads the names of images that ``inferflow image`` built."""
 _HOST_IMAGE = "localhost/inferflow-host-1:latest"
 ALWAYS_PASSED = (
     *("PYTHONHASHSEED", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS", "PYTHONOPTIMIZE"),
@@ -135,11 +137,6 @@ def _user_name() -> str:
 
 def find_image(engine: Engine, reference: str) -> str:
     """The id of an image that the engine has. Raises BrokenEnvironment."""
-    if not reference:
-        raise BrokenEnvironment(
-            "no image is named, and none has been built for this project",
-            hint="inferflow image DRIVER builds one; or name one: --image python:3.11-slim, or --image host",
-        )
     with told(f"look for the image {reference}"):
         for name in (reference, f"localhost/{reference}"):  # Podman's name for what was built or imported here
             try:
@@ -147,6 +144,11 @@ def find_image(engine: Engine, reference: str) -> str:
             except Exception as error:
                 if type(error).__name__ not in ("ImageNotFound", "NotFound"):
                     raise
+    if reference.startswith(f"localhost/{PROJECTS}"):
+        raise BrokenEnvironment(
+            "no image is named, and none has been built for what this project declares now",
+            hint="inferflow image DRIVER builds it; or name one: --image python:3.11-slim, or --image host",
+        )
     raise BrokenEnvironment(
         f"the engine has no image {reference}", hint=f"docker pull {reference}; see what there is: docker images"
     )

@@ -22,7 +22,7 @@ from inferflow.errors import UserError
 
 __all__ = ["COMMANDS", "execute"]
 
-COMMANDS = ("preview", "run", "verify", "runs", "show", "logs", "get", "doctor", "prune", "init")
+COMMANDS = ("preview", "run", "verify", "runs", "show", "logs", "get", "image", "doctor", "prune", "init")
 """In the order in which a person meets them. Each is a module here with a function ``command``."""
 
 COMPLETE = "_INFERFLOW_COMPLETE"

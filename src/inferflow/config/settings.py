@@ -86,6 +86,8 @@ class Settings:
     params: Mapping[str, object] = field(factory=dict)
     catalogue: tuple[Path, ...] = ()
     tasks: tuple[TaskRule, ...] = ()
+    base: str = ""
+    """The image that ``inferflow image`` starts from; empty: the official one for this Python."""
     container: Placement = field(factory=Placement)
     """What containers are made of, where no table of a task says otherwise."""
 
@@ -308,6 +310,7 @@ KEYS: dict[str, Convert] = {
     "color": lambda value, _: parse_choice(value, ("auto", "always", "never")),
     "params": _params,
     "catalogue": _folders,
+    "base": _without_folder(PLACEMENT_KEYS["image"]),
     **{key: _without_folder(read) for key, read in PLACEMENT_KEYS.items()},
 }
 """Every key at the top level but ``tasks``, and how its value is read."""

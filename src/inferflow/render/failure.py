@@ -73,6 +73,8 @@ def failure_lines(
     lines = [paint(part, "fail", color) for part in wrap(head, width)]
     if found and (told := _what(found, width, color)):
         lines += ["", *told]
+    if found and (missing := _missing_package(run, found)):
+        lines += ["", *bullet(("cause: ", "fail"), missing, width, color)]
     for lost in _lost(run):
         if not (found and lost.cause and lost.cause in found.message):
             lines += ["", *bullet(("cause: ", "fail"), _cause(lost, found), width, color)]
@@ -82,6 +84,18 @@ def failure_lines(
     if found and output:
         lines += _output(found, width, color)
     return lines
+
+
+def _missing_package(run: Run, found: _Failure) -> str:
+    """What to do about a package that the container's image lacks; empty if that is not what is wrong."""
+    image = run.started.environment.image.rpartition(" (")[0]
+    match = re.match(r"No module named '([^'.]+)", found.message)
+    if not image or image == "host" or found.exception != "ModuleNotFoundError" or match is None:
+        return ""
+    return (
+        f"the image {image} has no package {match[1]}. Name it in requirements.txt or pyproject.toml and build an "
+        f"image (inferflow image {run.started.target}), or run with one that has it (--image)"
+    )
 
 
 def _find(run: Run) -> _Failure | None:

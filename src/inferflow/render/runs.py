@@ -138,6 +138,8 @@ def _facts(run: Run, width: int, color: bool) -> list[str]:
     machine.append(count(environment.cpus, "CPU") if environment.cpus else "")
     machine.append(count(len(environment.packages), "package") if environment.packages else "")
     facts.append(("environment", ", ".join(part for part in machine if part)))
+    if environment.image:
+        facts.append(("image", environment.image))
     if environment.variables:
         facts.append(("", " ".join(f"{name}={value}" for name, value in environment.variables)))
     lines = []

@@ -138,7 +138,7 @@ class _Session:
             deliver,
             process_identity(),
             lambda pid, start: process_identity(pid)[1] == start,
-            self.settings.placement(),
+            _with_image(self.settings.placement(), self.settings),
             outposts,
         )
         return self.backend.open(launch)
@@ -225,14 +225,15 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
         return settings.at_home(name) is not None
 
     limits = {i: limit for i, t in enumerate(graph.tasks) if (limit := settings.placement_of(t.name).timeout)}
-    own = settings.placement()
+    own = _with_image(settings.placement(), settings)
     if settings.backend not in ("process", "docker") or not _places(settings):
         return make_plan(graph, stays, jobs, limits=limits), []
-    placed, refused = places_of(graph.tasks, settings.placement_of, own, stays)
+    wanted = _with_images(settings)
+    placed, refused = places_of(graph.tasks, wanted, own, stays)
     notes = []
     for index, why in refused.items():
         task = graph.tasks[index]
-        if is_firm(settings.placement_of(task.name), own):
+        if is_firm(wanted(task.name), own):
             raise WrongUse(
                 f"task {task.name} cannot run apart from home, as the settings of tasks want it: {why}",
                 span=task.span,
@@ -242,6 +243,19 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
         if task.kind == "call":
             notes.append(f"{task.name} stays in home's container: {why}")
     return make_plan(graph, stays, jobs, placed=placed, limits=limits), notes
+
+
+def _with_image(placement: Placement, settings: Settings) -> Placement:
+    """The placement with the project's own image, where no other is named."""
+    if placement.backend != "docker" or placement.image:
+        return placement
+    from inferflow.session.image import image_of_project
+
+    return evolve(placement, image=image_of_project(settings))
+
+
+def _with_images(settings: Settings) -> Callable[[str], Placement]:
+    return lambda name: _with_image(settings.placement_of(name), settings)
 
 
 def _places(settings: Settings) -> bool:
