@@ -18,6 +18,8 @@ import start
 import tasks
 from measure import ROOT, Bench, Section, environment, table
 
+import containers
+
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "limits": limits.section,
     "start": start.section,
@@ -26,6 +28,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "data": data.section,
     "examples": examples.section,
     "parallel": parallel.section,
+    "containers": containers.section,
 }
 
 
