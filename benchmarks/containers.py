@@ -92,8 +92,14 @@ def _measured(bench: Bench, api: Any) -> Section:
     own = Bench(
         bench.python, bench.inferflow, bench.folder, bench.quick, {**bench.environ, "INFERFLOW_ISOLATION": "task"}
     )
-    isolated = alternate(times, containers=lambda: _run(own, each(n), *for_each), plain=lambda: _plain(api, bench, n))
-    per = {name: min(found) / n for name, found in isolated.items()}
+    isolated = alternate(
+        times,
+        containers=lambda: _run(own, each(n), *for_each),
+        one=lambda: _run(own, each(1), *for_each),
+        plain=lambda: _plain(api, bench, n),
+    )
+    whole = {name: min(found) for name, found in isolated.items()}
+    per = {"containers": (whole["containers"] - whole["one"]) / (n - 1), "plain": whole["plain"] / n}
     rows.append(
         (
             f"a container for each of {n} no-op tasks, each",
@@ -121,9 +127,9 @@ def _measured(bench: Bench, api: Any) -> Section:
         title="Containers",
         text=(
             "With a Docker Engine of Debian on the same machine, and the image `host`. *Plain* is what the engine "
-            "takes to create, start, await and remove a container that runs `python -c pass` with the same mounts. In "
-            "the last line the container of the first task has written the array into the store, and that of the "
-            "second maps it; with processes both tasks run at home."
+            "takes to create, start, await and remove a container that runs `python -c pass` with the same mounts. A "
+            "container for each task: what each task adds to a run of one. In the last line the container of the first "
+            "task has written the array into the store, and that of the second maps it; with processes both are home."
         ),
         header=("what", "processes", "containers", "plain"),
         rows=rows,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -139,7 +140,8 @@ def podman_service(user: str = "") -> Iterator[Daemon]:
     if user:
         subprocess.run(["chown", "-R", user, folder], check=True)
         env |= {"HOME": f"{folder}/home", "USER": user, "LOGNAME": user}
-        command = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", *command]
+        facts = pwd.getpwnam(user)
+        command = ["setpriv", "--reuid", user, "--regid", str(facts.pw_gid), "--clear-groups", *command]
     process = _started(command, folder, socket, env)
     daemon = Daemon("podman", f"unix://{socket}", process)
     try:

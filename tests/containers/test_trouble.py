@@ -17,7 +17,8 @@ from daemons import Daemon, docker_daemon, python_image, tarball
 from test_terminal import SLEEPS
 
 COMMAND = [sys.executable, "-m", "inferflow"]
-PYENV = Path("/root/.pyenv/versions")
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+"""Where other versions of Python are, if anywhere."""
 
 
 def run(folder: Path, host: str, *options: str, driver: str = "print('hi')\n", **env: str) -> Observed:

@@ -224,7 +224,9 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
     def stays(name: str) -> bool:
         return settings.at_home(name) is not None
 
-    limits = {i: limit for i, t in enumerate(graph.tasks) if (limit := settings.placement_of(t.name).timeout)}
+    limits: dict[int, float] = {}
+    if settings.tasks:
+        limits = {i: limit for i, t in enumerate(graph.tasks) if (limit := settings.placement_of(t.name).timeout)}
     own = _with_image(settings.placement(), settings)
     if settings.backend not in ("process", "docker") or not _places(settings):
         return make_plan(graph, stays, jobs, limits=limits), []
