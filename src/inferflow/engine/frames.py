@@ -31,6 +31,8 @@ LONG = 0.02
 """An item of so many seconds is a batch of its own."""
 REFUSALS = 2
 """After so many helpers have given up a frame, home runs the rest of it."""
+CROWD_INTERVAL = 0.1
+"""Seconds between two looks at how many threads run."""
 STALLED = 10.0
 """Seconds without processor time after which a helper that home waits for is given up."""
 
@@ -66,6 +68,7 @@ class Frame:
     waiting_since: float = 0.0
     waiting_cpu: float | None = None
     refused: int = 0
+    crowded: int = 0
     ahead: int = 0
     why: str = ""
 
@@ -148,6 +151,7 @@ class Desk:
     early: set[int] = field(factory=set)
     """Frames whose template has said hello before home told of them."""
     last: int = 0
+    looked: float = 0.0
 
     @property
     def busy(self) -> int:
@@ -313,6 +317,35 @@ class Desk:
                     name = self.crew.helper(frame.epoch)
                     self.workers[name] = frame.number
                     frame.hiring.add(name)
+
+    def relieve(self) -> list[Message]:
+        """Where the calls of a loop keep several processors busy themselves (BLAS, OpenMP), running several at once is
+        slower than one after the other: leave the rest of the loop to home. Replies to home, if it waits."""
+        now = time.monotonic()
+        if now - self.looked < CROWD_INTERVAL:
+            return []
+        self.looked = now
+        replies: list[Message] = []
+        for frame in self.frames.values():
+            if not frame.running:
+                continue
+            workers = [*frame.running, *(() if frame.waiting >= 0 else ("home",))]
+            threads = [self.crew.running_threads(worker) for worker in workers]
+            frame.crowded = frame.crowded + 1 if max(threads) > 1 and sum(threads) > self.jobs else 0
+            if frame.crowded > 1:
+                replies += self._give_up(frame, "the processors were busy with threads of the calls themselves")
+        return replies
+
+    def _give_up(self, frame: Frame, why: str) -> list[Message]:
+        for worker in [*frame.running, *frame.idle]:
+            self.crew.kill(worker)
+            self.workers.pop(worker, None)
+        for batch in frame.running.values():
+            frame.give_back(batch.start, batch.stop)
+        frame.running.clear()
+        frame.idle.clear()
+        frame.refused, frame.why = REFUSALS, why
+        return self._wake(frame)
 
     def rescue(self) -> Iterator[str]:
         """Helpers that home waits for and that do not get anywhere."""

@@ -570,6 +570,7 @@ class Engine:
     def _watch(self) -> None:
         self._relieve()
         self._rescue()
+        self._tell_home(self.desk.relieve())
         for worker in list(self.desk.rescue()):
             self._tell_home(self.desk.lost(worker, f"a helper made no progress for {STALLED:.0f} s")[1])
             self.crew.kill(worker)
