@@ -98,7 +98,7 @@ def run(
     def raw(graph: TaskGraph) -> dict[str, dict[str, object]]:
         table = {**chosen.params, **parameters}
         found = collect(
-            graph.parameters, environ=os.environ, settings=table, target=target.text, script=target.kind == "script"
+            graph.parameters, environ=os.environ, settings=table, target=target.text, script=target.kind != "function"
         )
         for name in parameters:
             if name not in found:

@@ -69,7 +69,7 @@ def test_links_as_python_has_them(project: Path) -> None:
         ("package.modul:main", "IF001 no module 'package.modul'", "did you mean package.module or package?"),
         ("-", "IF001 a driver cannot be read from standard input", "file"),
         ("binary.py", "IF003 'binary.py' is not Python source: it holds null bytes", ""),
-        ("book.ipynb", "IF003 'book.ipynb' is a notebook", "nbconvert"),
+        ("book.ipynb", "IF003 'book.ipynb' is not a notebook that can be run: it has no 'nbformat'", ""),
     ],
 )
 def test_what_cannot_be_opened(project: Path, text: str, message: str, hint: str) -> None:

@@ -66,6 +66,10 @@ def analyze(
         if any(found.severity is Severity.ERROR for found in driver.diagnostics):
             return None, (*project.diagnostics, *driver.diagnostics)
         graph = _graph(driver, catalogue, more_effects, stages)
+        if main.cells:
+            from inferflow.analysis.cells import dress
+
+            graph = dress(graph, main)
         return graph, graph.diagnostics
     finally:
         if collecting:

@@ -178,14 +178,17 @@ def _script_driver(project: Project, target: str) -> Driver:
     blocks = [DriverBlock(Block("module", module.name, module.name, whole), module.name, MODULE_SCOPE, body)]
     placed: list[tuple[int, ir.Statement]] = []
     for statement in body[prefix:]:
-        if len(blocks) == 1 and isinstance(statement, ir.If) and _is_guard(statement):
+        # The statements of a notebook's cells are steps, and what they call is not opened.
+        if len(blocks) == 1 and not source.cells and isinstance(statement, ir.If) and _is_guard(statement):
             guard = Block("guard", "__main__ guard", module.name, statement.span)
             blocks.append(DriverBlock(guard, module.name, MODULE_SCOPE, statement.body))
             placed.extend((1, inner) for inner in statement.body)
         else:
             placed.append((0, statement))
     steps = _until_end(placed)
-    opened = opened_call(project, module, [blocks[b].statements[i] for b, i in steps], steps)
+    opened = None
+    if not source.cells:
+        opened = opened_call(project, module, [blocks[b].statements[i] for b, i in steps], steps)
     if opened is None:
         found = () if has_work([statement for _, statement in placed]) else (_empty(whole, source.path),)
         return Driver(target, project, "", tuple(blocks), tuple(steps), prefix, None, found)

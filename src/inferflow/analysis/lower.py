@@ -87,7 +87,8 @@ def _parse(source: Source) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(source.text, source.filename)
-        compile(tree, source.filename, "exec", dont_inherit=True)
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.cells else 0
+        compile(tree, source.filename, "exec", flags=flags, dont_inherit=True)
     return tree
 
 

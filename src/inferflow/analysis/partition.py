@@ -21,6 +21,7 @@ from typing import Literal
 from attrs import evolve
 
 from inferflow.analysis import ir
+from inferflow.analysis.cells import displayed
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import Driver, OpFacts, StepKey
 from inferflow.analysis.programs import GOES_ON
@@ -57,8 +58,16 @@ class _Cutter:
         self.held: list[Step] = []  # replicated statements after the run: part of it only if it goes on behind them
         self.users = _users(outline.steps)
         self.maker: dict[StepKey | None, int] = {}  # which task a step has become part of
+        self.displayed = {(0, index) for index in displayed(driver.project.sources[driver.project.main])}
 
     def take(self, step: Step) -> None:
+        if step.key in self.displayed and step.kind in ("glue", "library"):
+            self.flush(None)
+            if step.kind == "library":
+                self._library([step])
+            else:
+                self._add(Draft("glue", step.key[0], (step,), main=_main(step.effects.ops)))
+            return
         match step.kind:
             case "replicated":
                 self._hold(step)
@@ -229,12 +238,7 @@ class _Cutter:
         if not run:
             return ()
         if any(step.kind == "library" for step in run):
-            heavy = [step for step in run if step.kind == "library"]
-            facts = [f for step in heavy for f in step.effects.ops if not f.cheap]
-            main = _main(facts, [f for f in map(_outermost, heavy) if f is not None])
-            programs = [f for f in facts if f.runs]
-            kind: Literal["library", "shell", "notebook"] = programs[0].runs or "library" if programs else "library"
-            self._add(Draft(kind, run[0].key[0], tuple(run), main=programs[0] if programs else main))
+            self._library(run)
             return ()
         while run and self._hangs_on_last(run[0], run, following):
             self._extend_last(run.pop(0))
@@ -248,6 +252,14 @@ class _Cutter:
             run.pop()
         self._add(Draft("glue", run[0].key[0], tuple(run), main=_main([f for s in run for f in s.effects.ops])))
         return ()
+
+    def _library(self, run: Sequence[Step]) -> None:
+        heavy = [step for step in run if step.kind == "library"]
+        facts = [f for step in heavy for f in step.effects.ops if not f.cheap]
+        main = _main(facts, [f for f in map(_outermost, heavy) if f is not None])
+        programs = [f for f in facts if f.runs]
+        kind: Literal["library", "shell", "notebook"] = programs[0].runs or "library" if programs else "library"
+        self._add(Draft(kind, run[0].key[0], tuple(run), main=programs[0] if programs else main))
 
     def _hangs_on_last(self, step: Step, run: Sequence[Step], following: Step | None) -> bool:
         """Whether glue may join the task before it: it stands right behind, reads nothing but what that task has, and

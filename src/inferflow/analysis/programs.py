@@ -34,10 +34,10 @@ _SHELL = frozenset(
         "inferflow.runners.shell.shell",
         "asyncio.create_subprocess_exec",
         "asyncio.create_subprocess_shell",
-        "IPython.magics.system",
-        "IPython.magics.getoutput",
-        "IPython.magics.script",
-        "IPython.magics.run",
+        "ipython_magics.system",
+        "ipython_magics.getoutput",
+        "ipython_magics.script",
+        "ipython_magics.run",
     }
 )
 _NOTEBOOK = frozenset(

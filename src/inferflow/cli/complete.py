@@ -35,7 +35,7 @@ def _quietly(offer: Callable[[typer.Context, str], Iterable[str]]) -> Callable[[
 
 @_quietly
 def drivers(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    """Python files and folders under what was typed; after a colon, the functions of the file."""
+    """Python files, notebooks and folders under what was typed; after a colon, the functions of the file."""
     name, colon, _ = incomplete.rpartition(":")
     if colon:
         import ast
@@ -47,7 +47,7 @@ def drivers(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     folder, _ = os.path.split(incomplete)
     entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
     paths = [entry.name + ("/" if entry.is_dir() else "") for entry in entries if not entry.name.startswith(".")]
-    return [os.path.join(folder, path) for path in paths if path.endswith((".py", "/"))]
+    return [os.path.join(folder, path) for path in paths if path.endswith((".py", ".ipynb", "/"))]
 
 
 @_quietly

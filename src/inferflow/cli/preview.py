@@ -25,7 +25,7 @@ def command(
     driver: Annotated[
         str,
         typer.Argument(
-            help="driver.py, driver.py:main or package.module:main.",
+            help="driver.py, driver.py:main, package.module:main or analysis.ipynb.",
             autocompletion=complete.drivers,
         ),
     ],

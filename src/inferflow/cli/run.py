@@ -26,7 +26,7 @@ def command(
     driver: Annotated[
         str,
         typer.Argument(
-            help="driver.py, driver.py:main or package.module:main.",
+            help="driver.py, driver.py:main, package.module:main or analysis.ipynb.",
             autocompletion=complete.drivers,
         ),
     ],
@@ -65,6 +65,10 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, as preview does, and run nothing.")
     ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Of a notebook: write it, executed, to this file."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Events as JSON on stdout, one a line, the last the summary.")
     ] = False,
@@ -83,6 +87,7 @@ def command(
         timeout=timeout,
         dry_run=dry_run,
         json=json,
+        output=output,
     )
     return run_driver(enter(ctx), wanted)
 

@@ -41,6 +41,7 @@ class Wanted:
     timeout: str | None = None
     dry_run: bool = False
     json: bool = False
+    output: str | None = None
 
 
 def run_plain(shared: Shared, wanted: Wanted) -> int:
@@ -65,6 +66,7 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
 
     given = driver_arguments(shared, wanted.driver, wanted.arguments)
     target = open_target(wanted.driver, Path.cwd())
+    executed = _executed(wanted.output, target.kind)
     flags = {"backend": wanted.backend, "jobs": wanted.jobs, "timeout": wanted.timeout, "image": wanted.image}
     settings = shared.settings(Path(target.filename).parent, flags)
 
@@ -75,7 +77,7 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
             or settings.params
             or any(name.startswith("INFERFLOW_PARAM_") for name in os.environ)
         )
-        if not given and (target.kind == "script" or not graph.parameters):
+        if not given and (target.kind != "function" or not graph.parameters):
             return {}  # what knows the types takes a while to load
         from inferflow.config.parameters import collect
 
@@ -86,7 +88,7 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
             environ=os.environ,
             settings=settings.params,
             target=target.text,
-            script=target.kind == "script",
+            script=target.kind != "function",
         )
 
     if wanted.dry_run:
@@ -105,13 +107,15 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
         lines = JsonLines()
         with open(os.devnull, "wb") as nowhere:
             silent = nowhere.fileno()
-            outcome = execute(target, settings, raw_parameters, given, lines, stdout=silent, stderr=silent)
+            outcome = execute(
+                target, settings, raw_parameters, given, lines, stdout=silent, stderr=silent, executed=executed
+            )
         lines.finish(outcome)
         return outcome.exit_code
     display = _display(shared)
     tally = Tally(display)
     try:
-        outcome = execute(target, settings, raw_parameters, given, tally)
+        outcome = execute(target, settings, raw_parameters, given, tally, executed=executed)
     finally:
         if display:
             display.close()
@@ -122,6 +126,22 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
 
         tell_unrecorded(outcome.fault, shared)
     return outcome.exit_code
+
+
+def _executed(output: str | None, kind: str) -> Path | None:
+    """Where the executed notebook is to be written; raises WrongUse if there is none, or no folder for it."""
+    from inferflow.errors import WrongUse
+
+    if output is None:
+        return None
+    if kind != "notebook":
+        raise WrongUse("-o is for the executed notebook, and the driver is none", hint="inferflow get writes values")
+    path = Path(os.path.abspath(output))
+    if path.is_dir():
+        raise WrongUse(f"cannot write {output}: it is a folder")
+    if not path.parent.is_dir():
+        raise WrongUse(f"cannot write {output}: there is no folder {path.parent}")
+    return path
 
 
 def driver_arguments(shared: Shared, driver: str, arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -516,15 +516,7 @@ class Engine:
         outputs = []
         for index in (*inner, task):
             output: Any = self.results[index].get("output", {})
-            flushed: Any = self.results[index].get("flushed", {})
-            outputs.append(
-                [
-                    output.get("stdout", b""),
-                    output.get("stderr", b""),
-                    flushed.get("stdout", -1),
-                    flushed.get("stderr", -1),
-                ]
-            )
+            outputs.append([output.get("stdout", b""), output.get("stderr", b"")])
         result: Any = self.results[task]
         if "raises" in result:
             return {"kind": "raise", "output": outputs, "raises": result["raises"]}

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         WorkerLost,
         WorkerStarted,
     )
-    from inferflow.model.source import Source, Span
+    from inferflow.model.source import Cell, Source, Span
 
 __all__ = [
     "GRAPH_VERSION",
@@ -66,6 +66,7 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Block",
+    "Cell",
     "Certificate",
     "CodeIdentity",
     "Diagnostic",
@@ -168,6 +169,7 @@ _HOMES = {
         "WorkerStarted",
     ),
     "source": (
+        "Cell",
         "Source",
         "Span",
     ),

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from inferflow.model.diagnostic import Diagnostic
 from inferflow.model.effect import Effect, Reason
 from inferflow.model.place import Place, Variable
-from inferflow.model.source import Span
+from inferflow.model.source import Cell, Span
 
 GRAPH_VERSION = 2
 """Raised when the serialised form changes incompatibly."""
@@ -224,7 +224,8 @@ class TaskGraph:
     ``target`` is the driver as named by the user, ``module`` the name it runs under, ``entry`` the function that is the
     driver (empty for a script without one). ``returns`` are the names in the driver's ``return`` statement. ``reached``
     maps each project function reachable from the driver (``module:qualname``) to the digest of its normalised source;
-    ``sources`` each project file read by the analysis to the digest of its text.
+    ``sources`` each project file read by the analysis to the digest of its text. ``cells`` are those of a notebook; the
+    places that are shown (not those by which the worker finds nodes) are then lines of cells: ``a.ipynb[3]:2``.
     """
 
     target: str
@@ -240,6 +241,7 @@ class TaskGraph:
     reached: tuple[tuple[str, str], ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     version: int = field(default=GRAPH_VERSION)
+    cells: tuple[Cell, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         """Raises InvalidGraph if indices, order or names do not fit together."""

@@ -28,6 +28,19 @@ class Span:
 
 
 @frozen
+class Cell:
+    """A code cell of a notebook, in the text that the notebook is for the analysis. ``number`` counts all cells of the
+    notebook, from 1; ``line`` and ``lines`` tell where it stands in the text; ``count`` is how many statements it has
+    there. ``whole``: these stand for the cell as a whole (IPython sees others)."""
+
+    number: int
+    line: int
+    lines: int
+    count: int
+    whole: bool = False
+
+
+@frozen
 class Source:
     """One file of the project.
 
@@ -41,6 +54,21 @@ class Source:
     filename: str
     text: str = field(repr=False)
     is_package: bool = False
+    cells: tuple[Cell, ...] = ()
+    shown: str = field(default="", repr=False)
+    """For a notebook: its code cells, and the text as the cells have it, line by line beside ``text``."""
+
+    def cell_at(self, line: int) -> Cell | None:
+        """The cell in which a line of the text stands."""
+        low, high = 0, len(self.cells)
+        while low < high:
+            middle = (low + high) // 2
+            if self.cells[middle].line <= line:
+                low = middle + 1
+            else:
+                high = middle
+        cell = self.cells[low - 1] if low else None
+        return cell if cell is not None and line < cell.line + cell.lines else None
 
     @property
     def digest(self) -> str:

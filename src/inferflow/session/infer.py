@@ -59,7 +59,7 @@ def infer(target: Target, settings: Settings) -> Inferred:
     for file in files:
         found = _recall(file, identity, target)
         if found is not None:
-            return Inferred(found[0], target.source.text, cached=True, json=found[1])
+            return Inferred(found[0], target.source.shown or target.source.text, cached=True, json=found[1])
     check_syntax(target.source)
     modules = Modules(target)
     graph = _analyze(target, modules, settings)
@@ -68,7 +68,7 @@ def infer(target: Target, settings: Settings) -> Inferred:
     text = graph_to_json(graph)
     if not any(diagnostic.code == FAILED for diagnostic in graph.diagnostics):
         _remember(files, identity, modules, graph, text, settings)
-    return Inferred(graph, target.source.text, json=text)
+    return Inferred(graph, target.source.shown or target.source.text, json=text)
 
 
 def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:

@@ -27,6 +27,7 @@ from inferflow.errors import UserError, WrongUse
 from inferflow.model import CodeIdentity, Environment, Event, Placement, Run, RunStarted, TaskFailed, TaskGraph
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.session.infer import Inferred, infer
+from inferflow.session.notebook import check_notebook, write_executed
 from inferflow.session.observer import Observer, Silent
 from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
@@ -63,8 +64,9 @@ def execute(
     *,
     stdout: int = 1,
     stderr: int = 2,
+    executed: Path | None = None,
 ) -> RunOutcome:
-    """Run ``target`` to its end.
+    """Run ``target`` to its end. ``executed`` is where to write the executed notebook, if the target is one.
 
     ``parameters`` gives the raw parameters for the analysed driver, and raises WrongUse for wrong ones: nothing of the
     driver's body has run by then. Raises UserError if the run could not begin (the driver cannot be analysed, the store
@@ -74,6 +76,8 @@ def execute(
     scratch = told_ahead(target, settings, arguments)
     if scratch is None:
         check_syntax(target.source)
+    if target.kind == "notebook":
+        check_notebook(settings, arguments)
     folder = Folder(settings.store)
     runs = Runs(folder)
     run_id = runs.new_id(time.time())
@@ -92,6 +96,8 @@ def execute(
             return session.go(inferred, raw, started, runs)
     finally:
         session.close()
+        if executed is not None:
+            write_executed(scratch, executed)
         shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -48,11 +48,20 @@ def setup_message(target: Target, settings: Settings, scratch: Path, arguments: 
         "store": str(settings.store),
         "scratch": str(scratch),
         "start": start_method(settings),
+        **_cells(target),
         "ignored": _ignored(settings.store),
         "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch
         "shake": os.environ.get("_INFERFLOW_SHAKE", ""),
         "turns": os.environ.get("_INFERFLOW_TURNS", ""),  # of tests: see worker.frames
     }
+
+
+def _cells(target: Target) -> dict[str, Any]:
+    if target.kind != "notebook":
+        return {}
+    from inferflow.session.notebook import cell_facts
+
+    return {"cells": cell_facts(target.source), "text": target.source.text}
 
 
 def tell_ahead(driver: str, arguments: tuple[str, ...]) -> None:
@@ -68,6 +77,10 @@ def tell_ahead(driver: str, arguments: tuple[str, ...]) -> None:
         if home is None or settings.backend != "process":
             return
         check_syntax(target.source)
+        if target.kind == "notebook":
+            from inferflow.session.notebook import check_notebook
+
+            check_notebook(settings, arguments)
         # The name leads with our process id: so prune knows when nobody needs it any more.
         scratch = Folder(settings.store).scratch(f"{os.getpid()}.{os.urandom(6).hex()}")
     except UserError:

@@ -1,6 +1,7 @@
 """A driver as its user names it, found on disk and decoded.
 
-``driver.py`` is a script, run as ``python driver.py`` would run it. ``driver.py:main`` and ``package.module:main``
+``driver.py`` is a script, run as ``python driver.py`` would run it. ``analysis.ipynb`` is a notebook, run from top to
+bottom as in a fresh kernel. ``driver.py:main`` and ``package.module:main``
 are functions: their module is imported, then the function is called with parameters. Nothing is imported here.
 
     >>> target = open_target("flows/driver.py:main", Path("/home/me/project"))    # doctest: +SKIP
@@ -34,11 +35,12 @@ __all__ = ["Target", "check_syntax", "open_target", "shown_path"]
 @frozen
 class Target:
     """A driver. ``text`` is what the user typed; ``module`` the name it runs under (``__main__`` for a script);
-    ``function`` the function that is called (``""`` for a script). ``filename`` is absolute, symbolic links kept, as
-    ``__file__`` will be; ``folder`` is resolved, as ``sys.path[0]`` will be; ``cwd`` is where the run takes place."""
+    ``function`` the function that is called (``""`` for a script or notebook). ``filename`` is absolute, symbolic
+    links kept, as ``__file__`` will be; ``folder`` is resolved, as ``sys.path[0]`` will be; ``cwd`` is where the run
+    takes place (for a notebook its own folder, as in Jupyter)."""
 
     text: str
-    kind: Literal["script", "function"]
+    kind: Literal["script", "function", "notebook"]
     filename: str
     module: str
     function: str
@@ -71,7 +73,8 @@ def check_syntax(source: Source) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source.text, source.filename, "exec", dont_inherit=True)
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.cells else 0
+            compile(source.text, source.filename, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _syntax_error(source, error) from None
 
@@ -112,11 +115,28 @@ def _from_file(text: str, name: str, function: str, cwd: Path) -> Target:
     data = _read(name, filename, cwd)
     folder = os.path.dirname(os.path.realpath(filename))
     root = str(project_root(Path(os.path.dirname(filename))))
+    if filename.endswith(".ipynb"):
+        return _from_notebook(text, name, function, data, filename, root, folder)
     module = Path(filename).stem if function else "__main__"
     source = Source(module, shown_path(filename, root), filename, _decode(data, name, filename, root))
     return Target(
         text, "function" if function else "script", filename, module, function, root, folder, str(cwd), source
     )
+
+
+def _from_notebook(text: str, name: str, function: str, data: bytes, filename: str, root: str, folder: str) -> Target:
+    """A notebook runs in its own folder, as in Jupyter."""
+    from inferflow.analysis.cells import NotANotebook, notebook_source
+
+    if function:
+        raise DriverUnreadable(
+            f"IF004 {text!r} names a function in a notebook", hint=f"a notebook runs from top to bottom: {name}"
+        )
+    try:
+        source = notebook_source(data, shown_path(filename, root), filename)
+    except NotANotebook as error:
+        raise DriverUnreadable(f"IF003 {name!r} is not a notebook that can be run: {error}") from None
+    return Target(text, "notebook", filename, "__main__", "", root, folder, os.path.dirname(filename), source)
 
 
 def _from_module(text: str, name: str, function: str, cwd: Path) -> Target:
@@ -169,11 +189,6 @@ def _read(name: str, filename: str, cwd: Path) -> bytes:
 
 
 def _decode(data: bytes, name: str, filename: str, root: str) -> str:
-    if filename.endswith(".ipynb"):
-        raise DriverUnreadable(
-            f"IF003 {name!r} is a notebook, not Python source",
-            hint=f"turn it into a script first: jupyter nbconvert --to script {name}",
-        )
     try:
         return decode_source(data)
     except NotText as error:

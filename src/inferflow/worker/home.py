@@ -64,6 +64,7 @@ class Home:
         self.hooks = Hooks(self)
         self.frames = Frames(self)
         self.table = table_of([])
+        self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
         self.began = time.perf_counter()
@@ -131,6 +132,11 @@ class Home:
             failure: BaseException | None = error
         else:
             failure = yield prefix
+        self.tell_ready(failure)
+        return failure
+
+    def tell_ready(self, failure: BaseException | None) -> None:
+        """The prefix is executed; the plan may come."""
         self.files.install()  # not before: imports open thousands of files that nobody asks for
         self.threads_at_start = os_threads()
         output = self.streams.mark()
@@ -142,10 +148,8 @@ class Home:
                 "failed": failure is not None,
             }
         )
-        return failure
 
-    def ready(self, plan: dict[str, Any]) -> Job:
-        """The hooked program, to be run to its end."""
+    def take_plan(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         hooks = self.hooks
         hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
@@ -156,16 +160,25 @@ class Home:
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
+
+    def ready(self, plan: dict[str, Any]) -> Job:
+        """The hooked program, to be run to its end."""
+        self.take_plan(plan)
         try:
             job = self._compile(plan)
         except Exception as error:
             self.fault(error)
             job = self._plain()
+        self.first_fork()
+        return job
+
+    def first_fork(self) -> None:
+        """Fork the template of epoch 0, if helpers will be asked for tasks from the beginning."""
+        hooks = self.hooks
         if 0 in hooks.forks:
             hooks.forks = hooks.forks - {0}
             with hooks.shield:
                 self.fork(0)
-        return job
 
     def _plain(self) -> Job:
         """The program without hooks."""
@@ -353,16 +366,24 @@ class Home:
             message["returned"] = hooks.returned
         if error is not None:
             message.update(exception_facts(error))
+            if self.book is not None:
+                message.update(self.book.failure(), status="error")
         inside = self.frames.take()
         if inside:
             message["regions"] = inside
         self.keeper.wait()
-        if error is not None and not isinstance(error, SystemExit):
-            show(error)
+        if error is not None and (self.book is not None or not isinstance(error, SystemExit)):
+            self._show(error)
         message["output"] = self.streams.mark()
         message["files"] = self.keep_files()
         self.send(message)
         return self._status(error, shown=True)
+
+    def _show(self, error: BaseException) -> None:
+        if self.book is not None:
+            self.book.show()
+        else:
+            show(error)
 
     def leave(self) -> None:
         """Before the interpreter takes itself apart: let go of the driver's module, which is to die as natively
@@ -372,10 +393,10 @@ class Home:
         forget_types()
 
     def _status(self, error: BaseException | None, shown: bool = False) -> int:
-        if isinstance(error, SystemExit):
+        if isinstance(error, SystemExit) and self.book is None:
             raise error
         if error is not None and not shown:
-            show(error)
+            self._show(error)
         if self.program.kind == "script" and self.program.module is not None:
             for name in ("__file__", "__cached__"):  # as the interpreter does: exit functions do not find them
                 self.program.module.__dict__.pop(name, None)

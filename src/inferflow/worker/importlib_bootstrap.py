@@ -19,15 +19,8 @@ if __name__ == "__main__":
     from inferflow.worker.main import worker
 
     jobs = worker(sys.argv[1], base, *map(int, sys.argv[2:]))
-    outcome = None
+    job = next(jobs)
     while True:
-        try:
-            job = jobs.send(outcome)
-        except StopIteration as end:
-            outcome = None
-            if end.value:
-                sys.exit(end.value)
-            break
         outcome = None
         try:
             if job.code is not None:
@@ -37,3 +30,10 @@ if __name__ == "__main__":
         except BaseException as error:
             outcome = error
         del job
+        try:
+            job = jobs.send(outcome)
+        except StopIteration as end:
+            outcome = None
+            if end.value:
+                sys.exit(end.value)
+            break

@@ -81,10 +81,15 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     if hello["role"] == "helper":
         spawned_helper(home, channel, name)
         return 0
-    error = yield from home.prepare()
-    if error is None:
-        plan = home.receive_reply()
-        error = yield from run_plan(home, plan)
+    if setup["driver"] == "notebook":
+        from inferflow.worker.cells import run_notebook
+
+        error = yield from run_notebook(home)
+    else:
+        error = yield from home.prepare()
+        if error is None:
+            plan = home.receive_reply()
+            error = yield from run_plan(home, plan)
     try:
         status = home.finish(error)
     finally:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from inferflow.worker import transform
 
-__all__ = ["Job", "Program", "muted"]
+__all__ = ["Job", "Program", "future_mask", "muted"]
 
 
 class Job(NamedTuple):
@@ -59,15 +59,18 @@ class Program:
         code: types.CodeType = compile(
             tree, self.filename, "exec", dont_inherit=True
         )  # as native: every warning and error, once
-        self.flags = code.co_flags & _future_mask()
+        self.flags = code.co_flags & future_mask()
         module = types.ModuleType("__main__")
         module.__dict__.update(
-            __annotations__={},
-            __builtins__=__builtins__ if isinstance(__builtins__, types.ModuleType) else sys.modules["builtins"],
             __file__=self.filename,
+            __builtins__=__builtins__ if isinstance(__builtins__, types.ModuleType) else sys.modules["builtins"],
+            __spec__=None,
             __loader__=_loader(self.filename),
             __cached__=None,
-        )  # in the order in which native has them
+            __package__=None,
+            __doc__=None,
+        )
+        module.__dict__.setdefault("__annotations__", {})
         sys.modules["__main__"] = module
         self.module = module
         self.prefix = transform.prefix_length(tree.body)
@@ -89,7 +92,7 @@ class Program:
         with open(self.filename, "rb") as file:
             self.data = file.read()
         with muted():
-            self.flags = compile(self.tree(), self.filename, "exec", dont_inherit=True).co_flags & _future_mask()
+            self.flags = compile(self.tree(), self.filename, "exec", dont_inherit=True).co_flags & future_mask()
 
     def function(self, name: str) -> Any:
         """The driver function (what the module binds under its name); raises AttributeError."""
@@ -121,7 +124,7 @@ def _same_file(first: str, second: str) -> bool:
     return first == second or os.path.abspath(first) == os.path.abspath(second)
 
 
-def _future_mask() -> int:
+def future_mask() -> int:
     import __future__
 
     mask = 0

@@ -33,8 +33,6 @@ class _Note:
         self.size = 0
         self.sizes: list[int] = []
         self.capture = False
-        self.flushed = -1
-        """With ``capture``: how many bytes had been noted when the task last flushed; -1 if it did not."""
         self.inside = False
         self.direct = False
         self.terminal = terminal
@@ -122,7 +120,6 @@ class _Text(io.TextIOWrapper):
     def flush(self) -> None:
         note = self.note
         if note.capture:
-            note.flushed = note.size
             return
         note.inside = True
         try:
@@ -137,6 +134,8 @@ class Streams:
 
     def __init__(self, mark: bytes = b"", one_stream: bool = False) -> None:
         self.texts: dict[str, _Text] = {}
+        self.numbers = {"stdout": 1, "stderr": 2}
+        """The descriptors that the streams write to."""
         self._mark = mark
         # Descriptors of our own: the user's code may point 1 and 2 elsewhere, where a mark must not go.
         numbers = ((1,) if one_stream else (1, 2)) if mark else ()
@@ -157,7 +156,7 @@ class Streams:
         self._ends = []
 
     def install(self) -> None:
-        for name, number in (("stdout", 1), ("stderr", 2)):
+        for name, number in self.numbers.items():
             native = getattr(sys, name)
             if native is not None:  # else it was closed before we started, as natively
                 self._replace(name, number, native)
@@ -204,14 +203,6 @@ class Streams:
                 note.sizes = []
         return out
 
-    def flushed(self) -> dict[str, int]:
-        """Up to where a captured task has flushed since this was last asked: what home has in its buffers then must
-        leave them, or it would come after what child processes write next."""
-        found = {name: text.note.flushed for name, text in self.texts.items() if text.note.flushed >= 0}
-        for text in self.texts.values():
-            text.note.flushed = -1
-        return found
-
     def capture(self) -> None:
         """From now on keep what is written and write nothing (in a helper)."""
         for text in self.texts.values():
@@ -226,18 +217,10 @@ class Streams:
             text.note.direct = False
         return found
 
-    def replay(self, name: str, data: bytes, flushed: int = -1) -> None:
-        """Write what a helper kept, as if it were printed here, and flush where the task did."""
+    def replay(self, name: str, data: bytes) -> None:
+        """Write what a helper kept, as if it were printed here."""
         text = self.texts.get(name)
-        if text is None:
-            return
-        self._repeat(text, data[: max(flushed, 0)])
-        if flushed >= 0:
-            text.flush()
-        self._repeat(text, data[max(flushed, 0) :])
-
-    def _repeat(self, text: _Text, data: bytes) -> None:
-        if not data:
+        if text is None or not data:
             return
         try:
             text.write(data.decode(text.encoding, text.errors or "strict"))

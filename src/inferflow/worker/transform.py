@@ -34,7 +34,17 @@ from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-__all__ = ["Unit", "find_block", "helper_code", "hook_function", "hooked_function", "hooked_module", "prefix_length"]
+__all__ = [
+    "Unit",
+    "find_block",
+    "helper_code",
+    "hook_calls",
+    "hook_function",
+    "hooked_function",
+    "hooked_module",
+    "prefix_length",
+    "replace_sentinel",
+]
 
 SENTINEL = "\0inferflow.hook"
 
@@ -103,6 +113,8 @@ _HARMLESS_CALLS = frozenset(
         "NewType",
         "typing.NewType",
         "re.compile",
+        "_ipython.matplotlib",
+        "_ipython.config",
     ]
 )
 
@@ -162,7 +174,7 @@ def _plain_target(target: ast.expr) -> bool:
 
 def _cheap(node: ast.expr) -> bool:
     """Literals, names, attributes, and calls that are known to do nothing but set or compute a trifle."""
-    for part in _walk(node):
+    for part in ast.walk(node):
         if isinstance(part, ast.Call):
             if _dotted(part.func) not in _HARMLESS_CALLS:
                 return False
@@ -181,20 +193,10 @@ def _cheap(node: ast.expr) -> bool:
     return True
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes, in some order. (The library's own imports something when it is called, and the user's folder may have
-    a module of that name by then.)"""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(ast.iter_child_nodes(node))
-
-
 def _small_products(node: ast.expr) -> bool:
     return all(
         isinstance(part.left, ast.Constant) and isinstance(part.right, ast.Constant)
-        for part in _walk(node)
+        for part in ast.walk(node)
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult)
     )
 
@@ -358,6 +360,18 @@ def _replace_constant(code: CodeType, hook: object) -> CodeType:
     return code.replace(co_consts=constants) if changed else code
 
 
+def replace_sentinel(code: CodeType, hook: object) -> CodeType:
+    """The code with the hook in place of the sentinels; the same code if there is none."""
+    return _replace_constant(code, hook)
+
+
+def hook_calls(node: ast.stmt, units: dict[tuple[int, int, int, int], Unit], begins: dict[int, int]) -> ast.stmt:
+    """A statement with hooks around the calls in it that are tasks of their own (``units`` by span; ``begins``: the
+    task that begins when an expression task has its value)."""
+    visited: ast.stmt = _Values(units, begins, False).visit(node)
+    return visited
+
+
 def _find_code(code: CodeType, name: str, line: int) -> CodeType:
     stack = [code]
     while stack:
@@ -464,7 +478,7 @@ def helper_code(
         statements.extend([replace.visit(copy.deepcopy(node)) for node in own] if inner else own)
     else:
         found = next(
-            node for node in _walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
+            node for node in ast.walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
         value: Any = replace.generic_visit(copy.deepcopy(found)) if inner else found
         target = ast.Name(id=outputs[0], ctx=ast.Store())

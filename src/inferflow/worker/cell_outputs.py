@@ -1,0 +1,215 @@
+"""The outputs of a notebook's cells: gathered while they run, and in the form of the file format.
+
+What a kernel would send to its frontends comes to a ``Record``: displays, results, errors, and what cells print. What
+is written past Python's streams, by C code and child processes, goes to files that are looked at (``Past``) before
+anything else is recorded, so that everything stands in the order in which it was written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import Any
+
+from inferflow.worker.channel import high_descriptor
+
+__all__ = ["CellStream", "Past", "Record", "notebook_text"]
+
+
+class Record:
+    """The outputs of the cell that runs, as the file format has them."""
+
+    def __init__(self, past: Any) -> None:
+        self.past = past
+        self.outputs: list[dict[str, Any]] = []
+        self.displays: dict[str, list[dict[str, Any]]] = {}
+        self.clear = False
+
+    def begin(self) -> None:
+        self.outputs = []
+        self.clear = False
+
+    def stream(self, name: str, text: str) -> None:
+        if not text:
+            return
+        self._cleared()
+        last = self.outputs[-1] if self.outputs else None
+        if last is not None and last["output_type"] == "stream" and last["name"] == name:
+            last["text"] += text
+        else:
+            self.outputs.append({"output_type": "stream", "name": name, "text": text})
+
+    def message(self, kind: str, content: dict[str, Any]) -> None:
+        """What the shell sends to its frontends. A helper that displays something ends: home does it then."""
+        if any(text.note.capture for text in self.past.streams.texts.values()):
+            os._exit(3)
+        if kind == "stream":
+            self.stream(content["name"], content["text"])
+            return
+        self.past.drain(self)
+        if kind == "clear_output":
+            if content.get("wait"):
+                self.clear = True
+            else:
+                self.outputs.clear()
+            return
+        if kind == "error":
+            self._cleared()
+            names = ("ename", "evalue", "traceback")
+            self.outputs.append({"output_type": "error", **{name: content[name] for name in names}})
+            return
+        if kind not in ("display_data", "execute_result", "update_display_data"):
+            return
+        display = content.get("transient", {}).get("display_id")
+        if kind == "update_display_data":
+            for output in self.displays.get(display or "", ()):
+                output.update(data=content["data"], metadata=content.get("metadata", {}))
+            return
+        self._cleared()
+        output = {"output_type": kind, "data": content["data"], "metadata": content.get("metadata", {})}
+        if kind == "execute_result":
+            output["execution_count"] = content["execution_count"]
+        self.outputs.append(output)
+        if display:
+            self.displays.setdefault(display, []).append(output)
+
+    def _cleared(self) -> None:
+        if self.clear:
+            self.clear = False
+            self.outputs.clear()
+
+
+class CellStream(io.TextIOBase):
+    """``sys.stdout`` or ``sys.stderr`` of a kernel: into the record, and on to the real stream."""
+
+    encoding = "UTF-8"
+    errors = "strict"
+
+    def __init__(self, name: str, text: Any, record: Record) -> None:
+        super().__init__()
+        self.name = name
+        self.text = text
+        self.record = record
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return 1 if self.name == "stdout" else 2
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text)}")
+        if not self.text.note.capture:  # in a helper, home shows it later
+            self.record.past.drain(self.record)
+            self.record.stream(self.name, text)
+        try:
+            self.text.write(text)
+        except UnicodeError:
+            self.text.write(text.encode(self.text.encoding, "replace").decode(self.text.encoding))
+        if "\n" in text:
+            self.text.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        if not self.text.note.capture:
+            self.record.past.drain(self.record)
+        self.text.flush()
+
+    def set_parent(self, parent: Any) -> None:
+        """A kernel's stream has it."""
+
+
+class Past:
+    """What is written past Python's streams: descriptors 1 and 2 lead to files that are read here and passed on."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[int, int]] = {}
+        self.streams: Any = None
+
+    def install(self, streams: Any) -> None:
+        import tempfile
+
+        self.streams = streams
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            try:
+                real = high_descriptor(os.dup(number))
+            except OSError:
+                continue
+            handle, path = tempfile.mkstemp(prefix="inferflow-")
+            os.close(handle)
+            writer = os.open(path, os.O_WRONLY | os.O_APPEND)
+            reader = high_descriptor(os.open(path, os.O_RDONLY))
+            os.unlink(path)
+            os.dup2(writer, number)
+            os.close(writer)
+            self.files[name] = (reader, number)
+            streams.numbers[name] = real
+
+    def drain(self, record: Record) -> None:
+        """Record what came, and show it."""
+        for name, (reader, _) in self.files.items():
+            data = os.read(reader, 1 << 20)
+            while data:
+                record.stream(name, data.decode("utf-8", "replace"))
+                text = self.streams.texts.get(name)
+                if text is not None:
+                    text.flush()
+                    os.write(self.streams.numbers[name], data)
+                data = os.read(reader, 1 << 20)
+
+
+# -- the file format ---------------------------------------------------------------------------------
+
+
+def notebook_text(book: dict[str, Any]) -> bytes:
+    """A notebook in the form in which Jupyter writes it."""
+    out = dict(book)
+    out["metadata"] = {**book.get("metadata", {}), "language_info": _language_info()}
+    out["cells"] = [_as_lines(cell) for cell in book["cells"]]
+    text = json.dumps(out, ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": "))
+    return (text + "\n").encode("utf-8", "surrogatepass")
+
+
+def _as_lines(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell with its long texts as lists of lines, as files have them."""
+    out = dict(cell)
+    if isinstance(out.get("source"), str):
+        out["source"] = out["source"].splitlines(True)
+    if "outputs" in out:
+        out["outputs"] = [_output_lines(output) for output in out["outputs"]]
+    return out
+
+
+def _output_lines(output: dict[str, Any]) -> dict[str, Any]:
+    out = dict(output)
+    if isinstance(out.get("text"), str):
+        out["text"] = out["text"].splitlines(True)
+    if "data" in out:
+        out["data"] = {
+            kind: value.splitlines(True) if isinstance(value, str) and _is_text(kind) else value
+            for kind, value in out["data"].items()
+        }
+    return out
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind in ("application/javascript", "image/svg+xml")
+
+
+def _language_info() -> dict[str, Any]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": version,
+    }

@@ -1,0 +1,196 @@
+"""Notebooks as drivers: the outputs of every cell are those of a fresh kernel (nbclient's)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from native import assert_same, book, both, environment, write_files
+
+from inferflow.runners.notebook import missing_libraries
+
+if missing_libraries():
+    assert not os.environ.get("CI"), "the tests need the extra 'notebook'"
+    pytest.skip("the extra 'notebook' is not installed", allow_module_level=True)
+
+
+def inferflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inferflow", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
+
+
+def tasks_of(folder: Path) -> list[dict[str, Any]]:
+    return list(json.loads(inferflow(folder, "show", "latest", "--json").stdout)["tasks"])
+
+
+MUCH = book(
+    ("# Much", "markdown"),
+    "%matplotlib inline\nimport os, time\nimport matplotlib.pyplot as plt\n\n\ndef slow(n):\n    time.sleep(0.3)\n    return [n]",
+    "a = slow(1)\nb = slow(2)",
+    "\n\nc = len(slow(a[0]) + slow(4))\nprint(a, b, c)\na",
+    "!echo hello {a[0]} $c\nx = !printf 'one\\ntwo'\nx",
+    "plt.plot([1, 2, 3]);",
+    "%%time\nd = a + b\nprint(d)",
+    "%%bash\necho from bash\necho wrong >&2",
+    "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\nawait __import__('asyncio').sleep(0.01)\nd",
+    "os.system('echo past the streams')\nprint('after'); print('err', file=__import__('sys').stderr)\nOut[3], In[2][:7], _",
+    "h = display('first', display_id=True)\nh.update('second')",
+    "if a:\n    for i in range(3):\n        print(i)\n    !echo inside",
+    "%env MINE=1\nos.environ['MINE']",
+    "%cd -q sub\nopen('written.txt', 'w').write('x')\nos.path.basename(os.getcwd())",
+    "%timeit -n1 -r1 -q pass\n%time 1 + 1",
+    "def f():\n    '''doc'''\n    return 1\nf?",
+    "%%capture out\nprint('hidden')",
+    "out.stdout, _i1[:11], __name__, '__file__' in globals()",
+    ("1/0", "raises-exception"),
+    ("print('left out')", "skip-execution"),
+    "",
+    "class K:\n    def _repr_html_(self):\n        return '<i>k</i>'\n    def __repr__(self):\n        return 'K'\nK()",
+)
+
+
+def test_everything_that_a_notebook_does(tmp_path: Path) -> None:
+    files = {"sub/there.txt": "x"}
+    observed, folder = assert_same(tmp_path, MUCH, "-j", "3", order=False, **files)
+    assert observed.exit_code == 0
+    assert observed.stdout.splitlines()[:3] == ["[1] [2] 2", "hello 1 2", "[1, 2]"]
+    assert "wrong" in observed.stderr
+    tasks = tasks_of(folder)
+    assert [task["task"] for task in tasks][:3] == ["slow", "slow.2", "slow.3"]
+    assert tasks[0]["path"] == "a.ipynb[3]"
+    assert {"shell"} == {task["kind"] for task in tasks if task["task"] in ("echo", "printf", "bash")}
+    wrote = [use["path"] for task in tasks for a in task["attempts"] for use in a["files"] if use["mode"] == "write"]
+    assert "sub/written.txt" in wrote
+    assert "a.executed.ipynb" in wrote
+    done = inferflow(folder, "get", "latest", "a.executed.ipynb", "-o", "copy.ipynb")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((folder / "copy.ipynb").read_text())["cells"]) == 22
+
+
+def test_independent_cells_run_ahead(tmp_path: Path) -> None:
+    cells = [
+        "import time\ndef slow(n):\n    time.sleep(0.5)\n    print('in', n)\n    return n",
+        "a = slow(1)",
+        "b = slow(2)\nb",
+        "a + b",
+    ]
+    _, folder = assert_same(tmp_path, book(*cells), "-j", "2")
+    assert [a["where"] for task in tasks_of(folder)[:2] for a in task["attempts"]] == ["home", "ahead"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x = 1\n\nraise ValueError('no')\ny = 2",
+        "def f(x):\n    return 1 / x\n\nprint('before')\nf(0)",
+        "this is not Python",
+        "%nosuchmagic 1",
+        "%%nosuchmagic\nx",
+        "!exit 3\nraise SystemExit(3)",
+        "import sys\nsys.exit(0)",
+        "input('? ')",
+        "class B:\n    def __repr__(self):\n        raise TypeError('unshowable')\nB()",
+        "raise KeyError('k') from ValueError('v')",
+        "%%bash\nexit 3",
+        "return 5",
+        "await nothing()",
+        "import nosuchmodule",
+    ],
+)  # fmt: skip
+def test_failures(cell: str, tmp_path: Path) -> None:
+    observed, folder = assert_same(tmp_path, book("a = 1\nprint(a)", cell, "print('never')"))
+    assert observed.exit_code == 1
+    assert observed.stdout.startswith("1\n")
+    assert "never" not in observed.stdout
+    assert "a.ipynb, cell 2:" in observed.stderr
+    shown = inferflow(folder, "show", "latest").stdout
+    assert "a.ipynb[2]:" in shown
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["x = [1]\ny = x", "x.append(2)", "print(y)\nx is y"],
+        ["total = 0", "for i in range(3):\n    total += i\ntotal", "total"],
+        [">>> x = 1\n>>> x"],
+        ["  x = 1\n  x"],
+        ["s = '''\n%not magic\n!nor this\n'''\nprint(s)\n# x = !no\nn = (3\n % 2)\nn"],
+        ["x = 1", "%%time\nx = 2", "print(x)", "exec('x = 3')", "x"],
+        ["%run s.py", "made", "%run -i s.py\nmade"],
+        ["name = 'a b'\n!echo \"{name}\" $name $HOME_OF_NOBODY {1+1}\nfiles = !ls *.py\nfiles.s"],
+        ["import random, numpy as np\nrandom.seed(1); np.random.seed(1)", "random.random()", "np.random.rand()", "_ + __"],
+        ["from __future__ import annotations\ndef f(x: nosuch): pass\nf.__annotations__"],
+        ["import warnings\nwarnings.warn('careful')", "'%s' % 1", "%pwd\n", "?len", "%lsmagic\n1"],
+        ["import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x", "r = await asyncio.gather(f(1), f(2))\nr", "[y async for y in g()] if 0 else 3"],
+        ["import helper\nhelper.double(2)", "import sys\nsys.path.count(''), __builtins__ is not None"],
+        ["a, *b = 1, 2, 3\n(a,\n b)", "a;", "b", "None", "if True:\n    5", "x: int = 3", "del x", "'x' in globals()"],
+        ["import os, sys\nos.write(1, b'raw\\n')\nprint('then')\nsys.stderr.write('e\\n')", "import subprocess\nsubprocess.run(['echo', 'child'])"],
+        ["from IPython.display import clear_output\nprint(1)\nclear_output()\nprint(2)", "for i in range(3):\n    clear_output(wait=True)\n    print(i)"],
+    ],
+    ids=lambda cells: cells[0].splitlines()[0][:40] + str(len(cells)),
+)  # fmt: skip
+def test_small_notebooks(cells: list[str], tmp_path: Path) -> None:
+    files = {"s.py": "made = 5\nprint('ran')\n", "helper.py": "def double(x):\n    return 2 * x\n"}
+    order = "os.write" not in cells[0]
+    observed, _ = assert_same(tmp_path, book(*cells), "-j", "2", order=order, **files)
+    assert observed.exit_code == 0, observed.stderr
+
+
+def test_a_preview_speaks_of_cells(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.ipynb": MUCH, "inferflow.toml": ""})
+    tree = inferflow(tmp_path, "preview", "a.ipynb").stdout
+    assert "a.ipynb[3]:1" in tree
+    assert "!echo hello {a[0]} $c" in tree
+    assert "_ipython" not in tree.split("at home")[0]
+    for form in ("table", "diff", "mermaid", "dot", "svg", "html", "json"):
+        done = inferflow(tmp_path, "preview", "a.ipynb", "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert "slow" in done.stdout
+    assert "a.ipynb[3]:2" in inferflow(tmp_path, "preview", "a.ipynb", "--why", "slow.2").stdout
+    assert not [note for note in json.loads(done.stdout)["diagnostics"] if note["code"] == "IF390"]
+
+
+def test_what_is_no_notebook_of_python_is_refused(tmp_path: Path) -> None:
+    write_files(
+        tmp_path,
+        {
+            "text.ipynb": "no",
+            "r.ipynb": book("x <- 1", kernelspec={"name": "ir", "language": "R", "display_name": "R"}),
+            "a.ipynb": book("x = 1"),
+            "s.py": "x = 1\n",
+            "inferflow.toml": "",
+        },
+    )
+    for arguments, status, words in (
+        (["run", "text.ipynb"], 3, "not JSON"),
+        (["preview", "r.ipynb"], 3, "in R, not in Python"),
+        (["run", "a.ipynb:main"], 3, "IF004"),
+        (["run", "a.ipynb", "--", "x"], 2, "takes no arguments"),
+        (["run", "a.ipynb", "-b", "inline"], 2, "process of its own"),
+        (["run", "s.py", "-o", "x.ipynb"], 2, "executed notebook"),
+        (["run", "a.ipynb", "-o", "no/x.ipynb"], 2, "no folder"),
+    ):
+        done = inferflow(tmp_path, *arguments)
+        assert (done.returncode, words in done.stderr) == (status, True), (arguments, done.stderr)
+
+
+def test_without_ipython_it_says_what_to_install(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.ipynb": book("x = 1"), "inferflow.toml": ""})
+    code = (
+        "import sys, importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'ipykernel' else find(name, *rest)\n"
+        "from inferflow.cli.app import execute\nsys.exit(execute(['run', 'a.ipynb']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment())
+    assert done.returncode == 4, done.stderr
+    assert "pip install 'inferflow[notebook]'" in done.stderr
+
+
+def test_native_and_inferred_agree_on_jobs(tmp_path: Path) -> None:
+    native, inferred, _ = both(tmp_path, {"a.ipynb": book("x = 1\nx")}, "-j", "1")
+    assert inferred.cells == native.cells == [(1, native.cells[0][1])]
