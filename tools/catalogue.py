@@ -35,15 +35,19 @@ STANDS_FOR_NOTHING = {
     "_csv": {"reader", "writer"},
     "hashlib": {"HASH"},
     "matplotlib": {"AnyArtist", "AxesOrArray"},
+    "networkx": {"Graph"},
     "numpy": {"index_trick"},
     "pandas": {"Styler", "CombinedDatetimelikeProperties", "BaseWindow", "GroupBy"}
     | {"SeriesOrFrame", "SeriesOrDates", "SeriesOrDeltas"},
+    "polars": {"GroupBy"},
     "scipy": {"rv_generic", "_spbase", "Result"},
+    "seaborn": {"Grid"},
     "sklearn": {"AnyEstimator", "FrameBunch"},
+    "statsmodels": {"Model", "Results"},
     "sys": {"StandardOutput", "StandardError", "StandardInput"},
     "threading": {"LockType"},
 }
-"""Names of the catalogue by which nothing can be found in the library."""
+"""Classes of the catalogue that cannot be looked up in the library: they stand for several, or have no name there."""
 
 
 def resolve(qualname: str) -> object:

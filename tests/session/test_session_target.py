@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import subprocess
 import sys
 from pathlib import Path
@@ -82,12 +83,19 @@ def test_what_cannot_be_opened(project: Path, text: str, message: str, hint: str
     assert caught.value.exit_code == 3
 
 
-def test_a_file_that_may_not_be_read(project: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    (project / "secret.py").touch(mode=0)
-    with pytest.raises(DriverUnreadable, match="Permission denied"):
-        open_target("secret.py", project)
+def test_a_file_that_may_not_be_read() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        Path(folder, "secret.py").touch(mode=0)
+        root = os.geteuid() == 0
+        if root:  # who may read everything
+            os.seteuid(65534)
+        try:
+            with pytest.raises(DriverUnreadable, match="Permission denied"):
+                open_target("secret.py", Path(folder))
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize(

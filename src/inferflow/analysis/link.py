@@ -149,7 +149,7 @@ class Linker:
             preamble=() if found.home else self._spans(found.replicated),
             home=tuple(dict.fromkeys(found.home)),
             needs=tuple(sorted(found.needs)),
-            state=tuple(sorted(found.state)),
+            state=tuple(sorted(found.state)) if found.state else (),
             guess=guess,
         )
         self.edges.extend(found.edges)
@@ -565,6 +565,8 @@ def _worth_telling(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
 
 def _groups(reads: Sequence[_Read]) -> list[int]:
     """Alias components among inputs, numbered in order: those whose labels overlap are one."""
+    if len(reads) < 2:
+        return [0] * len(reads)
     owner: dict[str, int] = {}
     parent = list(range(len(reads)))
 

@@ -116,7 +116,8 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
                 born.setdefault(label, -1)
                 called.setdefault(label, variable.name)
         own = {bind.variable for bind in bound.binds}
-        for variable, labels in sorted(facts.after.items(), key=lambda item: item[0] in own):
+        after = [item for item in facts.after.items() if item[1]]
+        for variable, labels in sorted(after, key=lambda item: item[0] in own) if len(after) > 1 else after:
             # What first comes up below an object that was there is as old as that object.
             older = () if variable in own else facts.before.get(variable, ())
             birth = min((born[label] for label in older), default=order)
@@ -254,7 +255,7 @@ def _closure(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int], number: int)
 
 
 def _inside_arms(ops: tuple[ir.Op, ...]) -> set[int]:
-    if not any(isinstance(op, ir.Choice) for op in ops):
+    if ir.Choice not in map(type, ops):
         return set()
     inner = {id(op) for choice in ops if isinstance(choice, ir.Choice) for arm, _ in choice.arms for op in arm}
     return {number for number, op in enumerate(ops) if id(op) in inner}
@@ -264,7 +265,7 @@ def _inside_strings(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int]) -> se
     """Operations within f-strings: before Python 3.12, ``ast`` does not know where those stand."""
     found: set[int] = set()
     for number, op in enumerate(ops):
-        if isinstance(op, ir.Build) and op.kind == "fstring":
+        if type(op) is ir.Build and op.kind == "fstring":
             found |= _closure(ops, makers, number)
     return found
 
@@ -276,9 +277,11 @@ def op_reasons(facts: OpFacts, outline: Outline | None, start: int, trusting: bo
     """Why an operation of a task that begins with step ``start`` ties it to home: what is not proved of it, and what it
     writes that others could see. Without an outline, every object is one that others know. ``trusting`` leaves out
     what the run can check, or keep back until the task's turn."""
+    if not facts.effects and not facts.obstacles:
+        return ()
     tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start, trusting)]
     if not facts.callees:  # a driver that looks at the clock measures what stands between
-        tied.extend(effect.reason for effect in facts.effects if effect.place == CLOCK)
+        tied.extend([e.reason for e in facts.effects if isinstance(e.place, World) and e.place == CLOCK])
     obstacles = [reason for reason in facts.obstacles if not (trusting and can_be_checked(reason))]
     return (*obstacles, *tied)
 
@@ -307,6 +310,10 @@ def _is_checked(effect: Effect) -> bool:
     return not isinstance(effect.place, World) or effect.place.kind == "anything"
 
 
+PLAIN_OPS = frozenset((ir.Const, ir.Call, ir.Operate, ir.Build))
+"""Operations whose form alone says nothing."""
+
+
 def _shape_reasons(
     statement: ir.Statement, ops: tuple[ir.Op, ...], facts: StepEffects, in_function: bool
 ) -> list[Reason]:
@@ -328,7 +335,7 @@ def _shape_reasons(
             pass
     told = {op.op for op in facts.ops if op.effects or op.obstacles}
     for number, op in enumerate(ops):
-        if isinstance(op, ir.Const | ir.Call):
+        if type(op) in PLAIN_OPS or (type(op) is ir.Store and op.binding == "local"):
             continue
         match op:
             case ir.Await():

@@ -29,18 +29,18 @@ def own_reasons(
     """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name. ``trusting``
     leaves out what the run can check."""
     found: list[Reason] = []
-    for step in draft.steps:
+    for step in draft.steps if any(step.shape for step in draft.steps) else ():
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
         found.extend(op_reasons(facts, outline, draft.first.order, trusting))
     told = {reason.span.line for reason in found}
     for step in draft.steps:
         found.extend(_of_binds(outline, draft, step, told, trusting))
-        for use in step.names.uses:
+        for use in step.names.uses if names.captured else ():
             if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
                 found.append(Reason(text, use.span))
-        for number, op in enumerate(step.ops):
+        for number, op in enumerate(step.ops) if ir.MakeFunction in map(type, step.ops) else ():
             if type(op) is ir.MakeFunction and draft.has(step, number):
                 found.extend(_of_function(driver, counts, draft, op))
     return tuple(found)
@@ -58,7 +58,9 @@ def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int], trusti
             yield Reason(f"binds {name!r} within an expression", bind.span)
         if binds_function(step, name):
             yield Reason(f"{name!r} is a function, class or generator made here", bind.span)
-        labels = step.effects.after.get(bind.variable, frozenset())
+        labels = step.effects.after.get(bind.variable)
+        if not labels:
+            continue
         old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, draft.first.order)]
         if old and bind.span.line not in told and not trusting:
             yield Reason(f"{name!r} may share objects with {words(old)}", bind.span)

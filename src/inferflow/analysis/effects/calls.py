@@ -86,9 +86,10 @@ def call_operation(frame: Frame, op: ir.Call) -> Value:
 
 
 def receiver_name(frame: Frame, temp: int) -> str:
-    for op in frame.ops:
-        if isinstance(op, ir.Attr) and op.out == temp:
-            return frame.say(op.obj)
+    if ir.Attr in map(type, frame.ops):
+        for op in frame.ops:
+            if isinstance(op, ir.Attr) and op.out == temp:
+                return frame.say(op.obj)
     return ""
 
 
