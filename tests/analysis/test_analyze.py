@@ -212,3 +212,9 @@ DOCS = {
 @pytest.mark.parametrize("style", DOCS)
 def test_parameters_are_described_by_the_docstring(style: str) -> None:
     assert parameter_help(DOCS[style], ["path", "C"]) == {"path": "where the data is", "C": "strength"}
+
+
+def test_what_reads_the_annotations_of_the_module_keeps_its_place() -> None:
+    """They grow with each annotated assignment, wherever that is executed."""
+    graph = analyzed("import math\nx = math.sqrt(2)\nz: int = 4\nprint(__annotations__)\n")
+    assert any("__annotations__" in reason.text for reason in graph.tasks[-1].home)

@@ -47,7 +47,19 @@ HELD = frozenset({"stdout", "stderr", "clock"})
 contract."""
 
 FRAME_READERS = frozenset(
-    {"locals", "vars", "dir", "exec", "eval", "globals", "breakpoint", "super", "input", "__import__"}
+    {
+        "locals",
+        "vars",
+        "dir",
+        "exec",
+        "eval",
+        "globals",
+        "breakpoint",
+        "super",
+        "input",
+        "__import__",
+        "__annotations__",
+    }
 )
 """Builtins that see the frame they are called from, which a helper does not have."""
 
