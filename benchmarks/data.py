@@ -210,7 +210,7 @@ def _at_home(
 
     with_record()
     found = alternate(
-        2 if bench.quick else 4,
+        2 if bench.quick else 3,
         native=lambda: timed(bench, [bench.python, "driver.py"], native),
         saved=lambda: timed(bench, [bench.python, "driver.py"], twice),
         ours=with_record,

@@ -153,6 +153,20 @@ def test_a_failure_is_told(project: Path) -> None:
     assert inferflow.run("driver.py", check=False).exit_code == 1
 
 
+def test_a_task_that_ends_the_driver_with_a_status_has_failed(tmp_path: Path) -> None:
+    text = "import sys\ndef work(x):\n    if x: sys.exit(x)\n    return 1\na = work(0)\nwork(3)\n"
+    write_files(tmp_path, {"driver.py": text})
+    done = subprocess.run(
+        [sys.executable, "-m", "inferflow", "run", "--json", "driver.py"], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (failed,) = [event for event in events if event["kind"] == "task_failed"]
+    assert (failed["task"], failed["exception"], failed["message"], failed["line"]) == (1, "SystemExit", "3", 3)
+    assert [event["task"] for event in events if event["kind"] == "task_retired"] == [0]
+
+
 def test_inline_gives_the_same(project: Path) -> None:
     process, inline = (cli(project, "-q", "run", "-b", backend, "driver.py") for backend in ("process", "inline"))
     assert (process.returncode, process.stdout, process.stderr) == (inline.returncode, inline.stdout, inline.stderr)

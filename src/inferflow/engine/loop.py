@@ -681,7 +681,7 @@ class Engine:
     def _home_finished(self, end: dict[str, Any], notice: Notice) -> None:
         self._note_outside(end.get("output"))
         failure: TaskFailed | None = None
-        if end["status"] == "error":
+        if end["status"] == "error" or (end["status"] == "exit" and notice.exit_code):
             task = end["task"]
             attempt = self.attempts.get(task)
             failure = failure_of_end(end, task, attempt.number if attempt else 0, self.folder, self._files(end))

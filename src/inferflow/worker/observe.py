@@ -338,6 +338,7 @@ class HiddenState:
 
     def __init__(self) -> None:
         self._before = self._take()
+        self._modules = frozenset(sys.modules)
 
     def _take(self) -> dict[str, Any]:
         modules = sys.modules
@@ -388,7 +389,24 @@ class HiddenState:
         first imported since counts as unchanged (and is watched from now on)."""
         now = self._take()
         for name, value in self._before.items():
-            if now.get(name) != value:
+            if now.get(name) != value and not (name == "warnings" and self._only_imported(value, now[name])):
                 return name
         self._before = now
+        self._modules = frozenset(sys.modules)
         return ""
+
+    def _only_imported(self, before: list[Any], now: list[Any]) -> bool:
+        """Whether warnings are shown as before but for those of libraries that were imported since: sklearn, imported
+        for the first time, puts a filter for warnings of its own modules in front. Home gets that filter when it
+        imports the library itself; until then no such warning can come up."""
+        added = [item for item in now if item not in before]
+        if [item for item in now if item not in added] != before:
+            return False
+        new = [name for name in sys.modules if name not in self._modules]
+        for _, _, category, module, _ in added:
+            home = category.__module__
+            if home in new:
+                continue
+            if module is None or not any(map(module.match, new)) or any(map(module.match, self._modules)):
+                return False
+        return True
