@@ -46,8 +46,7 @@ def section(bench: Bench) -> Section:
         title="The examples, end to end",
         text=(
             "Whole processes. The promise is about iris, a driver that spends a second or more on imports and work. "
-            "Processor time is that of all processes together; it stands beside the ratios (first time / analysis cached), "
-            "since what else the machine does weighs on both cores that a run uses."
+            "Processor time is that of all processes together. Ratios are those of the first time / analysis cached."
         ),
         header=(
             "example",
