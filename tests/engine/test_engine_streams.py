@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from inferflow.engine.streams import StreamLog
 
@@ -40,6 +40,7 @@ def test_what_comes_at_the_very_end() -> None:
     assert log.rest() == b"atexit in C\n"
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the strategy
 @given(
     st.lists(
         st.tuples(st.binary(max_size=6), st.binary(max_size=6), st.booleans()).map(
