@@ -96,6 +96,7 @@ f()
 f()
 """,
     "atexit": 'import atexit\natexit.register(print, "bye")\nprint("x")\n',
+    "names in their order": "print(list(globals()), list(vars()))\n",
     "names that exit functions find": ("import atexit\natexit.register(lambda: print(sorted(globals())))\nx = 1\n"),
     "names that exit functions find after sys.exit": (
         "import atexit, sys\natexit.register(lambda: print(sorted(globals())))\nx = 1\nsys.exit(3)\n"
@@ -193,6 +194,13 @@ f()
         "import os\ndef f():\n    for i in range(200):\n        print('x' * 60000)\n    os.system('echo child')\n"
         "def g(): print('g')\nf()\ng()\nos.system('echo end')\n"
     ),
+    "a flush in a task that ran ahead": (
+        "import os, sys, time\ndef slow():\n    time.sleep(0.3)\n    return 1\n"
+        "def tell(x):\n    print('told', x, flush=True)\n    print('kept', x)\n    return x\n"
+        "def quiet(x):\n    sys.stdout.flush()\n    return x\n"
+        "def main():\n    a = slow()\n    b = tell(2)\n    os.system('echo child')\n    print('more')\n"
+        "    c = slow()\n    d = quiet(3)\n    os.system('echo child')\n    return a, b, c, d\nmain()\n"
+    ),
     "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
 }
 
@@ -239,6 +247,15 @@ def test_siblings_files_and_packages(tmp_path: Path) -> None:
 def test_a_module_that_shadows_the_library(tmp_path: Path) -> None:
     driver = "import random, json, socket\nprint(random.__file__.split('/')[-1], random.X)\n"
     assert_same(tmp_path, {"driver.py": driver, "random.py": "X = 1\ndef Random(): pass\n_inst = 1\n"})
+
+
+@pytest.mark.parametrize("name", ["json", "ast", "inspect", "copy"])
+def test_a_module_with_the_name_of_one_that_we_need(name: str, tmp_path: Path) -> None:
+    assert_same(
+        tmp_path, {"driver.py": "def f(x): return [x]\na = f(1)\nb = f(a)\nprint(b)\n", f"{name}.py": "X = 1\n"}
+    )
+    driver = f"print('a')\nimport {name}\nprint({name}.X)\n"
+    assert_same(tmp_path / "fails", {"driver.py": driver, f"{name}.py": "X = 1 / 0\n"})
 
 
 def test_a_file_whose_name_a_library_completes(tmp_path: Path) -> None:

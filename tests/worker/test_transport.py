@@ -955,3 +955,18 @@ def test_descriptions(value: object, name: str, summary: str) -> None:
 def test_wide_frames_are_described_shortly() -> None:
     frame = pd.DataFrame({f"column number {number}": [1.0] for number in range(50)})
     assert len(describe(frame)[1]) <= 60
+
+
+def test_pickling_methods_of_a_library_that_nobody_knows_are_not_called() -> None:
+    """They may leave traces in the object, which native would not."""
+    library = types.ModuleType("some_library")
+    code = "class Traced:\n    def __init__(self):\n        self.trace = []\n    def __getstate__(self):\n        self.trace.append(1)\n        return {}\n"
+    sys.modules["some_library"] = library
+    try:
+        exec(code, library.__dict__)
+        value = library.Traced()
+        with pytest.raises(Unpackable):
+            pack((value,), project=frozenset({"__main__"}), quiet=True)
+        assert value.trace == []
+    finally:
+        del sys.modules["some_library"]

@@ -102,6 +102,8 @@ class Linker:
             for bind in step.names.binds:
                 self.binds[bind.variable] = self.binds.get(bind.variable, 0) + 1
         self.made: list[_Made] = []
+        self.gone: dict[int, set[Variable]] = {}
+        """For each task the names that it deletes in the end."""
         self.edges: list[Edge] = []
         self.ledger = Ledger(frozenset(driver.project.modules))
         self.versions = Versions()
@@ -490,7 +492,8 @@ class Linker:
             if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
                 outputs = self.made[read.producer].outputs
                 if read.variable not in outputs:
-                    outputs[read.variable] = Output(read.variable, True, "changed")
+                    there = read.variable not in self.gone.get(read.producer, ())
+                    outputs[read.variable] = Output(read.variable, there, "changed")
         return tuple(
             Input(read.variable, read.producer, group, read.span) for read, group in zip(reads, groups, strict=True)
         )
@@ -498,20 +501,27 @@ class Linker:
     def _outputs(self, index: int, draft: Draft, effects: Iterable[Effect]) -> dict[Variable, Output]:
         scope = self.scope_of(index)
         found: dict[Variable, Output] = {}
+        gone: set[Variable] = set()
         for step in draft.steps:
             for bind in step.names.binds:
                 if not draft.has(step, bind.op) or bind.variable.scope != scope:
                     continue
                 if bind.deletes:
                     found.pop(bind.variable, None)
+                    gone.add(bind.variable)
                 else:
+                    gone.discard(bind.variable)
                     sure = bind.definite or (bind.variable in found and found[bind.variable].definite)
                     found[bind.variable] = Output(bind.variable, sure)
+        if gone:
+            self.gone[index] = gone
         written = {e.place.label for e in effects if isinstance(e.place, Object) and e.mode == "write"}
         if written:
             for step in draft.steps:
                 for use in step.names.uses:
                     if use.variable in found or not draft.has(step, use.op) or use.variable.scope != scope:
+                        continue
+                    if use.variable in gone:  # changed, then deleted: there is nothing to keep at the end
                         continue
                     if step.effects.before.get(use.variable, frozenset()) & written and not use.unbound:
                         found[use.variable] = Output(use.variable, True, "changed")

@@ -76,7 +76,8 @@ def command(
         ),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help='For each side ("90s", "1h30m").')
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help='For native ("90s", "1h30m"); four times as long for inferred.'),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:

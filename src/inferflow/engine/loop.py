@@ -516,7 +516,15 @@ class Engine:
         outputs = []
         for index in (*inner, task):
             output: Any = self.results[index].get("output", {})
-            outputs.append([output.get("stdout", b""), output.get("stderr", b"")])
+            flushed: Any = self.results[index].get("flushed", {})
+            outputs.append(
+                [
+                    output.get("stdout", b""),
+                    output.get("stderr", b""),
+                    flushed.get("stdout", -1),
+                    flushed.get("stderr", -1),
+                ]
+            )
         result: Any = self.results[task]
         if "raises" in result:
             return {"kind": "raise", "output": outputs, "raises": result["raises"]}

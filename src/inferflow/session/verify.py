@@ -4,8 +4,8 @@
     verdict.same, verdict.first                     # (False, Finding(Difference("stdout", "line 3", ...), ...))
 
 Native runs once, the inferred side as often as asked for, with other numbers of processes and with random delays from
-the second time on. If something differs, native runs a second time: what differs between two native runs (times,
-process ids, unseeded randomness) is told apart and does not count.
+the second time on. If something differs, native runs a second time, and up to two more times if that does not explain
+it: what differs between native runs (times, process ids, unseeded randomness) is told apart and does not count.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from inferflow.session.target import Target
 from inferflow.session.verify_compare import Difference, compare, steady_ones
 from inferflow.session.verify_look import Look, Seen, TimedOut, run_inferred, run_native
 from inferflow.session.verify_stage import Stage, make_stage
+
+TWINS = 3
+"""Further native runs at most."""
 
 __all__ = ["Finding", "Request", "Trial", "Verdict", "verify"]
 
@@ -134,7 +137,7 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
     note("native")
     native = run_native(look, stage.make("native"))
     remarks: dict[str, None] = dict.fromkeys(_stage_remarks(stage, look))
-    twins: list[Difference] | None = None
+    twins: list[list[Difference]] = []
     excused: dict[tuple[str, str], Difference] = {}
     trials = []
     for number, (jobs, shake) in enumerate(_ways(request)):
@@ -144,10 +147,7 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
         found, told = compare(native, seen)
         remarks.update(dict.fromkeys(told))
         if found:
-            if twins is None:
-                note("native again")
-                twins, _ = compare(native, run_native(look, stage.make("native-again")))
-            found, out = steady_ones(found, twins)
+            found, out = _explained(found, twins, lambda: _twin(look, native, len(twins) + 2, note))
             excused.update(((one.row, one.place), one) for one in out)
         trials.append(_trial(jobs, shake, seen, found))
         if found:
@@ -163,6 +163,27 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
     return Verdict(
         same, native.exit_status, native.seconds, tuple(trials), counts, tuple(excused.values()), tuple(remarks)
     )
+
+
+def _explained(
+    found: list[Difference], twins: list[list[Difference]], more: Callable[[], list[Difference]]
+) -> tuple[list[Difference], list[Difference]]:
+    """Differences that count, and those that native runs show among themselves: ``more`` runs another one, as long as
+    there is something to explain, and native runs do differ."""
+    while True:
+        counting, out = steady_ones(found, [one for twin in twins for one in twin])
+        if not counting or len(twins) == TWINS or (twins and not twins[-1]):
+            return counting, out
+        twins.append(more())
+
+
+def _twin(look: Look, native: Seen, number: int, note: Callable[[str], None]) -> list[Difference]:
+    """What another native run does otherwise than the first."""
+    note("native again")
+    name = f"native-{number}"
+    found, _ = compare(native, run_native(look, look.stage.make(name)))
+    _forget(look.stage, name)
+    return found
 
 
 def _ways(request: Request) -> Iterator[tuple[int, str]]:

@@ -15,7 +15,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from attrs import frozen
@@ -30,7 +32,8 @@ MANY = 200
 """Differences of one row that are listed."""
 NOTHING = "nothing there"
 _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
-_NUMBER = re.compile(r"\d+(\.\d+)?([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
+"""And spaces, which columns are filled up with."""
 
 
 @frozen
@@ -71,7 +74,7 @@ def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tup
     counting: list[Difference] = []
     excused: list[Difference] = []
     for one in found:
-        twin = unsteady.get((one.row, one.place))
+        twin = unsteady.get((one.row, one.place)) or _above(one, unsteady)
         if twin is None:
             (excused if one.row in lengths else counting).append(one)
         elif one.row in ("stdout", "stderr") and _only_numbers(twin.native, twin.inferred):
@@ -81,8 +84,20 @@ def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tup
     return counting, excused
 
 
+def _above(one: Difference, unsteady: Mapping[tuple[str, str], Difference]) -> Difference | None:
+    """For a part of a value: a whole that it is part of, if that is another one in each native run."""
+    if one.row != "values":
+        return None
+    ends = (at for at, letter in enumerate(one.place) if letter in "[." and at)
+    return next((unsteady["values", one.place[:at]] for at in ends if ("values", one.place[:at]) in unsteady), None)
+
+
 def _only_numbers(one: str, other: str) -> bool:
-    return _NUMBER.sub("#", one) == _NUMBER.sub("#", other)
+    return _bare(one) == _bare(other)
+
+
+def _bare(text: str) -> str:
+    return _NUMBER.sub(lambda match: "" if match[0].isspace() else "#", text)
 
 
 # -- the rows ------------------------------------------------------------------------------------------
@@ -169,9 +184,11 @@ def _told(entry: Entry | None) -> str:
 
 
 def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[Difference]:
-    command = [sys.executable, "-m", "inferflow.worker.alike", str(one.path), str(other.path)]
-    folder = str(one.path)[: -len(name)] or None  # so that pickles find the project's modules
-    done = subprocess.run(command, capture_output=True, cwd=folder, env={**os.environ, "PYTHONHASHSEED": "0"})
+    package = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path[:1] = [{package!r}]; from inferflow.worker.alike import main; main()"
+    folder = str(one.path)[: -len(name)] or os.curdir  # where pickles find the project's modules
+    command = [sys.executable, "-c", code, str(one.path), str(other.path), folder]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "0"})
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -184,12 +201,25 @@ def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[D
 
 
 def _elsewhere(native: Seen, inferred: Seen) -> list[Difference]:
-    one = native.state.outside if native.state else {}
-    other = inferred.state.outside if inferred.state else {}
+    """Files outside of the copies. What was removed again does not count; names made up for temporary files do not
+    count either, only what is in them."""
     if native.state is None or inferred.state is None:
         return []
-    return [
+    one, other = _lasting(native.state.outside), _lasting(inferred.state.outside)
+    temporary = os.path.join(os.path.realpath(tempfile.gettempdir()), "")
+    alone = [
+        {p: d for p, d in a.items() if p not in b and p.startswith(temporary)} for a, b in ((one, other), (other, one))
+    ]
+    found = [
         Difference("files elsewhere", path, one.get(path, NOTHING), other.get(path, NOTHING))
-        for path in sorted({*one, *other})
+        for path in sorted({*one, *other} - {*alone[0], *alone[1]})
         if one.get(path) != other.get(path)
     ]
+    if sorted(alone[0].values()) != sorted(alone[1].values()):
+        told = [", ".join(sorted(files)) or NOTHING for files in alone]
+        found.append(Difference("files elsewhere", "temporary files", *told))
+    return found
+
+
+def _lasting(outside: dict[str, str]) -> dict[str, str]:
+    return {path: digest for path, digest in outside.items() if len(digest) == 64 and " " not in digest}

@@ -117,10 +117,14 @@ def run_inferred(look: Look, side: Side, options: tuple[str, ...], shake: str = 
     driver = _driver(look) + (f":{look.target.function}" if look.target.function and _is_path(text) else "")
     if not _is_path(text):
         driver = text
-    command = [sys.executable, "-m", "inferflow", "-q", "run", *options, *look.options, driver]
+    start = "import sys; del sys.path[:1]; from inferflow.cli import main; main()"  # nothing of the folder in its way
+    package = _package()
+    if str(package) not in sys.path[1:]:
+        start = f"import sys; sys.path[:1] = [{str(package)!r}]; from inferflow.cli import main; main()"
+    command = [sys.executable, "-c", start, "-q", "run", *options, *look.options, driver]
     if look.arguments:
         command += ["--", *look.arguments]
-    return _run(look, side, command, environ, store / name, store)
+    return _run(look, side, command, environ, store / name, store, patience=4)
 
 
 def _is_path(text: str) -> bool:
@@ -147,7 +151,10 @@ def _package() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
-def _run(look: Look, side: Side, command: list[str], environ: dict[str, str], file: Path, store: Path | None) -> Seen:
+def _run(
+    look: Look, side: Side, command: list[str], environ: dict[str, str], file: Path, store: Path | None,
+    patience: int = 1,
+) -> Seen:  # fmt: skip
     stage = look.stage
     begun = time.perf_counter()
     with stage.entered(side, str(stage.place(look.target.cwd)), command) as (started, folder):
@@ -156,7 +163,7 @@ def _run(look: Look, side: Side, command: list[str], environ: dict[str, str], fi
             stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
-            stdout, stderr = process.communicate(look.stdin, timeout=look.timeout)
+            stdout, stderr = process.communicate(look.stdin, timeout=look.timeout and look.timeout * patience)
         except subprocess.TimeoutExpired:
             raise TimedOut(side.name) from None
         finally:

@@ -1,7 +1,7 @@
 """Whether two files whose bytes differ say the same: pictures by their pixels, databases by their dump, archives by
 their members, pickles and tables by the values in them; times of writing and random names are not looked at.
 
-    python -m inferflow.worker.alike NATIVE INFERRED      # prints one line of JSON
+    python -m inferflow.worker.alike NATIVE INFERRED [FOLDER]      # prints one line of JSON
     {"same": true, "how": "pixels"}
     {"same": false, "how": "lines", "where": "line 3", "native": "a,1", "inferred": "a,2"}
 
@@ -29,7 +29,8 @@ _SHOWN = 300
 
 
 def main() -> None:
-    """Compare the two files that the command line names."""
+    """Compare the two files that the command line names; pickles may need modules of the folder."""
+    sys.path += sys.argv[3:]
     with open(sys.argv[1], "rb") as first, open(sys.argv[2], "rb") as second:
         answer = alike(first.read(), second.read(), sys.argv[1])
     print(json.dumps(answer))

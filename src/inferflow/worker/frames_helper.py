@@ -148,7 +148,7 @@ class Strand:
         shared = common(reach((items, *self.frame.locals.values())), theirs)
         if shared:
             return f"its result shares {shared} with its inputs"
-        shared = self.helper._shared_with_state(values)
+        shared = self.helper._shared_with_state(values, True)
         return f"its result shares {shared} with what the project's modules hold" if shared else ""
 
     def _print(self, items: tuple[Any, ...]) -> bytes | None:

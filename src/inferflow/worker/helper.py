@@ -137,7 +137,7 @@ class Helper:
         home.files.on = False
         self.gate.install()
         self._watch_warnings()
-        self.standing: Any = None
+        self.standing: dict[bool, Any] = {}
         self.apart = False
         self.recording = False
         self.codes: dict[tuple[int, bool], types.CodeType] = {}
@@ -233,6 +233,7 @@ class Helper:
                 self._drop(why)
                 return
         self.home.streams.mark()
+        self.home.streams.flushed()
         self.memory.reset()
         modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
@@ -263,7 +264,7 @@ class Helper:
                 self.trust.held.clear()
             self._drop(f"it raised {type(failure).__name__}, which home will see itself")
             return
-        why = self._contradiction(loaded, inputs, values)
+        why = self._contradiction(loaded, inputs, values, trust is not None)
         if not why and trust is not None:
             why = self.trust.changed()
             facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
@@ -303,7 +304,7 @@ class Helper:
         self.gate.recorder.take()
         self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False})
 
-    def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...]) -> str:
+    def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...], trusted: bool) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""
         changed = self.state_changed()
         if changed:
@@ -313,20 +314,22 @@ class Helper:
         shared = shares(tuple(inputs.values()), values)
         if shared:
             return f"its result shares {shared} with its inputs"
-        shared = self._shared_with_state(values)
+        shared = self._shared_with_state(values, trusted)
         return f"its result shares {shared} with what the project's modules hold" if shared else ""
 
-    def _shared_with_state(self, values: tuple[Any, ...]) -> str | None:
-        """What of the results belongs to the modules' state. The names that tasks bind are left out: whether a result
-        is part of another one is the analysis' business, and they may be large."""
+    def _shared_with_state(self, values: tuple[Any, ...], trusted: bool) -> str | None:
+        """What of the results belongs to the modules' state. Unless the task runs on trust, the names that tasks bind
+        are left out: whether a result is part of another one has been proved then, and they may be large."""
         theirs = reach(values)
         if not theirs.objects and not theirs.memory:
             return None
-        if self.standing is None:
+        standing = self.standing.get(trusted)
+        if standing is None:
             modules = [module for name in self.home.project_modules() if (module := sys.modules.get(name)) is not None]
             bound = frozenset(name for unit in self.home.hooks.units.values() for _, name in unit.outputs)
-            self.standing = reach(globals_of(modules, bound))
-        return common(self.standing, theirs)
+            standing = reach(globals_of(modules, frozenset() if trusted else bound))
+            self.standing[trusted] = standing
+        return common(standing, theirs)
 
     def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
         names = unit.bound()
@@ -345,6 +348,9 @@ class Helper:
             message.update(size=stored.size, inline=stored.inline, exact=True)
             if stored.path:
                 message["file"] = stored.path
+        flushed = self.home.streams.flushed()
+        if flushed:
+            message["flushed"] = flushed
         output = self.home.streams.mark()
         if output:
             if self.home.streams.wrote_bytes():

@@ -168,9 +168,9 @@ class Hooks:
             if why:
                 return self._refused(task, why)
             files = home.written([act[1] for act in reply["acts"] if act[0] == "write"])
-        for stdout, stderr in reply["output"]:
-            home.streams.replay("stdout", stdout)
-            home.streams.replay("stderr", stderr)
+        for stdout, stderr, *flushed in reply["output"]:
+            home.streams.replay("stdout", stdout, flushed[0])
+            home.streams.replay("stderr", stderr, flushed[1])
         written = home.streams.mark()
         home.streams.cut()
         self.closed.update(inner)

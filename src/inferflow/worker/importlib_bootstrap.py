@@ -19,8 +19,15 @@ if __name__ == "__main__":
     from inferflow.worker.main import worker
 
     jobs = worker(sys.argv[1], base, *map(int, sys.argv[2:]))
-    job = next(jobs)
+    outcome = None
     while True:
+        try:
+            job = jobs.send(outcome)
+        except StopIteration as end:
+            outcome = None
+            if end.value:
+                sys.exit(end.value)
+            break
         outcome = None
         try:
             if job.code is not None:
@@ -30,10 +37,3 @@ if __name__ == "__main__":
         except BaseException as error:
             outcome = error
         del job
-        try:
-            job = jobs.send(outcome)
-        except StopIteration as end:
-            outcome = None
-            if end.value:
-                sys.exit(end.value)
-            break

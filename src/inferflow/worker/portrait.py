@@ -146,7 +146,16 @@ class Portrait:
 
     def on_class(self, path: str, cls: type) -> None:
         """What a class of the user's holds: its attributes may have been changed."""
-        hidden = ("__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__firstlineno__")
+        # (the last is what the standard library notes there when an instance is pickled for the first time)
+        hidden = (
+            "__dict__",
+            "__weakref__",
+            "__module__",
+            "__qualname__",
+            "__doc__",
+            "__firstlineno__",
+            "__slotnames__",
+        )
         names = [name for name in vars(cls) if name not in hidden and not name.startswith(("_abc_", "_member"))]
         items = [(f"{path}.{name}", vars(cls)[name]) for name in names]
         self.later([item for item in items if not isinstance(item[1], _DESCRIPTORS)])

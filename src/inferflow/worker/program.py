@@ -62,15 +62,12 @@ class Program:
         self.flags = code.co_flags & future_mask()
         module = types.ModuleType("__main__")
         module.__dict__.update(
-            __file__=self.filename,
+            __annotations__={},
             __builtins__=__builtins__ if isinstance(__builtins__, types.ModuleType) else sys.modules["builtins"],
-            __spec__=None,
+            __file__=self.filename,
             __loader__=_loader(self.filename),
             __cached__=None,
-            __package__=None,
-            __doc__=None,
-        )
-        module.__dict__.setdefault("__annotations__", {})
+        )  # in the order in which native has them
         sys.modules["__main__"] = module
         self.module = module
         self.prefix = transform.prefix_length(tree.body)

@@ -33,6 +33,8 @@ class _Note:
         self.size = 0
         self.sizes: list[int] = []
         self.capture = False
+        self.flushed = -1
+        """With ``capture``: how many bytes had been noted when the task last flushed; -1 if it did not."""
         self.inside = False
         self.direct = False
         self.terminal = terminal
@@ -120,6 +122,7 @@ class _Text(io.TextIOWrapper):
     def flush(self) -> None:
         note = self.note
         if note.capture:
+            note.flushed = note.size
             return
         note.inside = True
         try:
@@ -203,6 +206,14 @@ class Streams:
                 note.sizes = []
         return out
 
+    def flushed(self) -> dict[str, int]:
+        """Up to where a captured task has flushed since this was last asked: what home has in its buffers then must
+        leave them, or it would come after what child processes write next."""
+        found = {name: text.note.flushed for name, text in self.texts.items() if text.note.flushed >= 0}
+        for text in self.texts.values():
+            text.note.flushed = -1
+        return found
+
     def capture(self) -> None:
         """From now on keep what is written and write nothing (in a helper)."""
         for text in self.texts.values():
@@ -217,10 +228,18 @@ class Streams:
             text.note.direct = False
         return found
 
-    def replay(self, name: str, data: bytes) -> None:
-        """Write what a helper kept, as if it were printed here."""
+    def replay(self, name: str, data: bytes, flushed: int = -1) -> None:
+        """Write what a helper kept, as if it were printed here, and flush where the task did."""
         text = self.texts.get(name)
-        if text is None or not data:
+        if text is None:
+            return
+        self._repeat(text, data[: max(flushed, 0)])
+        if flushed >= 0:
+            text.flush()
+        self._repeat(text, data[max(flushed, 0) :])
+
+    def _repeat(self, text: _Text, data: bytes) -> None:
+        if not data:
             return
         try:
             text.write(data.decode(text.encoding, text.errors or "strict"))

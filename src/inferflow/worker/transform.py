@@ -174,7 +174,7 @@ def _plain_target(target: ast.expr) -> bool:
 
 def _cheap(node: ast.expr) -> bool:
     """Literals, names, attributes, and calls that are known to do nothing but set or compute a trifle."""
-    for part in ast.walk(node):
+    for part in _walk(node):
         if isinstance(part, ast.Call):
             if _dotted(part.func) not in _HARMLESS_CALLS:
                 return False
@@ -193,10 +193,20 @@ def _cheap(node: ast.expr) -> bool:
     return True
 
 
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes, in some order. (The library's own imports something when it is called, and the user's folder may have
+    a module of that name by then.)"""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(ast.iter_child_nodes(node))
+
+
 def _small_products(node: ast.expr) -> bool:
     return all(
         isinstance(part.left, ast.Constant) and isinstance(part.right, ast.Constant)
-        for part in ast.walk(node)
+        for part in _walk(node)
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult)
     )
 
@@ -478,7 +488,7 @@ def helper_code(
         statements.extend([replace.visit(copy.deepcopy(node)) for node in own] if inner else own)
     else:
         found = next(
-            node for node in ast.walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
+            node for node in _walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
         value: Any = replace.generic_visit(copy.deepcopy(found)) if inner else found
         target = ast.Name(id=outputs[0], ctx=ast.Store())

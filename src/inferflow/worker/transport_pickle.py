@@ -128,10 +128,25 @@ _HOOKS = (
 _CONTAINER_HOOKS = ("__setitem__", "append", "extend", "__iter__", "items")
 
 
+_PICKLING_HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+_HARMLESS = frozenset({
+    "PIL", "attr", "attrs", "autograd", "cloudpickle", "contourpy", "cycler", "dateutil", "joblib", "lightgbm",
+    "matplotlib", "mpmath", "networkx", "numpy", "pandas", "polars", "pyarrow", "pytz", "scipy", "seaborn", "sklearn",
+    "statsmodels", "sympy", "torch", "xgboost", *getattr(sys, "stdlib_module_names", ()),
+})  # fmt: skip
+"""Libraries whose pickling methods leave no trace. Others' may: lmfit's parameters evaluate themselves then, and keep
+what was evaluated."""
+
+
 def runs_user_code(cls: type, project: frozenset[str]) -> bool:
-    """Whether pickling or rebuilding instances of ``cls`` calls a method written in one of the project's modules."""
+    """Whether pickling or rebuilding instances of ``cls`` calls a method written in one of the project's modules, or
+    in a library that is not known to do no harm then."""
     for base in cls.__mro__:
         if base.__module__ not in project:
+            if base.__module__.partition(".")[0] not in _HARMLESS and sys.version_info >= (3, 10):
+                own = vars(base)
+                if any(isinstance(own.get(hook), types.FunctionType) for hook in _PICKLING_HOOKS):
+                    return True
             continue
         own = vars(base)
         for hook in _HOOKS:

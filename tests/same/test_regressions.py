@@ -1,0 +1,72 @@
+"""Drivers for which native and inferred once differed, found by the generator and the corpus, under a name each. They run
+with random delays in the workers, since most needed a certain order of events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from compare import assert_same
+
+DRIVERS: dict[str, str] = {
+    "a name changed and deleted in one task": """
+import decimal
+
+def slow(n):
+    return [n, n + 1]
+
+v24 = decimal.getcontext().prec
+v25 = slow(v24)
+v25.append(v24)
+del v25
+v26 = slow(1)
+v26.append(2)
+if v24:
+    del v26
+print(v24)
+""",
+    "a name deleted that a function still uses": """
+def apply(f, x):
+    return f(x)
+
+def main():
+    v5 = 3
+    v1 = apply(abs, 8)
+    v4 = lambda x: x + v1
+    del v1
+    v12 = apply(v4, v5)
+RESULT = main()
+""",
+    "a name bound to what a default argument holds": """
+import random
+
+def kept(x, seen=[]):
+    seen.append(x)
+    return seen
+
+def look():
+    pass
+
+def sub(n):
+    return n
+
+def main():
+    kept(look()).append(sub(look()))
+    v1 = sub(look())
+    v9 = [each for each in sub([1, 2])]
+
+random.seed(0)
+v10 = kept(look())
+v11 = sub(sub(0))
+RESULT = main()
+v13 = v10
+v13.append(7)
+print(v10, v13 is v10, v13 is kept.__defaults__[0])
+""",
+}
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+@pytest.mark.parametrize("name", DRIVERS)
+def test_once_different(name: str, seed: str, tmp_path: Path) -> None:
+    assert_same(tmp_path, DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_SHAKE=seed)
