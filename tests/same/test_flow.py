@@ -530,6 +530,19 @@ def warns(x):
 for x in range(3):
     print(acts(x), odd(x), unpicklable(x)(), warns(x))
 """,
+    "what a name held before the loop binds it": """
+class Loud:
+    def __init__(self, n): self.n = n
+    def __del__(self): print("dead", self.n)
+y = Loud(0)
+x = open("log.txt", "w")
+x.write("once, when the name is bound anew")
+for x in [1, 2, 3, 4]:
+    y = work(x)
+    z = boxed(y)
+    print(y, z)
+print(open("log.txt").read())
+""",
     "things that die": """
 class Loud:
     def __init__(self, n): self.n = n

@@ -30,6 +30,26 @@ SMALL = 1 << 20
 """Bytes up to which what was given is packed before and after, to see whether it has changed."""
 
 
+class _InModule:
+    """Runs a strand in the module's namespace, and leaves the names that it binds as they were: what home had under
+    them must not die here (it may be an open file, or print when it dies), nor what one turn leaves in the next."""
+
+    def __init__(self, code: types.CodeType, space: dict[str, Any]) -> None:
+        self.code = code
+        self.space = space
+        names = code.co_names  # all that it binds, and what it reads
+        self.before = {name: space[name] for name in names if name in space}
+        self.new = [name for name in names if name not in space]
+
+    def run(self) -> None:
+        try:
+            exec(self.code, self.space)
+        finally:
+            for name in self.new:
+                self.space.pop(name, None)
+            self.space.update(self.before)
+
+
 class Strand:
     """The strand of one frame, compiled, and what it leaves of the present turn."""
 
@@ -48,7 +68,7 @@ class Strand:
             function: Any = types.FunctionType(code, space)
             self.run: Callable[[], Any] = lambda: function(**frame.locals)
         else:
-            self.run = lambda: exec(code, space)
+            self.run = _InModule(code, space).run
         self.current: Any = None
         self.values: list[tuple[Any, ...]] = []
         self.output: list[list[Any]] = []
