@@ -25,6 +25,22 @@ if v24:
     del v26
 print(v24)
 """,
+    "a literal that a task running on trust shares": """
+import time
+
+def rest(it):
+    time.sleep(0.2)
+
+def main():
+    v4 = rest(iter([4, 5, 6]))
+
+RESULT = main()
+v15 = [1, 2]
+v16, *v17 = [v15, v15, 3]
+RESULT = main()
+v15.append(4)
+print(v16 is v15, v17[0] is v15, v16)
+""",
     "a name deleted that a function still uses": """
 def apply(f, x):
     return f(x)

@@ -192,7 +192,7 @@ class Linker:
         with self._trust():
             found = self._gather(index, draft, proved(draft))
             inputs = self._inputs(index, draft, found) if not found.home else ()
-        if found.home:
+        if found.home or (sure.home and self._remakes(found)):
             return None
         facts = [facts for _, facts in draft.facts()]
         unknown = any(
@@ -216,6 +216,14 @@ class Linker:
             checked=checked,
             acts=any(effect.mode == "write" and isinstance(effect.place, File) for effect in effects),
             preamble=self._spans(found.replicated),
+        )
+
+    def _remakes(self, found: _Gathered) -> bool:
+        """Whether a replicated statement makes an object that can be changed: a helper would have another one of its
+        own, and nobody would see that the task's result shares it."""
+        steps = (self.steps[key] for key in found.replicated)
+        return any(
+            self.versions.labels(bind.variable) for step in steps if not _defines(step) for bind in step.names.binds
         )
 
     @contextmanager
