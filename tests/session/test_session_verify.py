@@ -98,6 +98,9 @@ def test_text_around_unsteady_numbers_must_agree() -> None:
     wrong = Difference("stdout", "line 1", "took 1.5 s", "failed")
     assert steady_ones([fine], twins) == ([], [fine])
     assert steady_ones([wrong], twins) == ([wrong], [])
+    head = Difference("stdout", "line 0", "gen  max", "gen    max")
+    assert steady_ones([head], twins) == ([], [head])
+    assert steady_ones([head], []) == ([head], [])
 
 
 def test_a_function_with_parameters(tmp_path: Path) -> None:
