@@ -32,6 +32,7 @@ MANY = 200
 """Differences of one row that are listed."""
 NOTHING = "nothing there"
 _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
+_BLOCK = re.compile(r"\[\d+:\d+\]$")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
 """And spaces, which columns are filled up with."""
 
@@ -88,9 +89,15 @@ def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tup
 
 
 def _above(one: Difference, unsteady: Mapping[tuple[str, str], Difference]) -> Difference | None:
-    """For a part of a value: a whole that it is part of, if that is another one in each native run."""
+    """For a part of a value: a whole that it is part of, if that is another one in each native run; or another block of
+    its array (memory that nobody has written yet holds anything)."""
     if one.row != "values":
         return None
+    if block := _BLOCK.search(one.place):
+        array = one.place[: block.start()]
+        for (row, place), twin in unsteady.items():
+            if row == "values" and place.startswith(array) and _BLOCK.fullmatch(place[len(array) :]):
+                return twin
     ends = (at for at, letter in enumerate(one.place) if letter in "[." and at)
     return next((unsteady["values", one.place[:at]] for at in ends if ("values", one.place[:at]) in unsteady), None)
 
