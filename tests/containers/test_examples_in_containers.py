@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from compare import both, write_files
+from compare import both, environment, write_files
 from daemons import Daemon, podman_service
 from test_examples import NAMES, ROOT, files_of
 
@@ -30,32 +31,55 @@ def test_an_example_gives_the_same(tmp_path: Path, docker_engine: Daemon, name: 
             assert inferred.files[path] == content, path
 
 
-def test_rootless_podman(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An engine that runs as a user: the driver is root inside, and what it writes is that user's."""
+def test_verify_runs_in_copies_too(tmp_path: Path, docker_engine: Daemon) -> None:
+    """The engine sees the machine's own file system, not the view of it in which copies stand for the originals."""
+    driver = (
+        "def work(x):\n    print('work', x)\n    return [x]\n"
+        "def main():\n    a = work(1)\n    b = work(2)\n    open('o.txt', 'w').write(str((a, b)))\nmain()\n"
+    )
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": 'image = "host"\n'})
+    env = environment(DOCKER_HOST=docker_engine.host)
+    command = [sys.executable, "-m", "inferflow", "verify", "--backend", "docker", "driver.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "o.txt").exists()
+
+
+@pytest.mark.parametrize("kind", ["rootless podman", "docker"])
+def test_another_user(request: pytest.FixtureRequest, kind: str) -> None:
+    """What is written is that user's. With an engine that runs as the user itself, the driver is root inside."""
     user, python = "nobody", "/usr/bin/python3"
+    facts = pwd.getpwnam(user)
     folder = Path(tempfile.mkdtemp(prefix="rl", dir="/tmp"))
-    try:
-        with podman_service(user) as daemon:
-            facts = pwd.getpwnam(user)
-            as_user = ["setpriv", "--reuid", str(facts.pw_uid), "--regid", str(facts.pw_gid), "--clear-groups", python]
-            packages = os.pathsep.join([str(ROOT / "src"), *(path for path in sys.path if "site-packages" in path)])
-            env = {"PATH": os.environ["PATH"], "HOME": f"{daemon.host[7:-2]}/home", "USER": user, "LOGNAME": user}
-            env |= {"DOCKER_HOST": daemon.host, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
-            tried = subprocess.run(
-                [*as_user, "-c", "import inferflow, docker, libcst"], env=env, cwd="/", capture_output=True
-            )
-            if tried.returncode:
-                pytest.skip(f"another user's {python} cannot read this installation")
-            driver = (
-                "import os\nfrom pathlib import Path\nprint(os.getuid())\nPath('out.txt').write_text('x')\n"
-                "def work(x):\n    return [x]\ndef main():\n    a = work(1)\n    b = work(2)\n    print(a, b)\nmain()\n"
-            )
-            write_files(folder, {"driver.py": driver})
-            subprocess.run(["chown", "-R", user, str(folder)], check=True)
-            command = [*as_user, "-m", "inferflow", "-q", "run", "-b", "docker", "--image", "host", "driver.py"]
-            done = subprocess.run(command, cwd=folder, env=env, capture_output=True, stdin=subprocess.DEVNULL)
-            assert (done.returncode, done.stdout) == (0, b"0\n[1] [2]\n"), done.stderr
-            assert (folder / "out.txt").stat().st_uid == facts.pw_uid
-            assert daemon.ours() == []
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    home = "/tmp/home-of-nobody"  # which is not there on this machine
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        docker = kind == "docker"
+        daemon = request.getfixturevalue("docker_engine") if docker else stack.enter_context(podman_service(user))
+        as_user = ["setpriv", "--reuid", str(facts.pw_uid), "--regid", str(facts.pw_gid), "--clear-groups", python]
+        packages = os.pathsep.join([str(ROOT / "src"), *(path for path in sys.path if "site-packages" in path)])
+        env = {"PATH": os.environ["PATH"], "HOME": home, "USER": user, "LOGNAME": user}
+        env |= {"DOCKER_HOST": daemon.host, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
+        tried = subprocess.run(
+            [*as_user, "-c", "import inferflow, docker, libcst"], env=env, cwd="/", capture_output=True
+        )
+        if tried.returncode:
+            pytest.skip(f"another user's {python} cannot read this installation")
+        driver = (
+            "import getpass, os\nfrom pathlib import Path\nprint(os.getuid(), getpass.getuser(), Path.home())\n"
+            "(Path.home() / 'note').write_text('gone at the end') if os.getuid() else None\n"
+            "Path('out.txt').write_text('x')\n"
+            "def work(x):\n    return [x]\ndef main():\n    a = work(1)\n    b = work(2)\n    print(a, b)\nmain()\n"
+        )
+        write_files(folder, {"driver.py": driver})
+        subprocess.run(["chown", "-R", user, str(folder)], check=True)
+        command = [*as_user, "-m", "inferflow", "-q", "run", "-b", "docker", "--image", "host", "driver.py"]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, stdin=subprocess.DEVNULL)
+        told = f"{facts.pw_uid if docker else 0} {user} {home}\n[1] [2]\n"
+        assert (done.returncode, done.stdout.decode()) == (0, told), done.stderr
+        assert (folder / "out.txt").stat().st_uid == facts.pw_uid
+        assert daemon.ours() == []
+        if docker:  # the driver's folder is the home folder itself: then it is that
+            done = subprocess.run(command, cwd=folder, env={**env, "HOME": str(folder)}, capture_output=True)
+            assert done.returncode == 0, done.stderr
+            assert (folder / "note").exists()

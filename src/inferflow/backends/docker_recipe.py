@@ -108,7 +108,9 @@ def recipe_of(
         options["User"] = f"{os.getuid()}:{os.getgid()}"
         limits["GroupAdd"] = [str(group) for group in os.getgroups() if group != os.getgid()]
         home = os.path.expanduser("~")
-        if os.getuid() != 0 and home not in ("/", ""):
+        seen = [str(mount["Target"]) for mount in mounts]
+        covered = any(home == path or home.startswith(path.rstrip("/") + "/") for path in seen)
+        if os.getuid() != 0 and home not in ("/", "") and not covered:
             # A home folder that can be written (caches, settings), empty, and gone at the end.
             limits["Tmpfs"] = {home: f"uid={os.getuid()},gid={os.getgid()},mode=700"}
     python = (sys.executable,) if host else ("python3", "python")

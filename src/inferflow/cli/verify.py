@@ -99,6 +99,7 @@ def command(
     request = Request(
         target, settings.backend, settings.jobs, count, given, options, plain, _read(stdin), settings.timeout,
         tuple(leave_out or ()),
+        settings.backend == "docker" or any(rule.place.backend == "docker" for rule in settings.tasks),
     )  # fmt: skip
     verdict = verify(request, _notes(shared))
     if json:

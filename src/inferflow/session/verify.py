@@ -47,6 +47,8 @@ class Request:
     stdin: bytes = b""
     timeout: float | None = None
     leave_out: tuple[str, ...] = ()
+    contained: bool = False
+    """Whether any task runs in a container."""
 
 
 @frozen
@@ -99,7 +101,7 @@ def verify(request: Request, note: Callable[[str], None] = lambda text: None) ->
     scratch = Path(tempfile.mkdtemp(prefix="inferflow-verify-"))
     try:
         target = request.target
-        stage = make_stage(scratch, roots_of(target), request.leave_out)
+        stage = make_stage(scratch, roots_of(target), request.leave_out, request.contained)
         look = Look(
             target, stage, request.arguments, request.options, request.parameters, request.stdin, _environ(),
             request.timeout,

@@ -103,9 +103,10 @@ class Stage:
                 os.rename(place, copy)
 
 
-def make_stage(scratch: Path, roots: list[Path], leave_out: tuple[str, ...]) -> Stage:
-    """A stage for these folders, which do not lie in each other. Raises BrokenEnvironment if they are too large."""
-    bound = can_bind()
+def make_stage(scratch: Path, roots: list[Path], leave_out: tuple[str, ...], contained: bool = False) -> Stage:
+    """A stage for these folders, which do not lie in each other. ``contained``: a container engine mounts folders, and
+    does not share our view of the file system. Raises BrokenEnvironment if they are too large."""
+    bound = not contained and can_bind()
     shared: list[Path] = []
     total = 0
     for root in roots:
