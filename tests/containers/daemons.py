@@ -53,9 +53,12 @@ def _missing(what: str) -> None:
     pytest.skip(what)
 
 
-def _started(command: list[str], folder: str, socket: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+def _started(
+    command: list[str], folder: str, socket: str, env: dict[str, str], death: str = "TERM"
+) -> subprocess.Popen[bytes]:
+    """Start a daemon that gets the signal ``death`` if we are killed."""
     log = open(os.path.join(folder, "log"), "wb")  # noqa: SIM115
-    guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    guard = ["setpriv", "--pdeathsig", death] if shutil.which("setpriv") else []
     process = subprocess.Popen(
         [*guard, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, start_new_session=True
     )
@@ -102,7 +105,7 @@ def docker_daemon() -> Iterator[Daemon]:
             for container in daemon.client().containers.list(all=True):
                 container.remove(force=True)
         _end(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clean(folder)
 
 
 def _storage(folder: str) -> list[str]:
@@ -142,7 +145,7 @@ def podman_service(user: str = "") -> Iterator[Daemon]:
         env |= {"HOME": f"{folder}/home", "USER": user, "LOGNAME": user}
         facts = pwd.getpwnam(user)
         command = ["setpriv", "--reuid", user, "--regid", str(facts.pw_gid), "--clear-groups", *command]
-    process = _started(command, folder, socket, env)
+    process = _started(command, folder, socket, env, "KILL")
     daemon = Daemon("podman", f"unix://{socket}", process)
     try:
         yield daemon
@@ -151,8 +154,22 @@ def podman_service(user: str = "") -> Iterator[Daemon]:
             for container in daemon.client().containers.list(all=True, ignore_removed=True):
                 container.remove(force=True)
         _end(process)
-        subprocess.run(["umount", "-R", f"{folder}/root"], capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clean(folder)
+
+
+def _clean(folder: str) -> None:
+    """What a daemon leaves: processes that hold its namespaces, mounts, files."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "comm").read_text().startswith("podman") and folder.encode() in (
+                entry / "environ"
+            ).read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for path in sorted(mounted, reverse=True):
+        if path.startswith(folder + "/"):
+            subprocess.run(["umount", "-l", path], capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
