@@ -236,7 +236,7 @@ class Session:
         hooks = self.home.hooks
         here = True
         if unit.adoptable:
-            here = hooks.q(unit.task) if unit.inner else hooks.s(unit.task)
+            here = self._asked("q" if unit.inner else "s", unit.task)
         elif not unit.inner:
             hooks.s(unit.task)
         if not here:
@@ -252,6 +252,11 @@ class Session:
             self.past.drain(self.record)
             self._done(unit)
         return False
+
+    def _asked(self, method: str, task: int) -> bool:
+        """Call a hook from a frame of the notebook's own names, as in a script: what was assumed is checked in it."""
+        code = compile(f"{transform.SENTINEL!r}.{method}({task})", "<hook>", "eval")
+        return bool(eval(transform.replace_sentinel(code, self.home.hooks), self.shell.user_ns))
 
     async def _whole(
         self, inner: Any, nodes: list[ast.stmt], name: str, interactivity: str, rest: Any, base: int, count: int
@@ -291,8 +296,8 @@ class Session:
 
     # -- streams and the end -------------------------------------------------------------------------
 
-    def _replay(self, name: str, data: bytes) -> None:
-        """Write what a helper kept, as if it were printed here."""
+    def _replay(self, name: str, data: bytes, flushed: int = -1) -> None:
+        """Write what a helper kept, as if it were printed here. (Where it flushed does not matter: lines are shown.)"""
         if data and name in self.streams:
             self.streams[name].write(data.decode("utf-8", "replace"))
 
