@@ -32,6 +32,11 @@ def run(tmp_path: Path, driver: str, jobs: int = 3, **files: str | bytes) -> lis
     """Assert that the driver gives the same both ways; the attempts of the inferred run: task, where, status, why."""
     native, inferred, folder = both(tmp_path, {"driver.py": driver, **files}, options=("--jobs", str(jobs)))
     assert inferred == native
+    return attempts_of(folder)
+
+
+def attempts_of(folder: Path) -> list[tuple[str, str, str, str]]:
+    """The attempts of the last run: task, where, status, why."""
     command = [sys.executable, "-m", "inferflow", "show", "--json"]
     shown = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True).stdout
     facts: dict[str, Any] = json.loads(shown)
@@ -364,3 +369,33 @@ main()
 """
     )
     run(tmp_path, driver)
+
+
+def test_what_was_dropped_is_not_sent_again_until_the_code_changes(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+def grow(xs):
+    xs.append(1)
+    return len(xs)
+def make(n): return [n]
+def main():
+    s = slow()
+    g = hide("grow")
+    a = make(1)
+    t = slow()
+    n = g(a)
+    print(n, a)
+main()
+"""
+    )
+    folder = tmp_path / "project"
+    first = run(tmp_path, driver)
+    why = dropped(first, "g")
+    assert why
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "--jobs", "3", "driver.py"]
+    changed = driver.replace("append(1)", "append(2)")
+    for text, again in ((driver, False), (changed, True), (changed, False)):
+        (folder / "driver.py").write_text(text)
+        subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
+        assert bool(dropped(attempts_of(folder), "g")) == again

@@ -102,6 +102,8 @@ class Engine:
     reasons: dict[str, None] = field(factory=dict)
     results: dict[int, Message] = field(factory=dict)
     acting: dict[int, TaskFinished] = field(factory=dict)
+    lessons: dict[int, tuple[str, str]] = field(factory=dict)
+    """Tasks that were dropped for a reason that will come again: see ``storage.learned``."""
     checks: dict[int, Message] = field(factory=dict)
     """For tasks that run on trust, what home has to look at at their turn."""
     pending_reply: tuple[int, tuple[int, ...]] | None = None
@@ -258,6 +260,7 @@ class Engine:
         elif kind == "adopted":
             self._adopted(message)
         elif kind == "refused":
+            self.lessons[message["task"]] = ("trust", message["why"])
             self._drop(message["task"], message["why"])
         elif kind == "frame":
             self.desk.opened(message)
@@ -314,6 +317,8 @@ class Engine:
                 return [("home", reply) for reply in replies]
             task = message["task"]
             if task >= 0:
+                if message.get("again", True):
+                    self.lessons[task] = ("any", message["why"])
                 self._drop(task, message["why"], worker)
             if message["ends"]:
                 self.state = schedule.helper_gone(self.state, worker)

@@ -13,7 +13,7 @@ at the task's turn. A task may have both ways; the proved one is taken first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -69,25 +69,29 @@ def make_plan(
     graph: TaskGraph,
     stays_home: Callable[[str], bool] = lambda _: False,
     jobs: int = 2,
-    learned: Container[int] = (),
-    trust: bool = True,
+    learned: Mapping[int, str] | None = None,
+    forks: bool = True,
     placed: Mapping[int, Placed] | None = None,
     limits: Mapping[int, float] | None = None,
 ) -> Plan:
     """The plan for a graph. With ``jobs`` of 1 nothing runs ahead. ``learned`` are tasks that earlier runs have shown
-    to be of no use away from home; without ``trust`` only what is proved runs ahead. ``placed``
-    tasks do not go to forked helpers."""
+    to be of no use away from home (``any``), or on trust (``trust``). Without ``forks``, helpers are no copies of home,
+    and what the process holds cannot be compared between them. ``placed`` tasks do not go to forked helpers."""
     placed = placed or {}
     tasks = graph.tasks
     epochs = tuple(1 + max(task.state, default=-1) for task in tasks)
-    kept = [stays_home(task.name) or index in learned or index in placed for index, task in enumerate(tasks)]
+    learned = learned or {}
+    kept = [
+        stays_home(task.name) or learned.get(index) == "any" or index in placed for index, task in enumerate(tasks)
+    ]
     proved: frozenset[int] = frozenset()
     trusted: dict[int, Guess] = {}
     if jobs > 1:
         free = [not task.home and not stays and _carries(task) for task, stays in zip(tasks, kept, strict=True)]
         proved = frozenset(i for i in _overlapping([task.needs for task in tasks], tasks, epochs) if free[i])
-        if trust:
-            trusted = _trusted(tasks, kept)
+        trusted = _trusted(tasks, [stays or index in learned for index, stays in enumerate(kept)])
+        if not forks:
+            trusted = {i: guess for i, guess in trusted.items() if not guess.unknown and not guess.checked}
     ahead = tuple(sorted(proved | trusted.keys()))
     readers = _read_by(tasks, proved | placed.keys(), trusted)
     return Plan(

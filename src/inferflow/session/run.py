@@ -33,6 +33,7 @@ from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import environment, process_identity, start_code_identity
+from inferflow.storage.learned import Lesson, learn, lessons
 from inferflow.storage.runs import Runs
 
 __all__ = ["RunOutcome", "execute"]
@@ -154,7 +155,10 @@ class _Session:
         settings = self.settings
         if self.crew is not None:
             started = evolve(started, environment=_surrounded(started.environment, self.crew.surroundings()))
-        plan, notes = _plan(graph, settings, self._jobs())
+        folder = Folder(settings.store)
+        known = lessons(folder, graph)
+        scopes = {index: lesson.scope for index, lesson in known.items()}
+        plan, notes = _plan(graph, settings, self._jobs(), scopes, self._start() == "fork")
         runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
@@ -172,7 +176,12 @@ class _Session:
         self.engine = engine
         if self.crew is None:
             engine.crew = self.crew = self._open(lambda notice: engine.step([notice]))
+        if self._jobs() > 1:
+            for index, lesson in known.items():
+                told = f"{graph.tasks[index].name} was not sent ahead: {lesson.why} (learned in {lesson.run})"
+                engine.reasons[told] = None
         outcome = engine.run(self._tick)
+        learn(folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons.items()})
         if engine.misfit:
             raise WrongUse(engine.misfit)
         fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")
@@ -223,7 +232,9 @@ def _write_fault(faults: list[str], file: Path) -> Path | None:
     return file
 
 
-def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[str]]:
+def _plan(
+    graph: TaskGraph, settings: Settings, jobs: int, learned: dict[int, str], forks: bool
+) -> tuple[Plan, list[str]]:
     """The plan, and notes on tasks that should have had a container of their own. Raises WrongUse for a task that a
     setting places elsewhere although it cannot leave home."""
 
@@ -235,7 +246,7 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
         limits = {i: limit for i, t in enumerate(graph.tasks) if (limit := settings.placement_of(t.name).timeout)}
     own = _with_image(settings.placement(), settings)
     if settings.backend not in ("process", "docker") or not _places(settings):
-        return make_plan(graph, stays, jobs, limits=limits), []
+        return make_plan(graph, stays, jobs, learned, forks, limits=limits), []
     wanted = _with_images(settings)
     placed, refused = places_of(graph.tasks, wanted, own, stays)
     notes = []
@@ -250,7 +261,7 @@ def _plan(graph: TaskGraph, settings: Settings, jobs: int) -> tuple[Plan, list[s
             )
         if task.kind == "call":
             notes.append(f"{task.name} stays in home's container: {why}")
-    return make_plan(graph, stays, jobs, placed=placed, limits=limits), notes
+    return make_plan(graph, stays, jobs, learned, forks, placed=placed, limits=limits), notes
 
 
 def _with_image(placement: Placement, settings: Settings) -> Placement:

@@ -171,11 +171,11 @@ class Helper:
 
         warnings._showwarnmsg = refuse  # type: ignore[attr-defined]
 
-    def refuse(self, why: str) -> None:
+    def refuse(self, why: str, again: bool = True) -> None:
         """Give the task up in the middle of it, and this process with it."""
         self.gate.on = False
         try:
-            self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": True})
+            self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": True, "again": again})
         finally:
             os._exit(0)
 
@@ -215,7 +215,7 @@ class Helper:
         try:
             loaded = [transport.load(part.get("inline") or part["path"]) for part in order["inputs"]]
         except Exception as error:
-            self._drop(f"its inputs could not be rebuilt: {error!r}")
+            self._drop(f"its inputs could not be rebuilt: {error!r}", again=False)
             return
         inputs = {
             (scope, name): loaded[number].values[member]
@@ -262,7 +262,7 @@ class Helper:
         if failure is not None:
             if trust is not None:
                 self.trust.held.clear()
-            self._drop(f"it raised {type(failure).__name__}, which home will see itself")
+            self._drop(f"it raised {type(failure).__name__}, which home will see itself", again=False)
             return
         why = self._contradiction(loaded, inputs, values, trust is not None)
         if not why and trust is not None:
@@ -296,13 +296,14 @@ class Helper:
             message["output"] = {name: noted for name, (noted, _, _) in output.items()}
         self.channel.send(message)
 
-    def _drop(self, why: str) -> None:
-        """Give the result up; this process is as it was, unless a hidden state has changed."""
+    def _drop(self, why: str, again: bool = True) -> None:
+        """Give the result up; this process is as it was, unless a hidden state has changed. ``again``: the same is to
+        be expected of the next run."""
         self.home.streams.mark()
         if self.state.changed() or any(descriptor.used() for descriptor in self.descriptors):
-            self.refuse(why)
+            self.refuse(why, again)
         self.gate.recorder.take()
-        self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False})
+        self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False, "again": again})
 
     def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...], trusted: bool) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""

@@ -1,0 +1,92 @@
+"""What runs have learned of tasks that it was of no use to run ahead, so that the next run does not try again.
+
+One small file for each driver, ``.inferflow/cache/learned/NAME.json``:
+
+    {"code": "<digest>", "tasks": {"fit.2": ["any", "it changed one of its inputs in place", "20261125-1547-sure-osprey"]}}
+
+It counts only for the code that it was learned of: ``code`` is a digest of the texts of all files of the project that
+the analysis has read (a task that runs unknown code may run any of them). Nothing in it matters to any result, so it is
+read and written without a lock (the last of two runs at once wins), and whatever is wrong with it is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from inferflow.model import TaskGraph
+from inferflow.storage.folder import Folder
+
+__all__ = ["Lesson", "learn", "lessons"]
+
+MOST = 5000
+
+
+@frozen
+class Lesson:
+    """``why`` a task was dropped in run ``run``. ``scope``: ``trust`` if it might still run ahead where that is proved,
+    ``any`` if its own doing is the reason."""
+
+    scope: str
+    why: str
+    run: str
+
+
+def lessons(folder: Folder, graph: TaskGraph) -> dict[int, Lesson]:
+    """What is known of the tasks of this graph, by their index."""
+    found = _read(_file(folder, graph))
+    if found.get("code") != _code(graph):
+        return {}
+    tasks = found.get("tasks")
+    if not isinstance(tasks, dict):
+        return {}
+    known = {task.name: index for index, task in enumerate(graph.tasks)}
+    return {
+        known[name]: Lesson(*map(str, facts))
+        for name, facts in tasks.items()
+        if name in known and isinstance(facts, list) and len(facts) == 3
+    }
+
+
+def learn(folder: Folder, graph: TaskGraph, new: Mapping[int, Lesson]) -> None:
+    """Add lessons to those that are there. Never raises."""
+    if not new:
+        return
+    file = _file(folder, graph)
+    code = _code(graph)
+    found = _read(file)
+    tasks = found.get("tasks") if found.get("code") == code else None
+    tasks = dict(tasks) if isinstance(tasks, dict) else {}
+    for index, lesson in new.items():
+        tasks[graph.tasks[index].name] = [lesson.scope, lesson.why[:300], lesson.run]
+    text = json.dumps({"code": code, "tasks": dict(list(tasks.items())[-MOST:])})
+    temporary = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text)
+        os.replace(temporary, file)
+    except OSError:
+        return
+
+
+def _file(folder: Folder, graph: TaskGraph) -> Path:
+    name = hashlib.sha256(graph.target.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return folder.root / "cache" / "learned" / f"{name}.json"
+
+
+def _code(graph: TaskGraph) -> str:
+    data = list(map(list, graph.sources))
+    return hashlib.sha256(json.dumps(data).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
