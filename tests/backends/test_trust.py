@@ -375,13 +375,14 @@ def test_what_was_dropped_is_not_sent_again_until_the_code_changes(tmp_path: Pat
     driver = (
         HIDE
         + """
-def grow(xs):
+import random
+def draw(xs):
     xs.append(1)
-    return len(xs)
+    return random.random() < 2
 def make(n): return [n]
 def main():
     s = slow()
-    g = hide("grow")
+    g = hide("draw")
     a = make(1)
     t = slow()
     n = g(a)
@@ -399,3 +400,123 @@ main()
         (folder / "driver.py").write_text(text)
         subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
         assert bool(dropped(attempts_of(folder), "g")) == again
+
+
+# -- results that belong together with inputs ---------------------------------------------------------
+
+KINDS = """
+import array, collections, dataclasses
+class Model:
+    def __init__(self): self.w = [0]; self.seen = {}
+    def __repr__(self): return f"Model({self.w}, {self.seen})"
+class Slots:
+    __slots__ = ("a", "b")
+    def __init__(self, a): self.a = a
+    def __repr__(self): return f"Slots({self.a}, {getattr(self, 'b', None)})"
+class Reduced:
+    def __init__(self, n): self.n = n; self.parts = [n]
+    def __reduce__(self): return (Reduced, (self.n,))
+    def __repr__(self): return f"Reduced({self.parts})"
+@dataclasses.dataclass
+class Point:
+    x: int
+    ys: list
+"""
+
+CHANGING = [
+    ("[1, 2]", "x.append(y); x[0] = 5; y.append(x)"),
+    ("[[1], [2]]", "x[0], x[1] = x[1], x[0]; x[0].append(7)"),
+    ("{'a': [1]}", "x['b'] = y; del x['a']; x['a'] = 0"),
+    ("{1, 2, 3}", "x.add(99); x.discard(1)"),
+    ("bytearray(b'abc')", "x[1:2] = b'xyz'"),
+    ("Model()", "x.w.append(y); x.seen['k'] = x.w; x.fitted = True"),
+    ("Slots([1])", "x.b = y; x.a.append(3)"),
+    ("Reduced(3)", "x.parts.append(4)"),
+    ("Point(1, [2])", "x.x = 9; x.ys.extend(y)"),
+    ("collections.deque([1, 2])", "x.append(3)"),
+    ("collections.OrderedDict(a=1)", "x['b'] = 2; x.move_to_end('a')"),
+    ("collections.defaultdict(list)", "x['k'].append(1)"),
+    ("array.array('d', [1, 2])", "x[0] = 7"),
+    ("__import__('numpy').arange(6.)", "x += 1; x[0] = 7"),
+    ("__import__('numpy').arange(6.)[::2]", "x *= 3"),
+    ("__import__('pandas').DataFrame({'a': [1, 2]})", "x['b'] = x['a'] * 2; x.loc[0, 'a'] = 9"),
+    ("[float('nan')]", "x.append(x[0])"),
+]
+
+
+@pytest.mark.parametrize(("make", "change"), CHANGING)
+def test_inputs_changed_in_place(tmp_path: Path, make: str, change: str) -> None:
+    if "numpy" in make or "pandas" in make:
+        pytest.importorskip("pandas")
+    driver = (
+        HIDE
+        + KINDS
+        + f"""
+def make(): return {make}
+def change(x, y):
+    time.sleep(0.1)
+    {change}
+    return {{"x": x, "y": y, "new": [y, 1]}}
+def main():
+    x = make()
+    y = [4]
+    y.append(5)
+    keep = [x, y]
+    f = hide("change")
+    s = slow()
+    r = f(x, y)
+    print(repr(x) if not (isinstance(x, list) and x and x[-1] is y) else (x[:-1], x[-1] is y))
+    print(r["x"] is x, r["y"] is y, r["new"][0] is y, keep[0] is x, len(y), type(x).__name__)
+    if hasattr(x, "w"): print(x.seen["k"] is x.w, x.w[-1] is y)
+    if type(x) is set: print(list(x))
+    y.append(6)
+    print(len(r["new"][0]), x[0] is x[-1] if isinstance(x, list) else None)
+main()
+"""
+    )
+    run(tmp_path, driver)
+
+
+def test_a_result_that_is_an_input_is_one_object(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+def make(): return {"rows": [1, 2]}
+def clean(t): return t
+def wrap(t): return {"table": t, "rows": t["rows"]}
+def main():
+    t = make()
+    s = slow(0.4)
+    f = hide("clean")
+    u = f(t)
+    g = hide("wrap")
+    w = g(u)
+    w["rows"].append(3)
+    print(u is t, w["table"] is t, t)
+main()
+"""
+    )
+    assert "f" in ahead(run(tmp_path, driver))
+
+
+def test_an_object_and_its_bound_method(tmp_path: Path) -> None:
+    driver = (
+        HIDE
+        + """
+class Counter:
+    def __init__(self): self.n = 0
+    def up(self, by): self.n += by; return self.n
+def make(): return Counter()
+def call(f, by):
+    return f(by)
+def main():
+    c = make()
+    up = c.up
+    s = slow(0.3)
+    a = hide("call")(up, 2)
+    b = hide("call")(up, 3)
+    print(a, b, c.n, up.__self__ is c)
+main()
+"""
+    )
+    run(tmp_path, driver)

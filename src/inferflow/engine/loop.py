@@ -104,6 +104,8 @@ class Engine:
     acting: dict[int, TaskFinished] = field(factory=dict)
     lessons: dict[int, tuple[str, str]] = field(factory=dict)
     """Tasks that were dropped for a reason that will come again: see ``storage.learned``."""
+    given: dict[int, list[Message]] = field(factory=dict)
+    """For tasks away from home, what they were given."""
     checks: dict[int, Message] = field(factory=dict)
     """For tasks that run on trust, what home has to look at at their turn."""
     pending_reply: tuple[int, tuple[int, ...]] | None = None
@@ -416,6 +418,7 @@ class Engine:
         built_on = schedule.built_on(self.state, self.plan, task, trust)
         self.state = schedule.sent(self.state, task, helper, built_on, trust)
         self.checks.pop(task, None)
+        self.given[task] = cast(Any, order["inputs"])
         if trust:
             self.checks[task] = check_of(self.plan, task, order)
         attempt = self._attempt(task, "ahead", helper)
@@ -433,7 +436,10 @@ class Engine:
         if attempt is None or attempt.worker != worker or task not in self.state.flights:
             return []
         kept = self.values.kept(message, self.artifacts)
-        self.values.add(task, kept)
+        if "carried" in message:
+            self.state = schedule.withheld(self.state, task)
+        else:
+            self.values.add(task, kept)
         self.results[task] = message
         self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         output = message.get("output", {})
@@ -449,8 +455,8 @@ class Engine:
             _text(output.get("stdout", b"")),
             _text(output.get("stderr", b"")),
         )
-        if message.get("acts"):
-            self.acting[task] = event  # it is finished when its files are written
+        if message.get("acts") or "carried" in message:
+            self.acting[task] = event  # it is finished when its files are written, or its values are home's
         else:
             self.events.append(event)
         return self._answer_waiting()
@@ -547,21 +553,20 @@ class Engine:
         ]
         if checks:
             reply["checks"] = checks
+        if "carried" in result:
+            reply["carried"] = result["carried"]
+            reply["given"] = self.given.get(task, [])
         reply["order"] = list(range(len(result["facts"])))
         if result.get("inline") is not None:
             reply["inline"] = result["inline"]
-        elif result["facts"]:
+        elif result["facts"] and "carried" not in result:
             reply["path"] = str(self.artifacts.path(result["digest"]))
         return reply
 
     def _adopted(self, message: dict[str, Any]) -> None:
         self._output(message)
         for task in (*message["inner"], message["task"]):
-            attempt = self.attempts[task]
-            event = self.acting.pop(task, None)
-            if event is not None:
-                self.events.append(_with_files(event, self._files(message)))
-            self.events.append(TaskRetired(message["time"], task, attempt.number))
+            self._retire_adopted(task, message)
             self._count("ahead", task)
             if self.results[task].get("acts"):
                 self._count("held", task)
@@ -569,8 +574,24 @@ class Engine:
                 self._count("trusted", task)
             self.results.pop(task, None)
             self.checks.pop(task, None)
+            self.given.pop(task, None)
         self.state = schedule.retired(self.state, message["task"])
         self.values.forget_before(self.state.retired, self.plan)
+
+    def _retire_adopted(self, task: int, message: dict[str, Any]) -> None:
+        attempt = self.attempts[task]
+        event = self.acting.pop(task, None)
+        if event is None:
+            self.events.append(TaskRetired(message["time"], task, attempt.number))
+            return
+        event = _with_files(event, self._files(message))
+        if "facts" not in message or task != message["task"]:
+            self.events += [event, TaskRetired(message["time"], task, attempt.number)]
+            return
+        kept = self.values.kept(message, self.artifacts)
+        if task in self.plan.publish:
+            self.values.add(task, kept)
+        self._finish(_with_values(event, kept.stored), kept)
 
     def _watch(self) -> None:
         self._relieve()

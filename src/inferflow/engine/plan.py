@@ -53,6 +53,8 @@ class Plan:
     """Those of ``ahead`` that may run without trust."""
     trusted: Mapping[int, Guess] = field(factory=dict)
     """Those of ``ahead`` that may run on trust, and what they need then."""
+    wary: frozenset[int] = frozenset()
+    """Those of ``publish`` that run unknown code: their results may be part of what modules hold."""
     acting: frozenset[int] = frozenset()
     """Those of ``trusted`` whose files are written at their turn: what needs them waits until then."""
     placed: Mapping[int, Placed] = field(factory=dict)
@@ -81,9 +83,7 @@ def make_plan(
     tasks = graph.tasks
     epochs = tuple(1 + max(task.state, default=-1) for task in tasks)
     learned = learned or {}
-    kept = [
-        stays_home(task.name) or learned.get(index) == "any" or index in placed for index, task in enumerate(tasks)
-    ]
+    kept = [stays_home(task.name) or learned.get(index) == "any" or index in placed for index, task in enumerate(tasks)]
     proved: frozenset[int] = frozenset()
     trusted: dict[int, Guess] = {}
     if jobs > 1:
@@ -107,6 +107,7 @@ def make_plan(
         last_reader={item.producer: index for index in sorted({*ahead, *placed}) for item in _all_inputs(tasks[index])},
         proved=proved,
         trusted=trusted,
+        wary=frozenset(i for i, _ in readers if i >= 0 and any(e.assumed for e in tasks[i].effects)),
         acting=frozenset(i for i, guess in trusted.items() if guess.acts),
         placed=placed,
         limits=limits or {},

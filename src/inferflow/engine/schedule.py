@@ -18,7 +18,7 @@ from inferflow.engine.plan import Plan, epoch_of
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
     "helper_gone", "helper_joined", "hired", "home_at", "measured", "not_to_be_had", "retired", "sent",
-    "template_ready",
+    "template_ready", "withheld",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -34,6 +34,8 @@ class Flight:
     finished: bool = False
     built_on: tuple[int, ...] = ()
     trust: bool = False
+    withheld: bool = False
+    """Nobody can build on its result before home has adopted it."""
 
 
 @frozen
@@ -133,6 +135,14 @@ def dropped(state: State, task: int, helper: str = "") -> State:
     if flight is not None and flight.trust:
         return evolve(state, flights=flights, doubted=state.doubted | {task})
     return evolve(state, flights=flights, barred=state.barred | {task})
+
+
+def withheld(state: State, task: int) -> State:
+    """The result of ``task`` refers to objects of home's: no other helper can read it."""
+    flight = state.flights.get(task)
+    if flight is None:
+        return state
+    return evolve(state, flights={**state.flights, task: evolve(flight, withheld=True)})
 
 
 def not_to_be_had(state: State, task: int, trust: bool) -> State:
@@ -281,7 +291,7 @@ def is_ready(plan: Plan, state: State, task: int, trust: bool = False) -> bool:
         if need < state.retired:
             return True
         flight = state.flights.get(need)
-        if flight is None or not flight.finished or need in plan.acting:
+        if flight is None or not flight.finished or flight.withheld or need in plan.acting:
             return False
     return True
 

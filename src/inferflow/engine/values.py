@@ -177,9 +177,8 @@ def check_of(plan: Plan, task: int, order: Message) -> Message:
     for part in cast("list[dict[str, Any]]", order["inputs"]):
         named = [take for take in part["take"] if take[0] != "<value>"]
         doubted = [take for take in named if (take[0], take[1]) in doubtful]
-        take = named if guess.apart else doubted
-        if take:
-            parts.append({**part, "take": take, "doubtful": bool(doubted)})
+        if named and (doubted or guess.apart or guess.checked):
+            parts.append({**part, "take": named, "doubted": doubted})
     return {"inputs": parts, "apart": guess.apart}
 
 

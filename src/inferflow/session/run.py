@@ -158,7 +158,7 @@ class _Session:
         folder = Folder(settings.store)
         known = lessons(folder, graph)
         scopes = {index: lesson.scope for index, lesson in known.items()}
-        plan, notes = _plan(graph, settings, self._jobs(), scopes, self._start() == "fork")
+        plan, notes = _plan(graph, settings, self._jobs(), scopes, start_method(settings) == "fork")
         runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
@@ -355,6 +355,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "blocks": blocks,
         "publish": sorted(index for index in plan.publish if index >= 0),
         "settle": sorted(plan.settle),
+        "wary": sorted(plan.wary),
         "forks": sorted(plan.forks),
         "inputs": list(plan.entry_inputs),
         "placed": bool(plan.placed),

@@ -2,7 +2,7 @@
 
 One small file for each driver, ``.inferflow/cache/learned/NAME.json``:
 
-    {"code": "<digest>", "tasks": {"fit.2": ["any", "it changed one of its inputs in place", "20261125-1547-sure-osprey"]}}
+    {"code": "ab12...", "tasks": {"fit.2": ["any", "it changed os.environ", "20261125-1547-sure-osprey"]}}
 
 It counts only for the code that it was learned of: ``code`` is a digest of the texts of all files of the project that
 the analysis has read (a task that runs unknown code may run any of them). Nothing in it matters to any result, so it is

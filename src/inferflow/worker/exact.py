@@ -30,7 +30,7 @@ from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_sets import slots_of_table
 
-__all__ = ["Difference", "equal_bytes", "known_exact", "same"]
+__all__ = ["Difference", "equal_bytes", "known_exact", "pairs", "same"]
 
 
 class Difference:
@@ -72,6 +72,18 @@ def same(original: object, rebuilt: object, fixed: Reach | None = None) -> Diffe
     except Exception as error:  # a user's or a library's method, called on the way
         return Difference("", f"comparing failed: {type(error).__name__}: {error}"[:200])
     return None
+
+
+def pairs(original: object, rebuilt: object) -> dict[int, Any] | Difference:
+    """If both are alike, who is who: for the id of each object in ``original`` its counterpart."""
+    walk = _Walk(None)
+    try:
+        walk.run(original, rebuilt)
+    except _Differ as found:
+        return Difference(spell(found.path), found.what)
+    except Exception as error:
+        return Difference("", f"comparing failed: {type(error).__name__}: {error}"[:200])
+    return walk.left
 
 
 def _article(cls: type) -> str:

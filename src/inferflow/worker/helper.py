@@ -20,6 +20,7 @@ from typing import Any
 
 from inferflow.worker import brought, transform, transport, transport_files
 from inferflow.worker import describe as described
+from inferflow.worker.carry import carry
 from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
@@ -126,6 +127,8 @@ class Helper:
         self.home = home
         self.channel = channel
         self.task = -1
+        self.carries = False
+        """Whether what the running task made can only be taken home together with its inputs (see ``carry``)."""
         self.imported = False
         home.streams.capture()
         self.descriptors = [_Descriptor(1), _Descriptor(2)]
@@ -265,6 +268,13 @@ class Helper:
             self._drop(f"it raised {type(failure).__name__}, which home will see itself", again=False)
             return
         why = self._contradiction(loaded, inputs, values, trust is not None)
+        if not why and self.carries:
+            try:
+                packed = carry(values, loaded, self.home.project_modules())
+            except transport.Unpackable as error:
+                packed = f"its result cannot leave the process: {error}"
+            why = packed if isinstance(packed, str) else ""
+            facts["carried"] = packed
         if not why and trust is not None:
             why = self.trust.changed()
             facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
@@ -310,11 +320,15 @@ class Helper:
         changed = self.state_changed()
         if changed:
             return changed
-        if not all(part.unchanged() for part in loaded):
-            return "it changed one of its inputs in place"
-        shared = shares(tuple(inputs.values()), values)
-        if shared:
-            return f"its result shares {shared} with its inputs"
+        changed = "" if all(part.unchanged() for part in loaded) else "it changed one of its inputs in place"
+        if not changed:
+            shared = shares(tuple(inputs.values()), values)
+            changed = f"its result shares {shared} with its inputs" if shared else ""
+        self.carries = bool(changed)
+        if changed and (
+            self.apart or self.home.setup["start"] == "spawn" or any(scope == "<value>" for scope, _ in inputs)
+        ):
+            return changed  # (what belongs to a value on its way has no name by which home could find it)
         shared = self._shared_with_state(values, trusted)
         return f"its result shares {shared} with what the project's modules hold" if shared else ""
 
@@ -336,7 +350,11 @@ class Helper:
         names = unit.bound()
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
-        if values:
+        carried = facts.get("carried")
+        if carried is not None:
+            stored = self._write(carried)
+            message["carried"] = {"inline": stored.inline} if stored.inline is not None else {"path": stored.path}
+        elif values:
             try:
                 packed = transport.pack(values, check=True, project=self.home.project_modules(), quiet=True)
             except transport.Unpackable as error:

@@ -155,6 +155,7 @@ class Home:
         hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
         hooks.publish = dict.fromkeys(plan["publish"], True)
         hooks.settle = frozenset(plan["settle"])
+        hooks.wary = frozenset(plan["wary"])
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))

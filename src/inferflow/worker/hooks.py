@@ -49,6 +49,7 @@ class Hooks:
         self.units: dict[int, transform.Unit] = {}
         self.publish: dict[int, bool] = {}
         self.settle: frozenset[int] = frozenset()
+        self.wary: frozenset[int] = frozenset()
         self.forks: frozenset[int] = frozenset()
         self.ask = False
         self.open: int | None = None
@@ -156,9 +157,28 @@ class Hooks:
         why = stale(home, frame, reply)
         if why:
             return self._refused(task, why)
+        carried: Any = None
+        if "carried" in reply:
+            from inferflow.worker import carry, turn
+
+            data = reply["carried"]
+            home.keeper.wait()  # some of what is being written behind may change now
+            try:
+                carried = carry.receive(
+                    lambda scope, name: turn.live(frame, scope, name),
+                    reply["given"],
+                    data.get("inline") or data["path"],
+                )
+            except Exception as error:
+                carried = f"its result could not be rebuilt: {error!r}"
+            if isinstance(carried, str):
+                return self._refused(task, carried)
         try:
             source = reply.get("inline")
-            values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
+            if carried is not None:
+                values = carried.values
+            else:
+                values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
         except Exception as error:
             return self._refused(task, f"its result could not be rebuilt: {error!r}")
         files: list[dict[str, Any]] = []
@@ -168,6 +188,8 @@ class Hooks:
             if why:
                 return self._refused(task, why)
             files = home.written([act[1] for act in reply["acts"] if act[0] == "write"])
+        if carried is not None:
+            carry.apply(carried.changes, carried.given)
         for stdout, stderr, *flushed in reply["output"]:
             home.streams.replay("stdout", stdout, flushed[0])
             home.streams.replay("stderr", stderr, flushed[1])
@@ -180,8 +202,21 @@ class Hooks:
         message = {"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written}
         if files:
             message["files"] = files
+        if carried is not None:
+            message.update(self._kept_of_carried(task, frame, values, bool(carried.changes)))
         home.send(message)
         return True
+
+    def _kept_of_carried(self, task: int, frame: Any, values: tuple[Any, ...], changed: bool) -> dict[str, Any]:
+        """What to keep of a result that came with references to its inputs: it is a record only now."""
+        from inferflow.worker.turn import live
+
+        unit = self.units[task]
+        found = dict(zip(unit.bound(), values))
+        for scope, name in unit.outputs if changed else ():
+            if name not in found:
+                found[name] = live(frame, scope, name)
+        return self.home.keeper.keep(list(found), tuple(found.values()), self.publish.get(task, False))
 
     def _bring(self, task: int, reply: dict[str, Any]) -> bool:
         """The task failed where it ran: its exception is raised here, as soon as our own work is done."""
@@ -267,6 +302,12 @@ class Hooks:
             message["files"] = files
         if names and len(values) == len(names):
             message.update(home.keeper.keep(names, values, self.publish.get(task, False)))
+            if task in self.wary and message.get("exact"):
+                from inferflow.worker.turn import shared_with_state
+
+                why = shared_with_state(home, values)
+                if why:
+                    message.update(exact=False, why=why)
         home.send(message)
 
     # -- the driver function -------------------------------------------------------------------------

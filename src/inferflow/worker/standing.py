@@ -30,8 +30,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
+from inferflow.worker.exact_reach import Reach
+from inferflow.worker.transport_arrays import extent
 
-__all__ = ["CannotCompare", "digest", "foreign", "hidden", "holds_files", "loaded", "roots", "take"]
+__all__ = ["CannotCompare", "Found", "digest", "foreign", "hidden", "holds_files", "loaded", "roots", "take"]
 
 KNOWN = frozenset({
     "inferflow", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "mpl_toolkits", "PIL", "dateutil",
@@ -53,6 +55,10 @@ change none does not depend on them."""
 _HAVE_GC = 1 << 14
 _HEAP = 1 << 9
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_OF_CLASSES = frozenset({
+    "__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl", "__slotnames__",
+})  # fmt: skip
+"""What Python itself keeps in classes (the last one when an instance is pickled first)."""
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _CALM: tuple[type, ...] = (
     re.Pattern, weakref.ref, types.CodeType, types.MappingProxyType, types.GenericAlias, type(_thread.allocate_lock()),
@@ -113,18 +119,33 @@ def roots(names: Iterable[str], main: str, given: Iterable[str]) -> list[Any]:
     return found
 
 
-def take(names: list[str], main: str, given: list[str], objects: set[int] | None = None) -> str:
-    """The digest of the state of these modules; collects the addresses of their objects. Raises CannotCompare."""
-    return digest(roots(names, main, given), frozenset(names), objects)
+class Found:
+    """Where the objects and the array memory of a state are."""
+
+    def __init__(self) -> None:
+        self.objects: dict[int, Any] = {}
+        self.memory: list[tuple[int, int]] = []
+
+    def shares(self, values: Reach) -> bool:
+        """Whether something that can change belongs to both."""
+        if any(key in self.objects for key in values.objects):
+            return True
+        return any(low < end and start < high for low, high, _ in values.memory for start, end in self.memory)
 
 
-def digest(values: list[Any], own: frozenset[str], objects: set[int] | None = None) -> str:
+def take(names: list[str], main: str, given: list[str], found: Found | None = None) -> str:
+    """The digest of the state of these modules; ``found`` collects where their objects are. Raises CannotCompare."""
+    return digest(roots(names, main, given), frozenset(names), found)
+
+
+def digest(values: list[Any], own: frozenset[str], found: Found | None = None) -> str:
     """What all objects behind ``values`` are, addresses included. Classes and functions of the modules ``own`` are
     entered. Raises CannotCompare."""
     walk = _Walk(own)
     walk.run(values)
-    if objects is not None:
-        objects.update(walk.seen)
+    if found is not None:
+        found.objects = walk.seen
+        found.memory = walk.ranges
     return walk.hash.hexdigest()
 
 
@@ -150,6 +171,7 @@ class _Walk:
         self.tokens: list[Any] = []
         self.stack: list[Any] = []
         self.bytes = 0
+        self.ranges: list[tuple[int, int]] = []
 
     def run(self, values: list[Any]) -> None:
         enabled = gc.isenabled()
@@ -258,6 +280,8 @@ class _Walk:
 
     def on_ndarray(self, value: Any, cls: type) -> None:
         self.tokens += [str(value.dtype), str(value.shape), str(value.strides), bool(value.flags.writeable)]
+        if value.size:
+            self.ranges.append(extent(value))
         if value.dtype.hasobject:
             self.parts(value.ravel().tolist())
         else:
@@ -294,11 +318,9 @@ class _Walk:
 
     def on_reference(self, value: Any, cls: type) -> None:
         if isinstance(value, type) and value.__module__ in self.own:
-            space = vars(value)
-            self.parts(list(space.keys()))
-            for name, part in space.items():
-                if name not in ("__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl"):
-                    self.stack.append(part)
+            space = {name: part for name, part in vars(value).items() if name not in _OF_CLASSES}
+            self.parts(space.keys())
+            self.stack.extend(space.values())
             self.tokens += [id(base) for base in value.__mro__]
 
     def on_exception(self, value: Any, cls: type) -> None:

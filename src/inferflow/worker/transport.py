@@ -28,7 +28,7 @@ import struct
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
@@ -38,7 +38,7 @@ from inferflow.worker.transport_arrays import Block, joined, overlaps
 from inferflow.worker.transport_code import Refused
 from inferflow.worker.transport_refusal import Unpackable, explained, unpackable
 
-__all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "touches_user_code", "unpack"]
+__all__ = ["Damaged", "Loaded", "Packed", "Unpackable", "load", "pack", "refer", "touches_user_code", "unpack"]
 
 Find = Callable[[str, str], Any]
 """Finds (module, qualified name), or raises LookupError to have it imported as usual."""
@@ -54,6 +54,12 @@ _ZEROS = bytes(_ALIGN)
 
 class Damaged(ValueError):
     """This is no container, or not the whole of one, or one that this Python cannot read."""
+
+
+class Numbered(Protocol):
+    """Whoever knows objects by their number in a pack."""
+
+    def objects(self) -> dict[int, Any]: ...
 
 
 class Packed:
@@ -172,6 +178,14 @@ def _pack(
     finally:
         if swapped is not None:
             sys.modules["__main__"] = swapped
+
+
+def refer(values: tuple[Any, ...], given: Sequence[Loaded], project: frozenset[str]) -> Packed:
+    """Pickle ``values`` with references to all objects of ``given`` that they reach, changed or not. Nothing is
+    checked. Raises Unpackable."""
+    with uncollected():
+        numbers = {key: (part, number) for part, one in enumerate(given) for key, number in one.numbers().items()}
+        return _encode(values, project, True, pickling.CarefulEncoder, numbers)
 
 
 def _shared_with(given: Sequence[Loaded], values: tuple[Any, ...]) -> Reach | None:
@@ -320,6 +334,10 @@ class Loaded:
         with uncollected():
             return exactness.same(load(self._source).values, self.values)
 
+    def reload(self) -> Loaded:
+        """The values once more, as they were loaded."""
+        return load(self._source)
+
     def objects(self) -> dict[int, Any]:
         """The loaded objects by their number in the stream: the same numbers as in ``Packed.objects``."""
         return dict(self._decoder.memo.copy())
@@ -334,9 +352,7 @@ def unpack(data: bytes | str | os.PathLike[str], *, find: Find | None = None) ->
     return load(data, find=find).values
 
 
-def load(
-    data: bytes | str | os.PathLike[str], *, find: Find | None = None, given: Sequence[Packed | Loaded] = ()
-) -> Loaded:
+def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, given: Sequence[Numbered] = ()) -> Loaded:
     """As :func:`unpack`, with what is needed to tell later whether the values changed. ``given`` are the packs of the
     task's inputs in the order in which the task had them, for a pack that refers to them: the objects that were packed
     (or, if this process had them from a container itself, loaded) here, and are alive.

@@ -23,6 +23,7 @@ from inferflow.worker.held import Held
 from inferflow.worker.layout import temporary_path
 from inferflow.worker.observe import bytes_read
 from inferflow.worker.seal import seal
+from inferflow.worker.turn import driver_names
 
 __all__ = ["Trust"]
 
@@ -71,7 +72,6 @@ class Trust:
         self.held = Held(refuse, gate._see)
         self.writer: _Writer | None = None
         self.before: dict[str, Any] | None = None
-        self.objects: set[int] = set()
         self.read = 0
         self.unknown = False
 
@@ -102,11 +102,8 @@ class Trust:
             return
         modules = standing.loaded(self.home.project_modules())
         main = self.home.program.module
-        bound = {
-            name for unit in self.home.hooks.units.values() for scope, name in unit.outputs if scope == main.__name__
-        }
-        names = [name for name in vars(main) if name not in bound and name not in ("__builtins__", "__annotations__")]
-        digest = standing.take(modules, main.__name__, names, self.objects)
+        names = driver_names(self.home)
+        digest = standing.take(modules, main.__name__, names)
         self.before = {
             "modules": modules, "names": names, "digest": digest, "hidden": standing.hidden(self.state.facts()),
             "count": len(sys.modules),

@@ -17,17 +17,38 @@ from inferflow.worker import exact, standing, transport
 from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.observe import HiddenState
 
-__all__ = ["contradiction"]
+__all__ = ["contradiction", "driver_names", "live", "shared_with_state"]
 
 
 def contradiction(home: Any, frame: Any, checks: list[dict[str, Any]]) -> str:
     """What the task (and those inside it) saw and is not so any more, in words; empty if all is as it was. ``frame`` is
     the driver's."""
     for check in checks:
-        why = _inputs(frame, check) or _state(home, check)
+        why = _inputs(frame, check) or _state(home, frame, check)
         if why:
             return why
     return ""
+
+
+def shared_with_state(home: Any, values: tuple[Any, ...]) -> str:
+    """Why values that unknown code made must not be copied: they may be part of what the project's modules hold."""
+    theirs = reach(values)
+    if not theirs.objects and not theirs.memory:
+        return ""
+    main = home.program.module
+    found = standing.Found()
+    try:
+        standing.take(sorted(home.project_modules()), main.__name__, driver_names(home), found)
+    except standing.CannotCompare as error:
+        return str(error)
+    return "it shares objects with what the modules hold" if found.shares(theirs) else ""
+
+
+def driver_names(home: Any) -> list[str]:
+    """The names of the driver's module that no task binds."""
+    main = home.program.module
+    bound = {name for unit in home.hooks.units.values() for scope, name in unit.outputs if scope == main.__name__}
+    return [name for name in vars(main) if name not in bound and name not in ("__builtins__", "__annotations__")]
 
 
 def live(frame: Any, scope: str, name: str) -> Any:
@@ -48,12 +69,14 @@ def _inputs(frame: Any, check: dict[str, Any]) -> str:
         except KeyError as error:
             return f"{error.args[0]!r} is not bound any more"
         names = " and ".join(repr(name) for _, name, _ in part["take"])
-        if part["doubtful"]:
+        if part["doubted"]:
             source = part.get("inline")
             then = transport.load(source if source is not None else part["path"]).values
-            difference = exact.same(tuple(then[member] for _, _, member in part["take"]), now)
+            here = tuple(live(frame, scope, name) for scope, name, _ in part["doubted"])
+            difference = exact.same(tuple(then[member] for _, _, member in part["doubted"]), here)
             if difference is not None:
-                return f"{names} had been changed in place ({difference.what})"
+                doubted = " and ".join(repr(name) for _, name, _ in part["doubted"])
+                return f"{doubted} had been changed in place ({difference.what})"
         if check["apart"]:
             walked.append((names, reach(now)))
     for position, (names, one) in enumerate(walked):
@@ -63,7 +86,7 @@ def _inputs(frame: Any, check: dict[str, Any]) -> str:
     return ""
 
 
-def _state(home: Any, check: dict[str, Any]) -> str:
+def _state(home: Any, frame: Any, check: dict[str, Any]) -> str:
     then = check.get("standing")
     if then is None:
         return ""
@@ -73,9 +96,14 @@ def _state(home: Any, check: dict[str, Any]) -> str:
     for name, digest in standing.hidden(facts).items():
         if then["hidden"].get(name, digest) != digest:
             return f"{name} had been changed"
+    found = standing.Found()
     try:
-        if standing.take(then["modules"], home.program.module.__name__, then["names"]) != then["digest"]:
+        if standing.take(then["modules"], home.program.module.__name__, then["names"], found) != then["digest"]:
             return "what the modules hold had been changed"
     except standing.CannotCompare as error:
         return str(error)
+    for part in check["inputs"]:
+        for scope, name, _ in part["take"]:
+            if found.shares(reach((live(frame, scope, name),))):
+                return f"{name!r} shares objects with what the modules hold"
     return ""
