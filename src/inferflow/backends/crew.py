@@ -389,6 +389,7 @@ class WorkerCrew:
         peer.sock.close()
         if peer.role == "template":
             self.templates.pop(peer.epoch, None)
+            self.queue.append(Notice("template", "message", {"kind": "gone", "epoch": peer.epoch}))
             for name in [n for n, epoch in self.forking.items() if epoch == peer.epoch]:
                 del self.forking[name]
                 self.queue.append(Notice(name, "exit", exit_code=None))

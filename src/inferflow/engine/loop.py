@@ -232,6 +232,9 @@ class Engine:
                 if notice.worker == "home":
                     return self._home(message)
                 if notice.worker == "template":
+                    if message["kind"] == "gone":
+                        self.state = schedule.template_gone(self.state, int(cast(int, message["epoch"])))
+                        return []
                     if int(cast(int, message["epoch"])) < 0:
                         self.desk.template(int(cast(int, message["epoch"])))
                         return []

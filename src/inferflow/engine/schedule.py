@@ -18,7 +18,7 @@ from inferflow.engine.plan import Plan, epoch_of
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
     "helper_gone", "helper_joined", "hired", "home_at", "measured", "not_to_be_had", "retired", "sent",
-    "template_ready", "withheld",
+    "template_gone", "template_ready", "withheld",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -195,6 +195,11 @@ def crowded(state: State, plan: Plan, task: int, threads: int, helper: str = "")
 def template_ready(state: State, epoch: int) -> State:
     """Helpers can be forked from home as it was before task ``epoch``."""
     return evolve(state, epochs=tuple(sorted({*state.epochs, epoch})))
+
+
+def template_gone(state: State, epoch: int) -> State:
+    """No more helpers can be forked from home as it was before task ``epoch``: somebody has killed that process."""
+    return evolve(state, epochs=tuple(other for other in state.epochs if other != epoch))
 
 
 def _idle(state: State, helper: str) -> State:
