@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from inferflow.model import Block, TaskGraph
 from inferflow.render.outline import Outline, Row, outline, source_text, takes_text
 from inferflow.render.style import Piece, cells, clean, clip, code_lines, compose, paint, wrap
-from inferflow.render.tree import AHEAD, HOME, footer, header
+from inferflow.render.tree import footer, header, marked
 from inferflow.render.units import count
 
 __all__ = ["render_diff"]
@@ -131,7 +131,7 @@ class _Shape:
 
     def task(self, row: Row) -> list[list[Piece]]:
         """The task's lines for the right column."""
-        mark: Piece = (HOME, "home") if row.at_home else (AHEAD, "ahead")
+        mark: Piece = marked(row)
         digits = len(str(len(self.view.rows)))
         lead = digits + 3
         room = max(12, self.right - lead)

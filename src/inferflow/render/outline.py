@@ -84,6 +84,11 @@ class Row:
         return bool(self.task.home)
 
     @property
+    def on_trust(self) -> bool:
+        """Tied to home by assumptions only: it may run ahead, and home looks at its turn whether they came true."""
+        return self.at_home and self.task.guess is not None
+
+    @property
     def producers(self) -> list[int]:
         return [take.producer for take in self.takes if take.producer >= 0]
 
@@ -118,6 +123,11 @@ class Outline:
     def ahead(self) -> int:
         """How many tasks may run ahead."""
         return sum(not row.at_home for row in self.rows)
+
+    @property
+    def trusted(self) -> int:
+        """How many more may run ahead on trust."""
+        return sum(row.on_trust for row in self.rows)
 
 
 def outline(graph: TaskGraph) -> Outline:

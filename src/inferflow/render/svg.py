@@ -116,7 +116,11 @@ def _drawn(row: Row, box: _Box, placed: Layout, path: str) -> str:
     x, y = placed.centers[row.index]
     width, height = box.size
     kind = "home" if row.at_home else "ahead"
-    runs = f"at home: {because(row.task.home[0], path)}" if row.at_home else "may run ahead"
+    runs = (
+        f"{'on trust' if row.on_trust else 'at home'}: {because(row.task.home[0], path)}"
+        if row.at_home
+        else "may run ahead"
+    )
     tip = f"{row.number} {row.title}\n{row.call}\n{runs}"
     lines = [f'<text class="name" x="13" y="21"><tspan class="number">{row.number}</tspan> {escaped(box.name)}</text>']
     below = 38

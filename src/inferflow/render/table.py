@@ -11,7 +11,7 @@ from __future__ import annotations
 from inferflow.model import TaskGraph
 from inferflow.render.outline import Row, Take, outline
 from inferflow.render.style import Piece, clean, table
-from inferflow.render.tree import AHEAD, HOME, footer, header
+from inferflow.render.tree import footer, header, marked
 
 __all__ = ["render_table"]
 
@@ -35,7 +35,7 @@ def _cells(row: Row, path: str) -> list[Piece]:
     span = row.task.span
     return [
         (str(row.number), "dim"),
-        (HOME, "home") if row.at_home else (AHEAD, "ahead"),
+        marked(row),
         (row.title, "name"),
         (row.call, ""),
         ("; ".join(map(_take, row.takes)), "dim"),

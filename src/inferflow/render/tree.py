@@ -39,7 +39,12 @@ INSIDE = 24
 ALIKE = 8
 """So many tasks in a row that differ only in literals and names are drawn together, when there are more than FULL."""
 
-HOME, AHEAD = "●", "○"
+HOME, AHEAD, TRUST = "●", "○", "◐"
+
+
+def marked(row: Row) -> Piece:
+    """The mark of a task: whether it may run ahead, may on trust, or runs at home."""
+    return (TRUST, "home") if row.on_trust else (HOME, "home") if row.at_home else (AHEAD, "ahead")
 
 
 def render_tree(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
@@ -48,7 +53,7 @@ def render_tree(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     lines = [*header(view, width, color), ""]
     compact = len(view.rows) > FULL
     groups = _groups(view) if compact else {}
-    marks = [HOME if row.at_home else AHEAD for row in view.rows]
+    marks = [marked(row)[0] for row in view.rows]
     drawn = rails([row.producers for row in view.rows], marks, groups)
     gutter = _Gutter(len(str(len(view.rows))), width, color)
     draw = _compact if compact else _full
@@ -82,7 +87,7 @@ class _Gutter:
 
 def _rail(rail: str) -> list[Piece]:
     """The rail in pieces, its mark in the colour of where the task runs."""
-    for mark, role in ((HOME, "home"), (AHEAD, "ahead")):
+    for mark, role in ((HOME, "home"), (TRUST, "home"), (AHEAD, "ahead")):
         left, found, right = rail.partition(mark)
         if found:
             return [(left, "dim"), (mark, role), (right, "dim")]
@@ -111,7 +116,8 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
         details.append((f"after {numbers(sources)}{for_sake}", "dim"))
     if row.task.home:
         more = f" and {len(row.task.home) - 1} more" if len(row.task.home) > 1 else ""
-        details.append((f"at home: {because(row.task.home[0], view.graph.path)}{more}", "home"))
+        where = "on trust" if row.on_trust else "at home"
+        details.append((f"{where}: {because(row.task.home[0], view.graph.path)}{more}", "home"))
     for text, role in details:
         for number, part in enumerate(wrap(text, room - 2, 3)):
             lines.append(gutter.line(rail.below, "", [("  " if number else "", ""), (part, role)]))
@@ -210,6 +216,10 @@ def summary(view: Outline) -> str:
     if ahead and view.widest > 1:
         parts += [f"{'all' if ahead == total else ahead} may run ahead", f"up to {view.widest} at a time"]
         parts.append(f"{count(view.steps, 'step')} deep")
+        if view.trusted:
+            parts.insert(2, f"{view.trusted} on trust")
+    elif view.trusted:
+        parts.append(f"{view.trusted} may run ahead on trust")
     elif total > 1:
         parts.append("one after another")
     return " · ".join(parts)
@@ -235,9 +245,13 @@ def footer(view: Outline, width: int, color: bool) -> list[str]:
         pieces: list[Piece] = []
         if view.ahead:
             pieces += [(AHEAD, "ahead"), (" may run ahead in a helper process   ", "dim")]
-        if view.ahead < len(rows):
+        if view.ahead + view.trusted < len(rows):
             pieces += [(HOME, "home"), (" runs at home, in program order", "dim")]
-        lines += ["", compose(pieces, width, color)]
+        if pieces:
+            lines += ["", compose(pieces, width, color)]
+        if view.trusted:
+            text = " may run ahead on trust, checked at its turn"
+            lines += [*([] if pieces else [""]), compose([(TRUST, "home"), (text, "dim")], width, color)]
     lines += notes(graph.diagnostics, graph.path, width, color)
     return [*lines, *_next(view, width, color)]
 

@@ -41,7 +41,7 @@ class Explainer:
 
     def __init__(self, view: Outline) -> None:
         self.view = view
-        self.home = sum(1 << row.index for row in view.rows if row.at_home)
+        self.home = sum(1 << row.index for row in view.rows if row.at_home and not row.on_trust)
         self.takers: dict[int, list[tuple[int, str]]] = {}
         self.last: dict[str, int] = {}
         for row in view.rows:
@@ -157,7 +157,12 @@ class _Page:
 
     def runs(self, row: Row) -> None:
         if row.task.home:
-            self.say("runs", "at home, in program order, because", "home")
+            where = (
+                "may run ahead on trust: home compares at its turn, and files are kept back until then. Not proved:"
+                if row.on_trust
+                else "at home, in program order, because"
+            )
+            self.say("runs", where, "home")
             for why in row.task.home[:MANY]:
                 self.reason(because(why, self.path))
             if len(row.task.home) > MANY:
@@ -183,7 +188,7 @@ class _Page:
         """Tasks that neither lead to this one nor follow from it, unless both must run at home."""
         view, index = self.view, row.index
         others = (1 << len(view.rows)) - 1 & ~(view.before[index] | view.after[index] | 1 << index)
-        if row.at_home:
+        if row.at_home and not row.on_trust:
             others &= ~self.home
         number = others.bit_count()
         if not number:
