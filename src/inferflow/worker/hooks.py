@@ -190,9 +190,7 @@ class Hooks:
             files = home.written([act[1] for act in reply["acts"] if act[0] == "write"])
         if carried is not None:
             carry.apply(carried.changes, carried.given)
-        for stdout, stderr, *flushed in reply["output"]:
-            home.streams.replay("stdout", stdout, flushed[0])
-            home.streams.replay("stderr", stderr, flushed[1])
+        self._replay(reply)
         written = home.streams.mark()
         home.streams.cut()
         self.closed.update(inner)
@@ -228,14 +226,19 @@ class Hooks:
         except Exception as problem:
             home.send({"kind": "refused", "task": task, "why": f"its exception could not be rebuilt: {problem!r}"})
             return False
-        for stdout, stderr in reply["output"]:
-            home.streams.replay("stdout", stdout)
-            home.streams.replay("stderr", stderr)
+        self._replay(reply)
         self.open = task
         self.memory.reset()
         self.cpu, self.started = time.process_time(), time.perf_counter()
         self.raising = error
         return True
+
+    def _replay(self, reply: dict[str, Any]) -> None:
+        """What the task printed elsewhere; and how much of it had been flushed there."""
+        streams = self.home.streams
+        for stdout, stderr, stdout_flushed, stderr_flushed in reply["output"]:
+            streams.replay("stdout", stdout, stdout_flushed)
+            streams.replay("stderr", stderr, stderr_flushed)
 
     def _raise(self) -> None:
         error, self.raising = self.raising, None
