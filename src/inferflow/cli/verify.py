@@ -90,6 +90,10 @@ def command(
     target = open_target(driver, Path.cwd())
     check_syntax(target.source)
     settings = shared.settings(Path(target.filename).parent, {"backend": backend, "jobs": jobs, "timeout": timeout})
+    if target.kind == "notebook":
+        from inferflow.session.notebook import check_notebook
+
+        check_notebook(settings, given)
     count = number("--times", times)
     if count < 1:
         raise WrongUse("--times is 0; there is nothing to compare then")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inferflow.session.target import Target
 from inferflow.session.verify_stage import OURS, Side, Stage
@@ -83,9 +83,28 @@ class Look:
     timeout: float | None
 
 
+_NOTEBOOK = """
+import sys, nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+book = nbformat.read(sys.argv[1], as_version=4)
+status = 0
+try:
+    NotebookClient(book, timeout=None, resources={"metadata": {"path": "."}}).execute()
+except CellExecutionError:
+    status = 1
+nbformat.write(book, sys.argv[2])
+sys.exit(status)
+"""
+"""A notebook natively: from top to bottom in a fresh kernel. What it shows is kept in a second notebook."""
+
+
 def run_native(look: Look, side: Side) -> Seen:
-    """``python driver.py``, or the function called."""
+    """``python driver.py``, or the function called, or the notebook executed."""
     target = look.target
+    if target.kind == "notebook":
+        command = [sys.executable, "-c", _NOTEBOOK, _driver(look), _executed(look)]
+        return _shown_in_cells(_run(look, side, command, dict(look.environ), _nowhere(look), None))
     file = look.stage.scratch / f"state-{side.name}.json"
     environ = {**look.environ, "_INFERFLOW_WATCH": _told(look, file)}
     python = [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
@@ -122,9 +141,27 @@ def run_inferred(look: Look, side: Side, options: tuple[str, ...], shake: str = 
     if str(package) not in sys.path[1:]:
         start = f"import sys; sys.path[:1] = [{str(package)!r}]; from inferflow.cli import main; main()"
     command = [sys.executable, "-c", start, "-q", "run", *options, *look.options, driver]
+    if look.target.kind == "notebook":
+        del environ["_INFERFLOW_WATCH"]
+        command += ["-o", _executed(look)]
+        return _shown_in_cells(_run(look, side, command, environ, _nowhere(look), store, patience=4))
     if look.arguments:
         command += ["--", *look.arguments]
     return _run(look, side, command, environ, store / name, store, patience=4)
+
+
+def _executed(look: Look) -> str:
+    """The name of the notebook as executed, in the working folder of either side."""
+    return f"{Path(_driver(look)).stem}.verified.ipynb"
+
+
+def _nowhere(look: Look) -> Path:
+    return look.stage.scratch / "no-state.json"
+
+
+def _shown_in_cells(seen: Seen) -> Seen:
+    """What a notebook prints stands in its cells, which are compared as a file; the values that it leaves are not."""
+    return evolve(seen, stdout=b"", stderr=b"", state=State((), {}, {}))
 
 
 def _is_path(text: str) -> bool:

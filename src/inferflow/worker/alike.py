@@ -171,6 +171,31 @@ def _drawing(data: bytes, name: str) -> list[tuple[str, str]]:
     return _lines(re.sub(r"\b[A-Za-z]?[0-9a-f]{10,}\b", number, text).encode(), name)
 
 
+def _notebook(data: bytes, name: str) -> list[tuple[str, str]]:
+    """Cell by cell: its source, its count, its outputs. Where a stream is cut into pieces is a matter of time; so are
+    process numbers in the names of a kernel's files, addresses, and what ``%%time`` tells."""
+    parts = []
+    for number, cell in enumerate(json.loads(data)["cells"], 1):
+        parts.append((f"cell {number}", "".join(cell["source"])))
+        if cell["cell_type"] != "code":
+            continue
+        parts.append((f"cell {number}, count", str(cell["execution_count"])))
+        outputs: list[dict[str, Any]] = []
+        for output in cell["outputs"]:
+            if output["output_type"] != "stream":
+                outputs.append(output)
+            elif outputs and outputs[-1].get("name") == output["name"]:
+                outputs[-1]["text"] += "".join(output["text"])
+            else:
+                outputs.append({**output, "text": "".join(output["text"])})
+        for place, output in enumerate(outputs, 1):
+            text = json.dumps(output, sort_keys=True, ensure_ascii=False)
+            text = re.sub(r"ipykernel_\d+/\d+", "ipykernel", text)
+            text = re.sub(r"(CPU times|Wall time).*?\\n", "", re.sub(r"0x[0-9a-f]{6,}", "0x", text))
+            parts.append((f"cell {number}, output {place}", text))
+    return parts
+
+
 def _lines(data: bytes, name: str) -> list[tuple[str, str]]:
     text = data.decode("utf-8")
     return [(f"line {number}", line) for number, line in enumerate(text.split("\n"), 1)]
@@ -196,6 +221,7 @@ _KINDS: tuple[tuple[str, Callable[[bytes, str], bool], Callable[[bytes, str], li
     ("values of the pickle", lambda data, name: data[:1] == b"\x80" and data[-1:] == b".", _values(_pickle)),
     ("text, dates aside", _begins(b"%PDF"), _document),
     ("text, dates and made-up names aside", _named(".svg"), _drawing),
+    ("cells", _named(".ipynb"), _notebook),
     ("lines", lambda data, name: b"\0" not in data[:8192], _lines),
 )
 

@@ -1,0 +1,41 @@
+"""``inferflow verify`` of notebooks: the executed cells are compared with those of a fresh kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from native import book, environment, write_files
+
+from inferflow.runners.notebook import missing_libraries
+
+if missing_libraries():
+    assert not os.environ.get("CI"), "the tests need the extra 'notebook'"
+    pytest.skip("the extra 'notebook' is not installed", allow_module_level=True)
+
+
+def verify(folder: Path, *cells: str) -> tuple[int, str]:
+    write_files(folder, {"a.ipynb": book(*cells)})
+    env = environment()
+    env.pop("PYTEST_CURRENT_TEST", None)  # where it is set, a kernel does not watch its descriptors
+    command = [sys.executable, "-m", "inferflow", "verify", "a.ipynb"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_same_with_a_cell_that_fails_and_one_that_is_never_the_same(tmp_path: Path) -> None:
+    fails = "def f(x):\n    return 1 / x\nf(0)"
+    status, text = verify(tmp_path, "import time\nprint(time.time())", "x = 1\n{'x': x}", fails, "print('never')")
+    assert status == 0, text
+    assert "a.ipynb: same" in text
+    assert "exit status 1" in text
+
+
+def test_a_difference_is_told_with_its_cell(tmp_path: Path) -> None:
+    status, text = verify(tmp_path, "import sys", "'inferflow.worker.home' in sys.modules")
+    assert status == 1, text
+    assert "cell 2, output 1" in text
+    assert "False" in text and "True" in text
