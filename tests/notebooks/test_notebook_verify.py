@@ -38,4 +38,5 @@ def test_a_difference_is_told_with_its_cell(tmp_path: Path) -> None:
     status, text = verify(tmp_path, "import sys", "'inferflow.worker.home' in sys.modules")
     assert status == 1, text
     assert "cell 2, output 1" in text
-    assert "False" in text and "True" in text
+    assert "False" in text
+    assert "True" in text
