@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from inferflow.runners.notebook import missing_libraries
 if missing_libraries():
     assert not os.environ.get("CI"), "the tests need the extra 'notebook'"
     pytest.skip("the extra 'notebook' is not installed", allow_module_level=True)
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "notebooks"
 
 
 def verify(folder: Path, *cells: str) -> tuple[int, str]:
@@ -40,3 +44,19 @@ def test_a_difference_is_told_with_its_cell(tmp_path: Path) -> None:
     assert "cell 2, output 1" in text
     assert "False" in text
     assert "True" in text
+
+
+def test_the_examples(tmp_path: Path) -> None:
+    """The notebook as driver, by verify; and the driver of notebooks, which runs one three times."""
+    folder = tmp_path / "notebooks"
+    shutil.copytree(EXAMPLES, folder)
+    env = environment()
+    env.pop("PYTEST_CURRENT_TEST", None)
+    command = [sys.executable, "-m", "inferflow", "verify", "analysis.ipynb"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    native = subprocess.run([sys.executable, "compare.py"], cwd=folder, env=env, capture_output=True, text=True)
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "compare.py"]
+    inferred = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert native.stdout.splitlines()[-1] == "best: 3", native.stderr
+    assert (inferred.stdout, inferred.returncode) == (native.stdout, native.returncode), inferred.stderr

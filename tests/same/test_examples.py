@@ -28,7 +28,8 @@ def files_of(name: str) -> dict[str, str | bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.suffix in {".py", ".md", ".csv", ".txt"} and not {".inferflow", "__pycache__"} & set(path.parts)
+        if path.suffix in {".py", ".md", ".csv", ".txt", ".sh", ".awk", ".pl"}
+        and not {".inferflow", "__pycache__"} & set(path.parts)
     }
 
 
@@ -64,7 +65,7 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> tuple[Observed, Path]:
 
 
 def test_there_are_the_examples_that_the_readme_names() -> None:
-    assert NAMES == ["etl", "iris", "model_comparison", "simulation", "text"]
+    assert NAMES == ["etl", "iris", "languages", "model_comparison", "simulation", "text"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -195,6 +196,14 @@ def test_simulation_refuses_a_wrong_parameter_before_anything_runs(tmp_path: Pat
     assert "strategy" in done.stderr
     assert "masks" in done.stderr
     assert not os.path.exists(tmp_path / "curves.csv")
+
+
+def test_languages_keeps_what_each_command_wrote(tmp_path: Path) -> None:
+    native, folder = run_both(tmp_path, "languages")
+    assert native.stdout.decode().splitlines()[0] == "5 days in access.txt"
+    assert get(folder, "out/day-2026-03-04.log") == native.files["out/day-2026-03-04.log"]
+    pages = inferflow.load("latest", "return", folder=folder)
+    assert sum(pages.values()) == 180
 
 
 def test_text_reads_its_arguments_and_modules(tmp_path: Path) -> None:
