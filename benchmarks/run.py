@@ -13,6 +13,7 @@ import analyzer
 import data
 import examples
 import limits
+import loops
 import parallel
 import start
 import tasks
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "data": data.section,
     "examples": examples.section,
     "parallel": parallel.section,
+    "loops": loops.section,
     "containers": containers.section,
 }
 
