@@ -81,7 +81,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
-    """Run a driver natively and inferred, and compare everything that can be observed."""
+    """Run a driver natively and inferred, and compare them."""
     from inferflow.errors import WrongUse
     from inferflow.session.target import check_syntax, open_target
 
