@@ -8,6 +8,7 @@ order, exactly once, on the versions that a sequential run would have given it.
 from __future__ import annotations
 
 import hypothesis.strategies as st
+from attrs import evolve
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -169,9 +170,7 @@ class Run(RuleBasedStateMachine):
                 self.results[task] = self.value(task)
             self.state = schedule.finished(self.state, task, helper)
         elif fate == "dropped":
-            self.state = (
-                schedule.dropped(self.state, task, helper) if wanted else schedule.finished(self.state, -2, helper)
-            )
+            self.state = schedule.dropped(self.state, task, helper) if wanted else schedule.idle(self.state, helper)
         else:
             self.state = schedule.helper_gone(self.state, helper)
         for gone in before - set(self.state.flights):
@@ -309,3 +308,21 @@ def test_what_keeps_all_processors_busy_has_them_alone() -> None:
     assert schedule.decide(plan, wide) == ()
     waiting = schedule.home_at(wide, 0, waits=True)
     assert schedule.decide(plan, waiting)[0] == schedule.Dispatch(1, "h")
+
+
+def test_what_a_helper_says_of_a_task_that_another_has_by_now_is_not_believed() -> None:
+    plan = make_plan(graph_of([[], [], []], [True] * 3))
+    state = schedule.template_ready(schedule.State(jobs=3), 0)
+    for name in ("h1", "h2"):
+        state = schedule.helper_joined(state, name, 0)
+    state = schedule.sent(state, 1, "h1", ())
+    state = evolve(state, flights={})  # what it was built on was dropped; h1 goes on
+    state = schedule.sent(state, 1, "h2", ())
+    late = schedule.finished(state, 1, "h1")
+    assert not late.flights[1].finished
+    assert late.helpers["h1"].task == -1
+    assert schedule.answer(late, 1, ()) == "wait"
+    assert not schedule.holds(late, 1, "h1")
+    assert schedule.helper_gone(state, "h1").flights == state.flights
+    assert schedule.finished(late, 1, "h2").flights[1].finished
+    assert plan.ahead == (1, 2)

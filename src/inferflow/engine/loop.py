@@ -158,7 +158,7 @@ class Engine:
             if message["kind"] == "stored":
                 self._stored(message)
             elif "error" in message:
-                self._drop(message["task"], message["error"], worker)
+                self._lost(message["task"], message["error"], worker)
                 replies.extend(self._answer_waiting())
             else:
                 replies.extend(self._result(worker, message))
@@ -308,7 +308,8 @@ class Engine:
         elif kind == "raised":
             self._leave_post(worker)
             self.state = schedule.finished(self.state, message["task"], worker)
-            self.results[message["task"]] = message
+            if schedule.holds(self.state, message["task"], worker):
+                self.results[message["task"]] = message
             return self._answer_waiting()
         elif kind == "dropped":
             if message["task"] >= 0 or not message["ends"]:
@@ -324,7 +325,7 @@ class Engine:
             if task >= 0:
                 if message.get("again", True):
                     self.lessons[task] = ("any", message["why"])
-                self._drop(task, message["why"], worker)
+                self._lost(task, message["why"], worker)
             if message["ends"]:
                 self.state = schedule.helper_gone(self.state, worker)
             return self._answer_waiting()
@@ -436,7 +437,7 @@ class Engine:
         attempt = self.attempts.get(task)
         self._leave_post(worker)
         self.state = schedule.finished(self.state, task, worker)
-        if attempt is None or attempt.worker != worker or task not in self.state.flights:
+        if attempt is None or not schedule.holds(self.state, task, worker):
             return []
         kept = self.values.kept(message, self.artifacts)
         if "carried" in message:
@@ -477,6 +478,13 @@ class Engine:
         tasks = [lost.task] if lost.task >= 0 else self.posts.meant(self.state, lost.placement)
         for task in tasks:
             self._drop(task, cause, worker)
+
+    def _lost(self, task: int, why: str, worker: str) -> None:
+        """A helper could not bring its task to an end: dropped, unless another helper has it by now."""
+        if task in self.plan.placed or schedule.holds(self.state, task, worker):
+            self._drop(task, why, worker)
+        else:
+            self.state = schedule.idle(self.state, worker)
 
     def _drop(self, task: int, why: str, worker: str = "") -> None:
         placed = self.plan.placed.get(task)
@@ -710,7 +718,7 @@ class Engine:
         if helper is not None and helper.task >= 0 and notice.worker not in self.ended_helpers:
             signal, cause = cause_of(code, 0)
             self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
-            self._drop(helper.task, f"its helper ended: {cause}", notice.worker)
+            self._lost(helper.task, f"its helper ended: {cause}", notice.worker)
         self.state = schedule.helper_gone(self.state, notice.worker)
         for worker, reply in self._answer_waiting():
             self.crew.send(worker, reply)

@@ -17,7 +17,7 @@ from inferflow.engine.plan import Plan, epoch_of
 
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
-    "helper_gone", "helper_joined", "hired", "home_at", "measured", "not_to_be_had", "retired", "sent",
+    "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "measured", "not_to_be_had", "retired", "sent",
     "template_gone", "template_ready", "withheld",
 ]  # fmt: skip
 
@@ -114,18 +114,25 @@ def sent(state: State, task: int, helper: str, built_on: tuple[int, ...], trust:
 
 
 def finished(state: State, task: int, helper: str) -> State:
-    """The helper has a result for ``task``."""
-    state = _idle(state, helper)
+    """The helper has a result for ``task``. It may be one that is not wanted any more: what a dropped result was built
+    into goes on to its end, and meanwhile the task may have been sent to another helper."""
     flight = state.flights.get(task)
-    if flight is None:
+    state = idle(state, helper)
+    if flight is None or flight.helper != helper:
         return state
     return evolve(state, flights={**state.flights, task: evolve(flight, finished=True)})
+
+
+def holds(state: State, task: int, helper: str) -> bool:
+    """Whether what ``helper`` says of ``task`` is still wanted."""
+    flight = state.flights.get(task)
+    return flight is not None and flight.helper == helper
 
 
 def dropped(state: State, task: int, helper: str = "") -> State:
     """The result of ``task`` is not to be had, nor what was built on it. If it ran on trust, it will not do so again;
     if not, home will run it."""
-    state = _idle(state, helper)
+    state = idle(state, helper)
     flight = state.flights.get(task)
     gone = {task}
     for index in sorted(state.flights):
@@ -164,12 +171,13 @@ def helper_joined(state: State, helper: str, epoch: int) -> State:
 def helper_gone(state: State, helper: str) -> State:
     """A helper ended; what it was running is left to home."""
     task = state.helpers[helper].task if helper in state.helpers else -1
+    flight = state.flights.get(task)
     state = evolve(
         state,
         helpers={k: v for k, v in state.helpers.items() if k != helper},
         hiring={k: v for k, v in state.hiring.items() if k != helper},
     )
-    return dropped(state, task) if task >= 0 else state
+    return dropped(state, task) if flight is not None and flight.helper == helper else state
 
 
 def measured(state: State, plan: Plan, task: int, processor_time: float, duration: float) -> State:
@@ -202,7 +210,8 @@ def template_gone(state: State, epoch: int) -> State:
     return evolve(state, epochs=tuple(other for other in state.epochs if other != epoch))
 
 
-def _idle(state: State, helper: str) -> State:
+def idle(state: State, helper: str) -> State:
+    """The helper is done with what it ran."""
     if helper not in state.helpers:
         return state
     return evolve(state, helpers={**state.helpers, helper: evolve(state.helpers[helper], task=-1)})
@@ -228,7 +237,7 @@ def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
     room -= sum(_width(plan, state, helper.task) for helper in state.helpers.values() if helper.task >= 0)
     if room <= 0:
         return ()
-    idle = sorted((helper.epoch, name) for name, helper in state.helpers.items() if helper.task < 0)
+    free = sorted((helper.epoch, name) for name, helper in state.helpers.items() if helper.task < 0)
     coming = list(state.hiring.values())
     actions: list[Action] = []
     total = len(state.helpers) + len(state.hiring)
@@ -238,9 +247,9 @@ def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
         if room < state.jobs and _width(plan, state, task) > room:
             break  # it would fight with what is running for the same processors
         need = epoch_of(plan.trusted[task]) if trust else plan.epoch[task]
-        able = next((item for item in idle if item[0] >= need), None)
+        able = next((item for item in free if item[0] >= need), None)
         if able is not None:
-            idle.remove(able)
+            free.remove(able)
             actions.append(Dispatch(task, able[1], trust))
             room -= 1
             continue
