@@ -92,7 +92,7 @@ class Run(RuleBasedStateMachine):
                     assert self.state.helpers[helper].epoch >= self.plan.epoch[task]
                     assert self.state.helpers[helper].task < 0
                     built = schedule.built_on(self.state, self.plan, task)
-                    self.state = schedule.sent(self.state, task, helper, built)
+                    self.state = schedule.sent(self.state, self.plan, task, helper, built)
                     self.orders[helper] = task
 
     def value(self, task: int) -> tuple[object, ...]:
@@ -315,9 +315,9 @@ def test_what_a_helper_says_of_a_task_that_another_has_by_now_is_not_believed() 
     state = schedule.template_ready(schedule.State(jobs=3), 0)
     for name in ("h1", "h2"):
         state = schedule.helper_joined(state, name, 0)
-    state = schedule.sent(state, 1, "h1", ())
-    state = evolve(state, flights={})  # what it was built on was dropped; h1 goes on
-    state = schedule.sent(state, 1, "h2", ())
+    state = schedule.sent(state, plan, 1, "h1")
+    state = evolve(state, flights={}, frontier=0)  # what it was built on was dropped; h1 goes on
+    state = schedule.sent(state, plan, 1, "h2")
     late = schedule.finished(state, 1, "h1")
     assert not late.flights[1].finished
     assert late.helpers["h1"].task == -1
@@ -326,3 +326,28 @@ def test_what_a_helper_says_of_a_task_that_another_has_by_now_is_not_believed() 
     assert schedule.helper_gone(state, "h1").flights == state.flights
     assert schedule.finished(late, 1, "h2").flights[1].finished
     assert plan.ahead == (1, 2)
+
+
+def test_a_helper_goes_on_however_many_results_wait_for_home() -> None:
+    plan = make_plan(graph_of([[] for _ in range(2000)], [True] * 2000))
+    state = schedule.helper_joined(schedule.template_ready(schedule.State(jobs=2), 0), "h", 0)
+    for task in range(1, 2000):
+        assert schedule.decide(plan, state) == (schedule.Dispatch(task, "h"),)
+        state = schedule.finished(schedule.sent(state, plan, task, "h"), task, "h")
+    assert schedule.decide(plan, state) == ()
+    state = evolve(schedule.dropped(state, 700, "h"), barred=frozenset())  # (as after crowding)
+    assert schedule.decide(plan, state) == (schedule.Dispatch(700, "h"),)
+
+
+def test_the_reorder_buffer_has_a_size() -> None:
+    count = schedule.IN_FLIGHT + 10
+    plan = make_plan(graph_of([[] for _ in range(count)], [True] * count))
+    state = schedule.helper_joined(schedule.template_ready(schedule.State(jobs=2), 0), "h", 0)
+    flights = {task: schedule.Flight("h", True) for task in range(1, schedule.IN_FLIGHT)}
+    state = evolve(state, flights=flights, frontier=schedule.IN_FLIGHT)
+    (sent,) = schedule.decide(plan, state)
+    state = schedule.sent(state, plan, schedule.IN_FLIGHT, "h")
+    assert sent == schedule.Dispatch(schedule.IN_FLIGHT, "h")
+    state = schedule.finished(state, schedule.IN_FLIGHT, "h")
+    assert schedule.decide(plan, state) == ()
+    assert schedule.decide(plan, schedule.retired(state, 3))

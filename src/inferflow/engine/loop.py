@@ -420,7 +420,7 @@ class Engine:
         if order is None:  # a value is still being written
             return
         built_on = schedule.built_on(self.state, self.plan, task, trust)
-        self.state = schedule.sent(self.state, task, helper, built_on, trust)
+        self.state = schedule.sent(self.state, self.plan, task, helper, built_on, trust)
         self.checks.pop(task, None)
         self.given[task] = cast(Any, order["inputs"])
         if trust:

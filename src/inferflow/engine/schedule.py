@@ -22,7 +22,9 @@ __all__ = [
 ]  # fmt: skip
 
 LOOKAHEAD = 256
-"""How many candidates are looked at for each decision."""
+"""How many tasks that are not away are looked at for each decision."""
+IN_FLIGHT = 4096
+"""How many tasks may be in flight (each holds a result for home): the size of the reorder buffer."""
 
 
 @frozen
@@ -56,6 +58,8 @@ class State:
     home_busy: bool = True
     waiting_for: int = -1
     flights: Mapping[int, Flight] = field(factory=dict)
+    frontier: int = 0
+    """All tasks before it that could run ahead are in flight or barred."""
     barred: frozenset[int] = frozenset()
     doubted: frozenset[int] = frozenset()
     """Tasks that do not run on trust any more: it was seen to be misplaced."""
@@ -94,21 +98,31 @@ def home_at(state: State, task: int, waits: bool) -> State:
     """Home has come to ``task`` and runs it, or waits for the helper that does."""
     if waits:
         return evolve(state, home_busy=False, waiting_for=task)
-    flights = {k: v for k, v in state.flights.items() if k != task}
+    flights = dict(state.flights)
+    flights.pop(task, None)
     return evolve(state, home_busy=True, waiting_for=-1, flights=flights)
 
 
 def retired(state: State, task: int) -> State:
     """``task`` and all before it have retired."""
-    flights = {k: v for k, v in state.flights.items() if k > task}
+    flights = dict(state.flights)
+    for index in range(state.retired, task + 1):
+        flights.pop(index, None)
     return evolve(state, retired=max(state.retired, task + 1), home_busy=True, waiting_for=-1, flights=flights)
 
 
-def sent(state: State, task: int, helper: str, built_on: tuple[int, ...], trust: bool = False) -> State:
+def sent(
+    state: State, plan: Plan, task: int, helper: str, built_on: tuple[int, ...] = (), trust: bool = False
+) -> State:
     """``task`` was sent to ``helper``."""
+    flights = {**state.flights, task: Flight(helper, False, built_on, trust)}
+    place = bisect_left(plan.ahead, state.frontier)
+    while place < len(plan.ahead) and (plan.ahead[place] in flights or plan.ahead[place] in state.barred):
+        place += 1
     return evolve(
         state,
-        flights={**state.flights, task: Flight(helper, False, built_on, trust)},
+        flights=flights,
+        frontier=plan.ahead[place] if place < len(plan.ahead) else plan.count,
         helpers={**state.helpers, helper: evolve(state.helpers[helper], task=task)},
     )
 
@@ -139,9 +153,10 @@ def dropped(state: State, task: int, helper: str = "") -> State:
         if gone.intersection(state.flights[index].built_on):
             gone.add(index)
     flights = {k: v for k, v in state.flights.items() if k not in gone}
+    state = evolve(state, flights=flights, frontier=min(state.frontier, *gone))
     if flight is not None and flight.trust:
-        return evolve(state, flights=flights, doubted=state.doubted | {task})
-    return evolve(state, flights=flights, barred=state.barred | {task})
+        return evolve(state, doubted=state.doubted | {task})
+    return evolve(state, barred=state.barred | {task})
 
 
 def withheld(state: State, task: int) -> State:
@@ -231,7 +246,7 @@ def answer(state: State, task: int, inner: tuple[int, ...]) -> Literal["run", "a
 def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
     """What to do now: send the earliest ready tasks to idle helpers, and hire while there is more that is ready.
     ``lent`` is how many processes run turns of a loop that home is in."""
-    if not plan.ahead:
+    if not plan.ahead or len(state.flights) >= IN_FLIGHT:
         return ()
     room = state.jobs - lent - (_width(plan, state, state.retired) if state.home_busy else 0)
     room -= sum(_width(plan, state, helper.task) for helper in state.helpers.values() if helper.task >= 0)
@@ -279,7 +294,7 @@ def _candidates(plan: Plan, state: State) -> list[tuple[int, bool]]:
     first = state.retired + (1 if state.home_busy else 0)
     found: list[tuple[int, bool]] = []
     trusted: list[tuple[int, bool]] = []
-    start = bisect_left(plan.ahead, first)
+    start = bisect_left(plan.ahead, max(first, state.frontier))
     for task in plan.ahead[start : start + LOOKAHEAD]:
         if task in state.flights or task in state.barred:
             continue
