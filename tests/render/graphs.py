@@ -18,6 +18,7 @@ from attrs import evolve
 from inferflow.model import (
     Anchor,
     Block,
+    Cell,
     Diagnostic,
     Edge,
     File,
@@ -313,3 +314,43 @@ def long(count: int = 200) -> tuple[TaskGraph, str]:
 
 def empty() -> tuple[TaskGraph, str]:
     return build("nothing.py", "x = 1\n"), "x = 1\n"
+
+
+def celled() -> tuple[TaskGraph, str]:
+    """A script with cells."""
+    text = textwrap.dedent(
+        """\
+        # %% [markdown]
+        # # Read <it>
+        # %%
+        import pandas as pd
+        from steps import clean, load
+
+        df = load("a.csv")  # load -> df
+        tidy = clean(df)  # clean df -> tidy
+        # %% Draw
+        plot(tidy)  # plot tidy -> !it draws
+        # %%
+        save(df, tidy)  # save df tidy -> !it writes files
+        """
+    )
+    cells = (Cell(2, 4, 5, 4, title="Read <it>"), Cell(3, 10, 1, 1, title="Draw"), Cell(4, 12, 2, 1))
+    return build("cells.py", text, cells=cells), text
+
+
+def celled_notebook() -> tuple[TaskGraph, str]:
+    """A notebook: its places are lines of cells."""
+    graph, text = celled()
+    lines = [f"# %% [{cell.number}] {cell.title}".rstrip() for cell in graph.cells]
+    shown = text.split("\n")
+    moved = []
+    for cell, line in zip(graph.cells, lines, strict=True):
+        shown[cell.line - 2] = line
+    for task in graph.tasks:
+        cell = next(c for c in reversed(graph.cells) if c.line <= task.span.line)
+        line = task.span.line - cell.line + 1
+        span = evolve(task.span, path=f"a.ipynb[{cell.number}]", line=line, end_line=line)
+        moved.append(evolve(task, span=span))
+    block = evolve(graph.blocks[0], span=evolve(graph.blocks[0].span, path="a.ipynb"))
+    made = evolve(graph, target="a.ipynb", path="a.ipynb", tasks=tuple(moved), blocks=(block,))
+    return made, "\n".join(["", "", *shown[2:]])

@@ -70,6 +70,12 @@ def analyze(
             from inferflow.analysis.cells import dress
 
             graph = dress(graph, main)
+        elif "%%" in main.text:
+            from attrs import evolve
+
+            from inferflow.analysis.percent import percent_cells
+
+            graph = evolve(graph, cells=percent_cells(main.text))
         return graph, graph.diagnostics
     finally:
         if collecting:

@@ -26,6 +26,7 @@ import attrs
 from attrs import evolve
 
 from inferflow.analysis.magics import around, cell_python, settle_names
+from inferflow.analysis.percent import heading
 from inferflow.model import Cell, Reason, Source, Span, Task, TaskGraph
 
 __all__ = ["NotANotebook", "displayed", "dress", "notebook_source", "read_cells"]
@@ -65,11 +66,14 @@ def notebook_source(data: bytes, path: str, filename: str) -> Source:
     """A notebook file as a source: its text for the analysis, the same lines as they are shown, its code cells. Raises
     NotANotebook."""
     lines, shown, found = [PRELUDE], [""], []
+    title = ""
     for number, cell in enumerate(read_cells(data), 1):
-        if cell.get("cell_type") != "code" or "skip-execution" in cell.get("metadata", {}).get("tags", ()):
-            continue
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(source)
+        if cell.get("cell_type") == "markdown":
+            title = heading(text) or title
+        if cell.get("cell_type") != "code" or "skip-execution" in cell.get("metadata", {}).get("tags", ()):
+            continue
         if not text.strip():
             continue
         own = text.split("\n")
@@ -80,8 +84,9 @@ def notebook_source(data: bytes, path: str, filename: str) -> Source:
         first = len(lines) + 2
         lines += [MARKER, *written]
         extra = len(written) - len(own)  # a line for the end of a compound statement
-        shown += [f"{MARKER} [{number}]", *own, *[""] * extra]
-        found.append(Cell(number, first, len(own), count, whole))
+        shown += [f"{MARKER} [{number}] {title}".rstrip(), *own, *[""] * extra]
+        found.append(Cell(number, first, len(own), count, whole, title))
+        title = ""
     text = settle_names("\n".join(lines) + "\n")
     return Source("__main__", path, filename, text, cells=tuple(found), shown="\n".join(shown) + "\n")
 

@@ -224,8 +224,9 @@ class TaskGraph:
     ``target`` is the driver as named by the user, ``module`` the name it runs under, ``entry`` the function that is the
     driver (empty for a script without one). ``returns`` are the names in the driver's ``return`` statement. ``reached``
     maps each project function reachable from the driver (``module:qualname``) to the digest of its normalised source;
-    ``sources`` each project file read by the analysis to the digest of its text. ``cells`` are those of a notebook; the
-    places that are shown (not those by which the worker finds nodes) are then lines of cells: ``a.ipynb[3]:2``.
+    ``sources`` each project file read by the analysis to the digest of its text. ``cells`` are those of a notebook, or
+    of a script with ``# %%`` markers. For a notebook the places that are shown (not those by which the worker finds
+    nodes) are lines of cells: ``a.ipynb[3]:2``.
     """
 
     target: str

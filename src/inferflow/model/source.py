@@ -29,15 +29,17 @@ class Span:
 
 @frozen
 class Cell:
-    """A code cell of a notebook, in the text that the notebook is for the analysis. ``number`` counts all cells of the
-    notebook, from 1; ``line`` and ``lines`` tell where it stands in the text; ``count`` is how many statements it has
-    there. ``whole``: these stand for the cell as a whole (IPython sees others)."""
+    """A code cell of a notebook, in the text that the notebook is for the analysis, or of a script with ``# %%``
+    markers. ``number`` counts all cells, from 1; ``line`` and ``lines`` tell where it stands in the text; ``count`` is
+    how many statements it has there. ``whole``: these stand for the cell as a whole (IPython sees others). ``title`` is
+    what the marker, or a heading right before the cell, calls it."""
 
     number: int
     line: int
     lines: int
     count: int
     whole: bool = False
+    title: str = ""
 
 
 @frozen
@@ -56,7 +58,8 @@ class Source:
     is_package: bool = False
     cells: tuple[Cell, ...] = ()
     shown: str = field(default="", repr=False)
-    """For a notebook: its code cells, and the text as the cells have it, line by line beside ``text``."""
+    """For a notebook (not for a script): its code cells, and the text as the cells have it, line by line beside
+    ``text``."""
 
     def cell_at(self, line: int) -> Cell | None:
         """The cell in which a line of the text stands."""

@@ -40,8 +40,8 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
     others: list[Row] = []
     source = code_lines(text.removesuffix("\n")) if text else []
     for row in view.rows:
-        line = row.task.span.line
-        if row.task.span.path == graph.path and (line <= len(source) or not source):
+        line = view.cellwise.line(row.task.span)
+        if line and (line <= len(source) or not source):
             here.setdefault(line, []).append(row)
         else:
             others.append(row)
@@ -65,7 +65,8 @@ def render_diff(graph: TaskGraph, width: int = 80, color: bool = False, text: st
 def _sides(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...], shape: _Shape) -> Iterator[str]:
     """The driver's lines that matter, each with the tasks that begin on it; a task's text goes on beside the lines that
     follow, up to the next task."""
-    shown = _shown(source, here, blocks)
+    shown = _shown(source, here, blocks, shape.view)
+    labels = _labels(source, shape.view)
     waiting: list[list[Piece]] = []
     number = 1
     while number <= len(source):
@@ -83,19 +84,36 @@ def _sides(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, .
             yield from (shape.line("", "", rest) for rest in waiting)
             waiting = [line for row in here[number] for line in shape.task(row)]
         for place, part in enumerate(shape.code(source[number - 1])):
-            yield shape.line("" if place else str(number), part, waiting.pop(0) if waiting else [])
+            yield shape.line(
+                "" if place else labels[number - 1],
+                part,
+                waiting.pop(0) if waiting else [],
+                "title" if number + 1 in shape.view.cellwise.heads else "",
+            )
         number += 1
     yield from (shape.line("", "", rest) for rest in waiting)
 
 
-def _shown(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...]) -> set[int]:
-    """The numbers of the lines to show: those of tasks, with their neighbours, and the heads of the blocks."""
+def _labels(source: list[str], view: Outline) -> list[str]:
+    """What is shown as the number of each line: in a notebook, lines are counted from the beginning of their cell."""
+    if not view.graph.path.endswith(".ipynb"):
+        return [str(number) for number in range(1, len(source) + 1)]
+    labels = [""] * len(source)
+    for cell in view.cellwise.cells.values():
+        for number in range(cell.line, min(cell.line + cell.lines, len(source) + 1)):
+            labels[number - 1] = str(number - cell.line + 1)
+    return labels
+
+
+def _shown(source: list[str], here: dict[int, list[Row]], blocks: tuple[Block, ...], view: Outline) -> set[int]:
+    """The numbers of the lines to show: those of tasks, with their neighbours, and the heads of blocks and cells."""
     shown = {block.span.line for block in blocks if block.kind != "module"}
     for line, rows in here.items():
-        last = max(max(line, row.task.span.end_line) for row in rows)
+        last = max(max(line, view.cellwise.last(row.task.span)) for row in rows)
         shown.update(range(line - NEAR, min(last, line + 20) + NEAR + 1))
     # A gap of one line says nothing that the line itself would not.
     shown.update(n for n in range(1, len(source) + 1) if n - 1 in shown and n + 1 in shown)
+    shown.update(line - 1 for line in view.cellwise.heads)
     blank = {n for n in shown if not 0 < n <= len(source)}
     return shown - blank
 
@@ -105,7 +123,7 @@ class _Shape:
 
     def __init__(self, width: int, color: bool, view: Outline) -> None:
         self.width, self.color, self.view = width, color, view
-        lines = [row.task.span.end_line or row.task.span.line for row in view.rows]
+        lines = [view.cellwise.last(row.task.span) or row.task.span.end_line for row in view.rows]
         self.digits = max(2, len(str(max(lines, default=1))))
         self.left = max(20, (width - 3) // 2)
         self.right = width - self.left - 3

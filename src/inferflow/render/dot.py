@@ -9,8 +9,8 @@ digraph "driver.py" {
 from __future__ import annotations
 
 from inferflow.model import TaskGraph
-from inferflow.render.mermaid import links
-from inferflow.render.outline import outline
+from inferflow.render.mermaid import by_cell, links
+from inferflow.render.outline import Row, outline
 from inferflow.render.style import clean, clip, wrap
 
 __all__ = ["render_dot"]
@@ -25,19 +25,27 @@ def render_dot(graph: TaskGraph) -> str:
         '    node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11, margin="0.15,0.08"]',
         '    edge [color="#667085", fontname="Helvetica", fontsize=10, fontcolor="#475467", arrowsize=0.7]',
     ]
-    for row in view.rows:
-        call = wrap(row.call, 44, 3) if row.call != f"{row.task.name}()" else []
-        text = [f"{row.number} · {row.title}", *call]
-        fill, border = ("#fbf1de", "#a8741a") if row.at_home else ("#e8f3ec", "#2f7d4f")
-        tip = str(row.task.home[0]) if row.task.home else "may run ahead"
-        shown = "".join(_escaped(line) + r"\l" for line in text)
-        lines.append(
-            f'    t{row.number} [label="{shown}", tooltip={_quoted(tip)}, fillcolor="{fill}", color="{border}"]'
-        )
+    for number, (heading, rows) in enumerate(by_cell(view), 1):
+        if heading:
+            lines += [f"    subgraph cluster_{number} {{", f"    graph [label={_quoted(heading)}, {_CLUSTER}]"]
+        lines += [_node(row) for row in rows]
+        lines += ["    }"] if heading else []
     for source, target, what, flow in links(view):
         style = "" if flow else ', style=dashed, color="#b0b7c3"'
         lines.append(f"    t{source + 1} -> t{target + 1} [label={_quoted(clip(what, 40))}{style}]")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+_CLUSTER = 'labeljust=l, style=rounded, color="#d0d5dd", fontcolor="#475467", fontsize=10'
+
+
+def _node(row: Row) -> str:
+    call = wrap(row.call, 44, 3) if row.call != f"{row.task.name}()" else []
+    text = [f"{row.number} · {row.title}", *call]
+    fill, border = ("#fbf1de", "#a8741a") if row.at_home else ("#e8f3ec", "#2f7d4f")
+    tip = str(row.task.home[0]) if row.task.home else "may run ahead"
+    shown = "".join(_escaped(line) + r"\l" for line in text)
+    return f'    t{row.number} [label="{shown}", tooltip={_quoted(tip)}, fillcolor="{fill}", color="{border}"]'
 
 
 def _escaped(text: str) -> str:

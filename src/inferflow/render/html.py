@@ -90,16 +90,23 @@ def _source(view: Outline, text: str) -> str:
     if not text:
         return ""
     numbers: dict[int, list[int]] = {}
+    starts: dict[int, int] = {}
+    notebook = view.graph.path.endswith(".ipynb")
     for row in view.rows:
-        span = row.task.span
-        if span.path == view.graph.path:
-            for line in range(span.line, max(span.line, span.end_line) + 1):
-                numbers.setdefault(line, []).append(row.number)
+        first, last = view.cellwise.line(row.task.span), view.cellwise.last(row.task.span)
+        starts[row.number] = first
+        for line in range(first, last + 1) if first else ():
+            numbers.setdefault(line, []).append(row.number)
     lines = []
     for number, code in enumerate(highlight(clean("\n".join(code_lines(text)))), 1):
         tasks = numbers.get(number, [])
-        badges = "".join(_badge(view.rows[task - 1]) for task in tasks if view.rows[task - 1].task.span.line == number)
+        badges = "".join(_badge(view.rows[task - 1]) for task in tasks if starts[task] == number)
         mark = f' class="on" data-tasks="{" ".join(map(str, tasks))}"' if tasks else ""
+        heading = view.cellwise.heads.get(number + 1)
+        if heading is not None:  # a notebook's lines are counted from the beginning of their cell
+            lines.append(f'<li class="cell{" own" if notebook else ""}"><b>{escaped(heading)}</b></li>')
+            if notebook:
+                continue
         lines.append(f'<li{mark}><span class="badges">{badges}</span><code>{code or " "}</code></li>')
     name = escaped(view.graph.path)
     return (
@@ -121,7 +128,12 @@ def _tasks(view: Outline) -> str:
     if not view.rows:
         return '<section id="tasks"><h2>Tasks</h2><p>Nothing here calls anything.</p></section>'
     explain = Explainer(view)
-    rows = "\n".join(_task(row, view, explain) for row in view.rows)
+    begins = view.cellwise.begins
+    rows = "\n".join(
+        (f'<tr class="cell"><th colspan="6">{escaped(begins[row.index])}</th></tr>\n' if row.index in begins else "")
+        + _task(row, view, explain)
+        for row in view.rows
+    )
     return (
         '<section id="tasks"><h2>Tasks</h2><div class="scroll"><table>\n<thead><tr><th scope="col">#</th>'
         '<th scope="col">task</th><th scope="col">call</th><th scope="col">takes</th><th scope="col">gives</th>'

@@ -5,16 +5,17 @@
         t2("2 · fit")
         t1 -- "X, Y" --> t2
 
-One arrow for each pair of tasks: solid for what flows, dotted for order alone.
+One arrow for each pair of tasks: solid for what flows, dotted for order alone. The cells of a notebook are subgraphs.
 """
 
 from __future__ import annotations
 
 from inferflow.model import TaskGraph
-from inferflow.render.outline import Outline, label, outline
+from inferflow.render.cellwise import cell_heading
+from inferflow.render.outline import Outline, Row, label, outline
 from inferflow.render.style import clean, clip
 
-__all__ = ["links", "render_mermaid"]
+__all__ = ["by_cell", "links", "render_mermaid"]
 
 FLOWS = 500
 """Mermaid refuses more edges than this unless a page configures it; order's arrows are left out first."""
@@ -24,10 +25,10 @@ def render_mermaid(graph: TaskGraph) -> str:
     """Mermaid text, ending in a newline."""
     view = outline(graph)
     lines = ["flowchart TD"]
-    for row in view.rows:
-        call = f"<br/>{_text(clip(row.call, 60))}" if row.call != f"{row.task.name}()" else ""
-        shape = '["{}"]:::home' if row.at_home else '("{}"):::ahead'
-        lines.append(f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.title)}</b>{call}')}")
+    for number, (heading, rows) in enumerate(by_cell(view), 1):
+        lines += [f'    subgraph c{number}["{_text(heading)}"]'] if heading else []
+        lines += [_node(row) for row in rows]
+        lines += ["    end"] if heading else []
     for source, target, text, flow in links(view):
         arrow = "-->" if flow else "-.->"
         lines.append(
@@ -36,6 +37,22 @@ def render_mermaid(graph: TaskGraph) -> str:
     lines.append("    classDef ahead fill:#e8f3ec,stroke:#2f7d4f,color:#10261a")
     lines.append("    classDef home fill:#fbf1de,stroke:#a8741a,color:#2e2006")
     return "\n".join(lines) + "\n"
+
+
+def _node(row: Row) -> str:
+    call = f"<br/>{_text(clip(row.call, 60))}" if row.call != f"{row.task.name}()" else ""
+    shape = '["{}"]:::home' if row.at_home else '("{}"):::ahead'
+    return f"    t{row.number}{shape.format(f'<b>{row.number} · {_text(row.title)}</b>{call}')}"
+
+
+def by_cell(view: Outline) -> list[tuple[str, list[Row]]]:
+    """The tasks by the cell that they stand in, with its heading (empty for those that stand in none)."""
+    found: dict[int, tuple[str, list[Row]]] = {}
+    for row in view.rows:
+        cell = view.cellwise.cell(row.task.span)
+        heading = cell_heading(cell) if cell is not None else ""
+        found.setdefault(cell.number if cell is not None else 0, (heading, []))[1].append(row)
+    return list(found.values())
 
 
 def links(view: Outline) -> list[tuple[int, int, str, bool]]:

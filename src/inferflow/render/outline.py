@@ -19,6 +19,7 @@ from itertools import groupby
 from attrs import frozen
 
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
+from inferflow.render.cellwise import Cellwise
 from inferflow.render.regions import inside, region_summary
 from inferflow.render.style import clean, code_lines
 from inferflow.render.units import numbers
@@ -109,7 +110,8 @@ def titled(task: Task) -> str:
 @frozen
 class Outline:
     """``into``: the edges into each task. ``before``, ``after``: the tasks that come before and after each in any
-    order that is allowed, as bits of a number. ``widest``: the largest number of tasks on one step."""
+    order that is allowed, as bits of a number. ``widest``: the largest number of tasks on one step; ``cellwise``: where
+    tasks stand in the driver's cells, if it has any."""
 
     graph: TaskGraph
     rows: tuple[Row, ...]
@@ -118,6 +120,7 @@ class Outline:
     after: tuple[int, ...]
     steps: int
     widest: int
+    cellwise: Cellwise
 
     @property
     def ahead(self) -> int:
@@ -159,7 +162,9 @@ def outline(graph: TaskGraph) -> Outline:
         crowd[step] += 1
     edges = tuple(map(tuple, into))
     after_each = _descendants(direct)
-    return Outline(graph, tuple(rows), edges, tuple(ancestors), after_each, max(steps, default=0), max(crowd))
+    return Outline(
+        graph, tuple(rows), edges, tuple(ancestors), after_each, max(steps, default=0), max(crowd), Cellwise(graph)
+    )
 
 
 def _after(edges: Sequence[Edge], flows: set[int], before: set[int], ancestors: Sequence[int]) -> tuple[Edge, ...]:

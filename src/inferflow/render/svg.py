@@ -11,6 +11,7 @@ from html import escape
 from attrs import frozen
 
 from inferflow.model import TaskGraph
+from inferflow.render.cellwise import cell_heading
 from inferflow.render.layout import Layout, Segment, layout
 from inferflow.render.mermaid import links
 from inferflow.render.outline import Outline, Row, because, outline
@@ -88,7 +89,12 @@ def picture(view: Outline) -> Picture:
     parts.append('</g><g class="names" aria-hidden="true">')
     parts += _names([s for s in placed.segments if texts and s.link >= 0], texts)
     parts.append('</g><g class="tasks">')
-    parts += [_drawn(row, box, placed, view.graph.path) for row, box in zip(view.rows, boxes, strict=True)]
+    found = (view.cellwise.cell(row.task.span) for row in view.rows)
+    heads = [cell_heading(cell) if cell is not None else "" for cell in found]
+    parts += [
+        _drawn(row, box, placed, view.graph.path, heading)
+        for row, box, heading in zip(view.rows, boxes, heads, strict=True)
+    ]
     parts.append("</g>")
     body = "\n".join(part for part in parts if part)
     shift = f'<g transform="translate({MARGIN:g} {MARGIN:g})">\n{body}\n</g>'
@@ -112,7 +118,7 @@ def _box(row: Row) -> _Box:
     return _Box(name, code, give, (max(110.0, round(width)), 16.0 + 17 * lines))
 
 
-def _drawn(row: Row, box: _Box, placed: Layout, path: str) -> str:
+def _drawn(row: Row, box: _Box, placed: Layout, path: str, heading: str) -> str:
     x, y = placed.centers[row.index]
     width, height = box.size
     kind = "home" if row.at_home else "ahead"
@@ -121,7 +127,7 @@ def _drawn(row: Row, box: _Box, placed: Layout, path: str) -> str:
         if row.at_home
         else "may run ahead"
     )
-    tip = f"{row.number} {row.title}\n{row.call}\n{runs}"
+    tip = "\n".join(filter(None, (f"{row.number} {row.title}", heading, row.call, runs)))
     lines = [f'<text class="name" x="13" y="21"><tspan class="number">{row.number}</tspan> {escaped(box.name)}</text>']
     below = 38
     for kind_of, text in (("code", box.code), ("give", box.give)):

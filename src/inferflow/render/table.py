@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 from inferflow.model import TaskGraph
-from inferflow.render.outline import Row, Take, outline
+from inferflow.render.cellwise import cell_heading
+from inferflow.render.outline import Outline, Row, Take, outline
 from inferflow.render.style import Piece, clean, table
 from inferflow.render.tree import footer, header, marked
 
@@ -26,8 +27,13 @@ def render_table(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     if view.rows:
         head = ["#", "", "task", "call", "takes", "gives", "line"]
         rows = [_cells(row, graph.path) for row in view.rows]
+        shrink: tuple[int, ...] = (2, 4, 5)
+        if view.cellwise.cells:
+            head.append("cell")
+            rows = [[*cells, _cell(row, view)] for row, cells in zip(view.rows, rows, strict=True)]
+            shrink = (*shrink, 7)
         height = 6 if len(rows) <= FULL else 1
-        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=(2, 4, 5), lines=height)
+        lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=shrink, lines=height)
     return "\n".join([*lines, *footer(view, width, color)]) + "\n"
 
 
@@ -42,6 +48,11 @@ def _cells(row: Row, path: str) -> list[Piece]:
         (row.result, "value"),
         (str(span.line) if span.path == path else clean(str(span)), "dim"),
     ]
+
+
+def _cell(row: Row, view: Outline) -> Piece:
+    cell = view.cellwise.cell(row.task.span)
+    return (cell_heading(cell) if cell is not None else "", "dim")
 
 
 def _take(take: Take) -> str:

@@ -58,14 +58,19 @@ def render_tree(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     gutter = _Gutter(len(str(len(view.rows))), width, color)
     draw = _compact if compact else _full
     folded = _folded(groups)
+    above = ""
     for row, rail in zip(view.rows, drawn, strict=True):
         if row.index in folded:
             if folded[row.index]:
                 lines.append(gutter.line(rail.below, "", [(f"⋮ {folded[row.index]} more like it", "dim")]))
+            above = rail.below
             continue
+        if row.index in view.cellwise.begins:
+            lines.append(gutter.line(above or " " * len(rail.node), "", [(view.cellwise.begins[row.index], "title")]))
         lines.extend(draw(row, rail, view, gutter))
         if not compact and len(view.rows) <= ROOMY and row.index + 1 < len(view.rows):
             lines.append(paint(rail.below.rstrip(), "dim", color))
+        above = rail.below
     return "\n".join([*lines, *footer(view, width, color)]) + "\n"
 
 
