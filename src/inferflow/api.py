@@ -84,7 +84,8 @@ def run(
 ) -> RunResult:
     """Run a driver, recorded, and wait for its end. Its output goes where this process's output goes.
 
-    ``parameters`` are arguments of the driver function (plain data), ``arguments`` its ``sys.argv[1:]``; ``settings``
+    ``parameters`` are arguments of the driver function, or what a notebook's cell tagged ``parameters`` sets (plain
+    data), ``arguments`` its ``sys.argv[1:]``; ``settings``
     as on the command line (``jobs=1``, ``backend="inline"``). Raises RunFailed if it does not end well (not with
     ``check=False``), UserError if it cannot begin.
     """
@@ -95,7 +96,15 @@ def run(
     target = open_target(_name(driver), Path.cwd())
     chosen = _settings(Path(target.filename).parent, settings)
 
+    placed: dict[str, dict[str, object]] = {}
+    if target.kind == "notebook":
+        from inferflow.session.notebook import with_parameters
+
+        target, placed = with_parameters(target, chosen, values=parameters)
+
     def raw(graph: TaskGraph) -> dict[str, dict[str, object]]:
+        if target.kind == "notebook":
+            return placed  # they stand in a cell already
         table = {**chosen.params, **parameters}
         found = collect(
             graph.parameters, environ=os.environ, settings=table, target=target.text, script=target.kind != "function"

@@ -46,6 +46,19 @@ def test_a_difference_is_told_with_its_cell(tmp_path: Path) -> None:
     assert "True" in text
 
 
+def test_final_variables_are_compared(tmp_path: Path) -> None:
+    """What no cell shows, also where a cell failed; names and their order, not what IPython keeps."""
+    cells = ["import sys\nclass K:\n    pass\nk = K()", "k.here = ['inferflow.worker.home' in sys.modules]", "1/0"]
+    status, text = verify(tmp_path, *cells)
+    assert status == 1, text
+    assert "values, k.here" in text
+    cells[1] = "k.here = [1]\nk"
+    status, text = verify(tmp_path, *cells)
+    assert status == 0, text
+    assert "could not be compared" not in text
+    assert " values" in text
+
+
 def test_the_examples(tmp_path: Path) -> None:
     """The notebook as driver, by verify; and the driver of notebooks, which runs one three times."""
     folder = tmp_path / "notebooks"

@@ -27,9 +27,9 @@ from attrs import evolve
 
 from inferflow.analysis.magics import around, cell_python, settle_names
 from inferflow.analysis.percent import heading
-from inferflow.model import Cell, Reason, Source, Span, Task, TaskGraph
+from inferflow.model import Cell, Parameter, Reason, Source, Span, Task, TaskGraph
 
-__all__ = ["NotANotebook", "displayed", "dress", "notebook_source", "read_cells"]
+__all__ = ["NotANotebook", "displayed", "dress", "notebook_source", "parameters_of", "read_cells"]
 
 PRELUDE = (
     "from IPython.display import display; from IPython import get_ipython; "
@@ -66,7 +66,7 @@ def notebook_source(data: bytes, path: str, filename: str) -> Source:
     """A notebook file as a source: its text for the analysis, the same lines as they are shown, its code cells. Raises
     NotANotebook."""
     lines, shown, found = [PRELUDE], [""], []
-    title = ""
+    title, parameters = "", 0
     for number, cell in enumerate(read_cells(data), 1):
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(source)
@@ -86,9 +86,39 @@ def notebook_source(data: bytes, path: str, filename: str) -> Source:
         extra = len(written) - len(own)  # a line for the end of a compound statement
         shown += [f"{MARKER} [{number}] {title}".rstrip(), *own, *[""] * extra]
         found.append(Cell(number, first, len(own), count, whole, title))
+        if not parameters and "parameters" in cell.get("metadata", {}).get("tags", ()):
+            parameters = number
         title = ""
     text = settle_names("\n".join(lines) + "\n")
-    return Source("__main__", path, filename, text, cells=tuple(found), shown="\n".join(shown) + "\n")
+    return Source(
+        "__main__", path, filename, text, cells=tuple(found), shown="\n".join(shown) + "\n", parameters_cell=parameters
+    )
+
+
+def parameters_of(source: Source) -> tuple[Parameter, ...]:
+    """What the cell tagged ``parameters`` sets, with the defaults that it has: its plain assignments to one name."""
+    cell = next((cell for cell in source.cells if cell.number == source.parameters_cell), None)
+    if cell is None:
+        return ()
+    text = "\n".join(source.text.split("\n")[cell.line - 1 : cell.line - 1 + cell.lines])
+    found: dict[str, Parameter] = {}
+    for node in _parsed(text):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found[name] = Parameter(name, "keyword", None, ast.get_source_segment(text, value))
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+                default = ast.get_source_segment(text, value) if value is not None else None
+                found[name] = Parameter(name, "keyword", ast.get_source_segment(text, annotation), default)
+            case _:
+                pass
+    return tuple(found.values())
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 # -- the graph of a notebook -------------------------------------------------------------------------
@@ -129,6 +159,7 @@ def dress(graph: TaskGraph, source: Source) -> TaskGraph:
         edges=tuple(moved(edge) for edge in graph.edges),
         diagnostics=tuple(moved(note) for note in graph.diagnostics),
         cells=source.cells,
+        parameters=parameters_of(source),
     )
 
 

@@ -70,7 +70,15 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
     flags = {"backend": wanted.backend, "jobs": wanted.jobs, "timeout": wanted.timeout, "image": wanted.image}
     settings = shared.settings(Path(target.filename).parent, flags)
 
+    placed: dict[str, dict[str, object]] = {}
+    if target.kind == "notebook":
+        from inferflow.session.notebook import with_parameters
+
+        target, placed = with_parameters(target, settings, wanted.param, wanted.params)
+
     def raw_parameters(graph: TaskGraph) -> dict[str, dict[str, object]]:
+        if target.kind == "notebook":
+            return placed  # they stand in a cell already
         given = (
             wanted.param
             or wanted.params

@@ -91,9 +91,10 @@ def command(
     check_syntax(target.source)
     settings = shared.settings(Path(target.filename).parent, {"backend": backend, "jobs": jobs, "timeout": timeout})
     if target.kind == "notebook":
-        from inferflow.session.notebook import check_notebook
+        from inferflow.session.notebook import check_notebook, with_parameters
 
         check_notebook(settings, given)
+        target, _ = with_parameters(target, settings, param or [], params)
     count = number("--times", times)
     if count < 1:
         raise WrongUse("--times is 0; there is nothing to compare then")
@@ -144,6 +145,11 @@ def _parameters(
     """Parameters as options of ``inferflow run``, and as plain data for the native call."""
     from inferflow.errors import WrongUse
 
+    options = [word for pair in pairs for word in ("--param", pair)]
+    if file:
+        options += ["--params", os.path.abspath(file)]
+    if target.kind == "notebook":
+        return tuple(options), {}
     asked = pairs or file or settings.params or any(name.startswith("INFERFLOW_PARAM_") for name in os.environ)
     if target.kind == "script":
         if pairs or file:
@@ -167,9 +173,6 @@ def _parameters(
         target=target.text,
         script=False,
     )
-    options = [word for pair in pairs for word in ("--param", pair)]
-    if file:
-        options += ["--params", os.path.abspath(file)]
     return tuple(options), dict(plain)
 
 

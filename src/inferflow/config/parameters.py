@@ -122,6 +122,8 @@ class _Names:
     def accepts(self) -> str:
         if self.parameters:
             return f"it takes: {accepted(self.parameters)}"
+        if self.target.endswith(".ipynb"):
+            return "it has no cell tagged 'parameters' that sets any (in Jupyter: Property Inspector > Cell Tags)"
         if self.script:
             return f"it is a script: give its arguments after --, or name a function of it ({self.target}:main)"
         return "it takes none"

@@ -60,6 +60,8 @@ class Source:
     shown: str = field(default="", repr=False)
     """For a notebook (not for a script): its code cells, and the text as the cells have it, line by line beside
     ``text``."""
+    parameters_cell: int = 0
+    """For a notebook: the number of the cell tagged ``parameters``; 0 if there is none."""
 
     def cell_at(self, line: int) -> Cell | None:
         """The cell in which a line of the text stands."""

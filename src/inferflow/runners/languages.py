@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Unsayable", "collecting_code", "parameter_names", "setting_code"]
+__all__ = ["Unsayable", "collecting_code", "is_literal", "parameter_names", "setting_code"]
 
 
 class Unsayable(ValueError):
@@ -45,7 +45,7 @@ def setting_code(language: str, values: Mapping[str, Any], file: str) -> str:
     """The text of a cell that sets variables; may write ``file`` for what has no literal. Raises Unsayable."""
     lines = ["# Parameters"]
     if language == "python":
-        rest = {name: value for name, value in values.items() if not _is_literal(value)}
+        rest = {name: value for name, value in values.items() if not is_literal(value)}
         lines += [f"{name} = {_python(value)}" for name, value in values.items() if name not in rest]
         if rest:
             _pickle_to(file, rest)
@@ -114,15 +114,13 @@ _inferflow_return()
 del _inferflow_return"""
 
 
-def _is_literal(value: Any) -> bool:
+def is_literal(value: Any) -> bool:
     """Whether the value's text, as Python writes it, makes the same value in any Python."""
     if value is None or type(value) in (bool, int, float, str, bytes):
         return True
     if type(value) in (list, tuple):
-        return len(value) < 1000 and all(map(_is_literal, value))
-    return (
-        type(value) is dict and len(value) < 1000 and all(_is_literal(k) and _is_literal(v) for k, v in value.items())
-    )
+        return len(value) < 1000 and all(map(is_literal, value))
+    return type(value) is dict and len(value) < 1000 and all(is_literal(k) and is_literal(v) for k, v in value.items())
 
 
 def _python(value: Any) -> str:

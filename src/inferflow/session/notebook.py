@@ -6,14 +6,21 @@ executed notebook in a file.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from inferflow.config.settings import Settings
+from attrs import evolve
+
+from inferflow.analysis.cells import notebook_source, parameters_of
+from inferflow.config.settings import PARAMETER_PREFIX, Settings
 from inferflow.errors import BrokenEnvironment, WrongUse
-from inferflow.model import Source
+from inferflow.model import Parameter, Source
+from inferflow.session.target import Target
 
-__all__ = ["cell_facts", "check_notebook", "write_executed"]
+__all__ = ["cell_facts", "check_notebook", "with_parameters", "write_executed"]
 
 
 def check_notebook(settings: Settings, arguments: tuple[str, ...]) -> None:
@@ -43,6 +50,111 @@ def cell_facts(source: Source) -> list[list[object]]:
         blank = next((number for number, line in enumerate(lines) if line.strip()), 0)
         found.append([cell.number, cell.line, cell.lines, cell.count, cell.whole, blank])
     return found
+
+
+# -- parameters --------------------------------------------------------------------------------------
+
+INJECTED = "injected-parameters"
+"""The tag of the cell that sets parameters, as papermill has it."""
+
+
+def with_parameters(
+    target: Target,
+    settings: Settings,
+    pairs: Sequence[str] = (),
+    file: str | None = None,
+    values: Mapping[str, object] | None = None,
+) -> tuple[Target, dict[str, dict[str, object]]]:
+    """The notebook with a cell behind the one tagged ``parameters`` that sets those that were given, as papermill does
+    it; and what was given. The target as it is if nothing was.
+
+    ``pairs`` are texts ``name=value``, ``values`` plain data. Raises WrongUse for what the notebook does not take, and
+    for values of another kind than its annotations and defaults say."""
+    environ = {name: text for name, text in os.environ.items() if name.startswith(PARAMETER_PREFIX)}
+    if not (pairs or file or values or settings.params or environ):
+        return target, {}
+    from inferflow.config.parameters import collect
+
+    known = parameters_of(target.source)
+    raw = collect(
+        known,
+        pairs=pairs,
+        file=Path(file) if file else None,
+        environ=environ,
+        settings={**settings.params, **(values or {})},
+        target=target.text,
+        script=True,
+    )
+    for name in values or ():
+        if name not in raw:
+            takes = ", ".join(parameter.name for parameter in known) or "none"
+            raise WrongUse(f"{target.text} takes no parameter {name!r}", hint=f"it takes: {takes}")
+    if not raw:
+        return target, {}
+    from inferflow.runners.languages import setting_code
+
+    code = setting_code("python", {p.name: _value(p, raw[p.name]) for p in known if p.name in raw}, "")
+    book = _injected(Path(target.filename).read_bytes(), target.source.parameters_cell, code)
+    source = notebook_source(book.encode(), target.source.path, target.filename)
+    return evolve(target, source=source, book=book), raw
+
+
+def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
+    """What a parameter is set to. Raises WrongUse."""
+    from inferflow.config.parameters import signature
+    from inferflow.runners.languages import is_literal
+    from inferflow.worker.parameters import ParameterError, default_value
+
+    annotation = _evaluated(parameter.annotation or "", _TYPES)
+    default = _evaluated(parameter.default or "", {})
+    try:
+        value = default_value(parameter.name, given, annotation, default)
+    except ParameterError as error:
+        raise WrongUse(str(error), hint=f"the notebook has: {signature(parameter)}") from None
+    if is_literal(value):
+        return value
+    if "text" in given:
+        return given["text"]  # a date, say: code of the notebook's own is to read it
+    raise WrongUse(
+        f"parameter {parameter.name!r} has a value of type {type(value).__name__}, which cannot be written into a cell",
+        hint="give numbers, texts, truth values, lists and tables of these",
+    )
+
+
+_TYPES: dict[str, object] = {kind.__name__: kind for kind in (int, float, str, bool, list, dict, tuple, bytes)}
+
+
+def _evaluated(text: str, names: Mapping[str, object]) -> Any:
+    """The value of a text that has but literals, plain types and what joins them; else what stands for nothing known:
+    no annotation, no default."""
+    import ast
+    import inspect
+
+    plain = (ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set)
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+        if any(not isinstance(node, (*plain, ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub)) for node in ast.walk(tree)):
+            raise ValueError
+        return eval(compile(tree, "<parameter>", "eval"), {"__builtins__": {}}, dict(names))
+    except Exception:  # whatever it is, it says nothing about the kind
+        return inspect.Parameter.empty
+
+
+def _injected(data: bytes, number: int, code: str) -> str:
+    """The notebook's text with a cell that sets parameters behind cell ``number``; one of an earlier run goes."""
+    book = json.loads(data.decode("utf-8-sig"))
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"tags": [INJECTED]},
+        "outputs": [],
+        "source": code,
+    }
+    if (book["nbformat"], book.get("nbformat_minor", 0)) >= (4, 5):
+        cell["id"] = INJECTED
+    cells = [*book["cells"][:number], cell, *book["cells"][number:]]
+    book["cells"] = [one for one in cells if one is cell or INJECTED not in one.get("metadata", {}).get("tags", ())]
+    return json.dumps(book)
 
 
 def write_executed(scratch: Path, target: Path) -> None:

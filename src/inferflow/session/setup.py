@@ -61,7 +61,7 @@ def _cells(target: Target) -> dict[str, Any]:
         return {}
     from inferflow.session.notebook import cell_facts
 
-    return {"cells": cell_facts(target.source), "text": target.source.text}
+    return {"cells": cell_facts(target.source), "text": target.source.text, "book": target.book}
 
 
 def tell_ahead(driver: str, arguments: tuple[str, ...]) -> None:
@@ -78,9 +78,10 @@ def tell_ahead(driver: str, arguments: tuple[str, ...]) -> None:
             return
         check_syntax(target.source)
         if target.kind == "notebook":
-            from inferflow.session.notebook import check_notebook
+            from inferflow.session.notebook import check_notebook, with_parameters
 
             check_notebook(settings, arguments)
+            target, _ = with_parameters(target, settings)
         # The name leads with our process id: so prune knows when nobody needs it any more.
         scratch = Folder(settings.store).scratch(f"{os.getpid()}.{os.urandom(6).hex()}")
     except UserError:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from inferflow.config.project import project_root
 from inferflow.errors import DriverUnreadable
@@ -37,7 +37,8 @@ class Target:
     """A driver. ``text`` is what the user typed; ``module`` the name it runs under (``__main__`` for a script);
     ``function`` the function that is called (``""`` for a script or notebook). ``filename`` is absolute, symbolic
     links kept, as ``__file__`` will be; ``folder`` is resolved, as ``sys.path[0]`` will be; ``cwd`` is where the run
-    takes place (for a notebook its own folder, as in Jupyter)."""
+    takes place (for a notebook its own folder, as in Jupyter). ``book`` is the text of the notebook where it is not as
+    in the file: with a cell that sets parameters."""
 
     text: str
     kind: Literal["script", "function", "notebook"]
@@ -48,6 +49,7 @@ class Target:
     folder: str
     cwd: str
     source: Source
+    book: str = field(default="", repr=False)
 
 
 def open_target(text: str, cwd: Path) -> Target:

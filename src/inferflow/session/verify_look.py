@@ -84,28 +84,46 @@ class Look:
 
 
 _NOTEBOOK = """
-import sys, nbformat
+import asyncio, sys, nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 book = nbformat.read(sys.argv[1], as_version=4)
-status = 0
-try:
-    NotebookClient(book, timeout=None, resources={"metadata": {"path": "."}}).execute()
-except CellExecutionError:
-    status = 1
+client = NotebookClient(book, timeout=None, resources={"metadata": {"path": "."}})
+async def execute():
+    async with client.async_setup_kernel():
+        info = await client.async_wait_for_reply(client.kc.kernel_info())
+        book.metadata["language_info"] = info["content"]["language_info"]
+        try:
+            for index, cell in enumerate(list(book.cells)):
+                await client.async_execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
+            return 0
+        except CellExecutionError:
+            return 1
+        finally:
+            client.set_widgets_metadata()
+            book.cells.append(nbformat.v4.new_code_cell(sys.argv[3]))
+            await client.async_execute_cell(book.cells[-1], len(book.cells) - 1, store_history=False)
+            book.cells.pop()
+status = asyncio.run(execute())
 nbformat.write(book, sys.argv[2])
 sys.exit(status)
 """
-"""A notebook natively: from top to bottom in a fresh kernel. What it shows is kept in a second notebook."""
+"""A notebook natively: from top to bottom in a fresh kernel. What it shows is kept in a second notebook. A last cell,
+which stands in neither and in no history, has the kernel write its state down."""
 
 
 def run_native(look: Look, side: Side) -> Seen:
     """``python driver.py``, or the function called, or the notebook executed."""
     target = look.target
-    if target.kind == "notebook":
-        command = [sys.executable, "-c", _NOTEBOOK, _driver(look), _executed(look)]
-        return _shown_in_cells(_run(look, side, command, dict(look.environ), _nowhere(look), None))
     file = look.stage.scratch / f"state-{side.name}.json"
+    if target.kind == "notebook":
+        driver = _driver(look)
+        if target.book:
+            book = look.stage.scratch / "with-parameters.ipynb"
+            book.write_text(target.book, encoding="utf-8")
+            driver = str(book)
+        command = [sys.executable, "-c", _NOTEBOOK, driver, _executed(look), _last_cell(look, file)]
+        return _shown_in_cells(_run(look, side, command, dict(look.environ), file, None))
     environ = {**look.environ, "_INFERFLOW_WATCH": _told(look, file)}
     python = [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
     if target.kind == "script":
@@ -142,9 +160,8 @@ def run_inferred(look: Look, side: Side, options: tuple[str, ...], shake: str = 
         start = f"import sys; sys.path[:1] = [{str(package)!r}]; from inferflow.cli import main; main()"
     command = [sys.executable, "-c", start, "-q", "run", *options, *look.options, driver]
     if look.target.kind == "notebook":
-        del environ["_INFERFLOW_WATCH"]
         command += ["-o", _executed(look)]
-        return _shown_in_cells(_run(look, side, command, environ, _nowhere(look), store, patience=4))
+        return _shown_in_cells(_run(look, side, command, environ, store / name, store, patience=4))
     if look.arguments:
         command += ["--", *look.arguments]
     return _run(look, side, command, environ, store / name, store, patience=4)
@@ -155,13 +172,15 @@ def _executed(look: Look) -> str:
     return f"{Path(_driver(look)).stem}.verified.ipynb"
 
 
-def _nowhere(look: Look) -> Path:
-    return look.stage.scratch / "no-state.json"
+def _last_cell(look: Look, file: Path) -> str:
+    watch = str(_package() / "inferflow" / "worker" / "watch.py")
+    code = f"with open({watch!r}, encoding='utf-8') as file: exec(file.read())\nbegin({_told(look, file)!r})\ntake()"
+    return f"exec({code!r}, {{'__name__': 'inferflow_watch'}})"
 
 
 def _shown_in_cells(seen: Seen) -> Seen:
-    """What a notebook prints stands in its cells, which are compared as a file; the values that it leaves are not."""
-    return evolve(seen, stdout=b"", stderr=b"", state=State((), {}, {}))
+    """What a notebook prints stands in its cells, which are compared as a file."""
+    return evolve(seen, stdout=b"", stderr=b"")
 
 
 def _is_path(text: str) -> bool:

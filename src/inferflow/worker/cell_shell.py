@@ -78,6 +78,7 @@ def make_shell(session: Any) -> Any:
         part.session = sender
         part.pub_socket = kernel.iopub_socket
     shell.displayhook.topic = b"execute_result"
+    shell.user_ns_hidden.update(shell.user_ns)  # as a kernel does at its start
     _set_path()
     argv = [os.path.join(os.path.dirname(ast.__file__), "ipykernel_launcher.py"), "-f", "kernel.json"]
     sys.argv = argv

@@ -58,8 +58,11 @@ class Session:
         self.home = home
         self.setup = home.setup
         self.cells = [dict(zip(_CELL, facts)) for facts in home.setup["cells"]]
-        with open(self.setup["filename"], encoding="utf-8-sig") as file:
-            self.book: dict[str, Any] = json.load(file)
+        text = self.setup["book"]
+        if not text:
+            with open(self.setup["filename"], encoding="utf-8-sig") as file:
+                text = file.read()
+        self.book: dict[str, Any] = json.loads(text)
         self.past = Past()
         self.record = Record(self.past)
         self.streams: dict[str, CellStream] = {}
@@ -311,6 +314,11 @@ class Session:
         held, self.held = self.held, []
         if held and self.failed is None:
             self._done(*held)
+        if self.setup.get("watch"):
+            from inferflow.worker.watch import begin, take
+
+            begin(self.setup["watch"])
+            take()
 
     def failure(self) -> dict[str, Any]:
         """What is told of the failure, for the record."""

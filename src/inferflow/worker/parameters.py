@@ -22,7 +22,7 @@ from typing import Any
 from inferflow.worker.typed import Mismatch, described, is_readable, read_text, structured
 from inferflow.worker.typed import guess as guess_text
 
-__all__ = ["DATE_MARK", "ParameterError", "arguments", "bind", "plain_value"]
+__all__ = ["DATE_MARK", "ParameterError", "arguments", "bind", "default_value", "plain_value"]
 
 DATE_MARK = "inferflow:date"
 """The one key of a table that stands for a date or time (its ISO text) in raw data, which has no such type."""
@@ -82,6 +82,12 @@ def arguments(function: Callable[..., Any], values: Mapping[str, object]) -> tup
 def plain_value(name: str, given: Raw, annotation: object) -> object:
     """One value, typed by an annotation alone; raises ParameterError."""
     return _value(name, given, annotation, inspect.Parameter.empty)
+
+
+def default_value(name: str, given: Raw, annotation: object, default: object) -> object:
+    """One value, typed by an annotation or a default (``inspect.Parameter.empty``: there is none); raises
+    ParameterError."""
+    return _value(name, given, annotation, default)
 
 
 def _value(name: str, given: Raw, annotation: object, default: object) -> object:

@@ -1,11 +1,12 @@
 """What ``inferflow verify`` has watched in a run, native or inferred: how the program's state looks at its end, and
 which files outside of its folders it opened for writing.
 
-``begin`` gets lines of text: the file to write to, the folder in which inferflow stands, the kind of driver (``script``
-or ``function``), and the project's folders (with a slash at the end). It registers a function that is called when the
-program has ended, behind the program's own ones; that forks, so that the portrait (see ``portrait``) is taken without
-touching the process. Where a process cannot be forked then, it is taken in place, with the streams put aside. A process
-that ends without its exit functions (``os._exit``, a signal) leaves no file, which is told as such.
+``begin`` gets lines of text: the file to write to, the folder in which inferflow stands, the kind of driver
+(``script``, ``function``, ``notebook``), and the project's folders (with a slash at the end). It registers a function
+that is called when the program has ended, behind its own ones; that forks, so that the portrait (see ``portrait``) is
+taken without touching the process. Where a process cannot be forked then, it is taken in place, with the streams put
+aside. A process that ends without its exit functions (``os._exit``, a signal) leaves no file, which is told as such.
+Of a notebook it is taken behind the last cell that ran, since IPython clears its names as it ends.
 
 Only the standard library, and at first only what every interpreter has loaded: a native run executes this text before
 the program begins. Times at which helpers and home talk can be varied too (``shake``), to find races.
@@ -131,20 +132,29 @@ def _write() -> None:
     names = project_modules(_State.folders)
     roots: list[tuple[str, object]] = [("return", value) for value in _State.returned]
     for name in sorted(names, key=lambda name: (name != "__main__", name)):
-        if name == "__main__" and _State.kind != "script":
+        if name == "__main__" and _State.kind == "function":
             continue  # that of the interpreter, not the user's
         module = sys.modules[name]
         prefix = "" if name == "__main__" else f"{name}."
         space = {key: value for key, value in vars(module).items() if not _is_machinery(key)}
+        if name == "__main__" and _State.kind == "notebook":
+            space = _of_the_user(space)
         roots.append((f"(names of {name})", list(space)))
         roots.extend((prefix + key, value) for key, value in space.items())
     made = portrait(roots, names)
-    outside = {path: _digest(path) for path in _State.outside}
+    outside = {path: _digest(path) for path in _State.outside if _State.kind != "notebook"}
     text = json.dumps({"parts": made.parts, "blind": made.blind, "outside": outside})
     partly = _State.file + ".part"
     with open(partly, "w", encoding="ascii") as file:
         file.write(text)
     os.replace(partly, _State.file)
+
+
+def _of_the_user(space: dict[str, object]) -> dict[str, object]:
+    """A notebook's names without those that IPython put there (``In``, ``exit``, ``get_ipython``)."""
+    shell = sys.modules["IPython"].get_ipython()
+    hidden = shell.user_ns_hidden
+    return {key: value for key, value in space.items() if key not in hidden or hidden[key] is not value}
 
 
 def _is_machinery(name: str) -> bool:
