@@ -10,6 +10,57 @@ import pytest
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
+    "waits for children though it has none": """
+import os, time
+def slow(x):
+    time.sleep(0.15)
+    return [x]
+def wait(way):
+    try:
+        return way()
+    except ChildProcessError as error:
+        return str(error)
+a = slow(1)
+b = slow(2)
+c = slow(3)
+print(wait(lambda: os.waitpid(-1, os.WNOHANG)))
+print(wait(os.wait))
+d = [slow(x) for x in range(4)]
+print(wait(os.wait), a, b, c, d)
+""",
+    "waits for any child": """
+import os, subprocess, time
+def slow(x):
+    time.sleep(0.15)
+    return [x]
+def child():
+    started = subprocess.Popen(['true'])
+    return os.wait()[0] == started.pid
+a = slow(1)
+b = slow(2)
+print(child())
+c = [slow(x) for x in range(4)]
+print(child(), a, b, c)
+""",
+    "is told of the end of its children": """
+import os, signal, subprocess, time
+told = []
+signal.signal(signal.SIGCHLD, lambda number, frame: told.append(number))
+def slow(x):
+    time.sleep(0.15)
+    return [x]
+a = slow(1)
+b = slow(2)
+c = [slow(x) for x in range(4)]
+subprocess.run(['true'])
+time.sleep(0.1)
+print(len(told), a, b, c)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+d = slow(3)
+e = slow(4)
+f = [slow(x) for x in range(4)]
+print(len(told), d, e, f)
+""",
     "mutate via closure": """
 import time
 data = {'a': [1, 2, 3]}

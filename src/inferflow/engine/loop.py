@@ -189,6 +189,19 @@ class Engine:
                     self.state = schedule.hired(self.state, name, epoch)
         if self.plan.placed:
             self._post()
+        if self.plan.ahead and schedule.is_over(self.plan, self.state):
+            self._release()
+
+    def _release(self) -> None:
+        """Let the helpers go that are of no use any more, and what they are forked from. They share home's memory: a
+        page that home changes is copied as long as they are there, and at its end an interpreter changes them all."""
+        for worker in self.state.helpers:
+            self.ended_helpers.add(worker)
+            self.state = schedule.helper_gone(self.state, worker)
+            self.crew.kill(worker)
+        for epoch in self.state.epochs:
+            self.state = schedule.template_gone(self.state, epoch)
+            self.crew.kill(f"template:{epoch}")
 
     def _post(self) -> None:
         """Hire workers for tasks that are placed, and send what can be sent."""
@@ -284,6 +297,7 @@ class Engine:
             self.pending_reply = None
         elif kind == "end":
             self.end = message
+            self._release()
         return []
 
     def _helper(self, worker: str, message: dict[str, Any]) -> list[tuple[str, Message]]:

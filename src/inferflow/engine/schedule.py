@@ -17,8 +17,8 @@ from inferflow.engine.plan import Plan, epoch_of
 
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
-    "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "measured", "not_to_be_had", "retired", "sent",
-    "template_gone", "template_ready", "withheld",
+    "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "is_over", "measured", "not_to_be_had",
+    "retired", "sent", "template_gone", "template_ready", "withheld",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -279,6 +279,16 @@ def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
             total += 1
             room -= 1
     return tuple(actions)
+
+
+def is_over(plan: Plan, state: State) -> bool:
+    """Whether no helper is of use any more: all that could run ahead has, or is home's."""
+    if state.hiring or any(helper.task >= 0 for helper in state.helpers.values()):
+        return False
+    first = state.retired + (1 if state.home_busy else 0)
+    place = bisect_left(plan.ahead, max(first, state.frontier))
+    left = (plan.ahead[index] for index in range(place, len(plan.ahead)))
+    return all(task in state.flights or task in state.barred for task in left)
 
 
 def _width(plan: Plan, state: State, task: int) -> int:

@@ -17,12 +17,12 @@ home runs the turn. Loops that turn out to be short are never announced: the clo
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport
+from inferflow.worker.apart import fork_apart
 from inferflow.worker.frames_items import items_of, same, short
 from inferflow.worker.observe import stamp
 from inferflow.worker.transform_regions import Place, Table
@@ -86,7 +86,6 @@ class Frames:
         self.forked: Frame | None = None
         self.off = True
         self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
-        self.templates: list[int] = []
         self.spent = 0.0
         self.forks = 0
 
@@ -251,16 +250,11 @@ class Frames:
                 self._fork(frame, index, caller)
 
     def _may_fork(self) -> bool:
-        home = self.home
-        if home.alone or home._unsafe():
-            return False
-        child = getattr(signal, "SIGCHLD", None)
-        return child is None or signal.getsignal(child) in (signal.SIG_DFL, None)
+        return not self.home.alone and not self.home._unsafe()
 
     def _fork(self, frame: Frame, index: int, caller: Any) -> None:
         home = self.home
         begun = time.process_time()
-        self._reap()
         if frame.place.given:
             found = caller.f_locals
             frame.locals.update((name, found[name]) for name in frame.place.given if name in found)
@@ -273,8 +267,13 @@ class Frames:
             "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
             "count": frame.count, "at": index, "rate": frame.rate,
         })  # fmt: skip
-        pid = os.fork()
-        if pid == 0:
+        try:
+            apart = fork_apart()
+        except OSError as error:
+            home.send({"kind": "frame_over", "frame": frame.number})
+            home.send({"kind": "note", "text": f"a loop's turns stayed at home: {error}"})
+            return
+        if apart:
             home.streams.release()
             self.forked = frame
             try:
@@ -282,7 +281,6 @@ class Frames:
                 home.fork_template(home, -frame.number)
             finally:
                 os._exit(0)
-        self.templates.append(pid)
         self.spent += time.process_time() - begun
         self.forks += 1
         frame.live, frame.lease, frame.current = True, index + 1, index
@@ -290,15 +288,6 @@ class Frames:
             frame.last = time.perf_counter()
         else:
             frame.current = -1
-
-    def _reap(self) -> None:
-        """Processes of earlier frames that have ended by now."""
-        for pid in self.templates[:-1]:
-            try:
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    self.templates.remove(pid)
-            except ChildProcessError:
-                self.templates.remove(pid)
 
     def _over(self, frame: Frame) -> None:
         if frame.live:

@@ -12,7 +12,6 @@ nothing but the user's own code. The messages, in the order of a run:
     at {task, inner}     may a helper have run it?   run | adopt {parts} | fork-free variants of both
     done {task, ...}     outputs, output, files      (nothing)
     stored {id, ...}     a large value is on disk    (nothing)
-    template {epoch}     helpers can be forked now   (to the template, not to home)
     end {status, ...}    then the interpreter finishes as native
 """
 
@@ -27,6 +26,7 @@ from typing import Any
 
 from inferflow import runners
 from inferflow.worker import transform
+from inferflow.worker.apart import fork_apart, watches_children
 from inferflow.worker.channel import Closed
 from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.files import content_fact, file_fact
@@ -321,8 +321,12 @@ class Home:
         begun = time.perf_counter()
         if self.keeper.writer is not None:
             self.keeper.writer.rest()
-        pid = os.fork()
-        if pid == 0:
+        try:
+            apart = fork_apart()
+        except OSError as error:
+            self.send({"kind": "note", "text": f"no helpers from before task {epoch + 1} on: {error}"})
+            return
+        if apart:
             self.streams.release()
             try:
                 self.fork_template(self, epoch)
@@ -330,7 +334,6 @@ class Home:
                 os._exit(0)
         self.hooks.ask = True
         self.fork_spent += time.perf_counter() - begun
-        self.send({"kind": "template", "epoch": epoch, "pid": pid})
 
     def _spent_enough(self) -> bool:
         """Whether forking has taken so much of the run by now that more of it would cost more than it gains."""
@@ -345,6 +348,8 @@ class Home:
         # A pool of OpenMP threads that has been used does not survive a fork; one made at import and idle does.
         if os_threads() > self.threads_at_start + writers:
             return "a library has started threads (OpenMP or the like), which do not survive a fork"
+        if watches_children():
+            return "the driver has a handler for SIGCHLD, which would be called"
         return ""
 
     # -- the end -------------------------------------------------------------------------------------------

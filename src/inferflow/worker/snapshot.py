@@ -6,6 +6,7 @@ to a file, and ends; nothing that they do reaches the driver.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inferflow.worker import transport, transport_files
+from inferflow.worker.apart import watches_children
 
 __all__ = ["keep_copy"]
 
@@ -42,7 +44,8 @@ def keep_copy(
     os.close(theirs)
     answer = _read(ours, pid)
     os.close(ours)
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ChildProcessError):  # the driver ignores SIGCHLD: it was reaped
+        os.waitpid(pid, 0)
     try:
         found = json.loads(answer)
     except ValueError:
@@ -51,7 +54,7 @@ def keep_copy(
 
 
 def _may_fork() -> bool:
-    if not hasattr(os, "fork") or signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
+    if not hasattr(os, "fork") or watches_children():
         return False
     threading = sys.modules.get("threading")
     return threading is None or threading.active_count() == 1
@@ -77,5 +80,6 @@ def _read(descriptor: int, pid: int) -> bytes:
         if not data:
             return b"".join(parts)
         parts.append(data)
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
     return b""
