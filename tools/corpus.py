@@ -1,13 +1,15 @@
-"""Verify example scripts that packages ship: `inferflow verify` on each that runs here without a network.
+"""Verify example scripts and notebooks that packages ship: `inferflow verify` on each that runs here without a network.
 
     python tools/corpus.py FOLDER                                  # everything is kept in FOLDER, and gone on with
     python tools/corpus.py FOLDER --package sympy --package simpy  # other packages than PACKAGES
+    python tools/corpus.py FOLDER --notebooks                      # notebooks of the packages NOTEBOOKS
     python tools/corpus.py FOLDER --table docs/corpus.md           # only write the table of what is there
 
 pip downloads the source distributions by name and installs the packages into an environment in FOLDER; nothing of
-it belongs into the repository. A script counts if it ends natively with status 0 within the time limit. The table tells
-the same, different, refused (a diagnostic instead of a run), tasks found, how many of them ran ahead, and how long the
-inferred run took in proportion to the native one. Exit status 1 if anything differs, or more than 2 % are refused.
+it belongs into the repository. A script, or notebook, counts if it ends natively with status 0 within the time limit.
+The table tells the same, different, refused (a diagnostic instead of a run), tasks found, how many of them ran ahead,
+and how long the inferred run took in proportion to the native one. Exit status 1 if anything differs, or more than 2 %
+are refused.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ PACKAGES = (
     "autograd", "control", "deap", "filterpy", "lmfit", "matplotlib", "mesa", "mpmath", "networkx", "PyWavelets",
     "scikit-fuzzy", "scikit-image", "scikit-learn", "simpy", "statsmodels", "sympy",
 )  # fmt: skip
+NOTEBOOKS = ("control", "lmfit", "nbclient", "nbval", "papermill", "seaborn", "statsmodels")
 BESIDE = ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "pooch")
 """What examples import besides their own package."""
 FOLDERS = re.compile(r"(^|/)(examples?|galleries|auto_examples|demos?)/")
 NOT_EXAMPLES = re.compile(
     r"(^|/)(tests?|_\w+|widgets|user_interfaces|animation|event_handling|benchmarks?|applications?)/"
 )
+NO_NOTEBOOKS = re.compile(r"(^|/)\.|-checkpoint\.ipynb$")
 COUNTING = ("same", "different", "refused", "hangs")
 NO_SCRIPTS = re.compile(r"(^|/)(__init__|__main__|setup|conf|conftest|test_\w+|\w+_test|\w*sgskip|run|app|server)\.py$")
 
@@ -47,6 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--package", action="append", help="a package with examples; may be repeated")
+    parser.add_argument("--notebooks", action="store_true", help="notebooks instead of scripts")
     parser.add_argument("--most", type=int, default=40, help="scripts of one package at most")
     parser.add_argument("--time", type=float, default=20.0, help="seconds that a side may take")
     parser.add_argument("--workers", type=int, default=1, help="scripts verified at once")
@@ -58,9 +63,11 @@ def main() -> int:
     if given.again:
         results.unlink(missing_ok=True)
     if not given.table:
-        packages = tuple(given.package or PACKAGES)
+        packages = tuple(given.package or (NOTEBOOKS if given.notebooks else PACKAGES))
         python = _environment(folder, packages)
-        scripts = [one for name in packages for one in _scripts(folder, name, given.most)]
+        if given.notebooks:
+            _pip(python, "install", "-q", "-e", f"{ROOT}[notebook]")
+        scripts = [one for name in packages for one in _scripts(folder, name, given.most, given.notebooks)]
         known = {(one["package"], one["script"]) for one in _read(results)}
         todo = [one for one in scripts if one not in known]
         print(f"{len(scripts)} scripts, {len(todo)} to verify", flush=True)
@@ -72,10 +79,10 @@ def main() -> int:
                     f"{result['verdict']:9} {result['package']} {result['script']} {result['told']}"[:200], flush=True
                 )
     found = _read(results)
-    table = _table(found)
-    print(table)
+    for what in ("scripts", "notebooks"):
+        print(_table(found, what))
     if given.table:
-        given.table.write_text(_document(found, table), encoding="utf-8")
+        given.table.write_text(_document(found), encoding="utf-8")
     counting = [one["verdict"] for one in found if one["verdict"] in COUNTING]
     wrong = counting.count("different") + counting.count("hangs")
     return int(wrong > 0 or counting.count("refused") > 0.02 * len(counting))
@@ -103,16 +110,17 @@ def _pip(python: Path, *arguments: str) -> int:
     return subprocess.run([base, "-m", "pip", "--python", str(python), *arguments]).returncode
 
 
-def _scripts(folder: Path, package: str, most: int) -> Iterator[tuple[str, str]]:
-    """Example scripts of a package, spread evenly over what it has, unpacked under ``folder/src``."""
+def _scripts(folder: Path, package: str, most: int, notebooks: bool) -> Iterator[tuple[str, str]]:
+    """Example scripts of a package (or all notebooks), spread evenly over what there is, unpacked in ``folder/src``."""
     unpacked = folder / "src" / package
     if not unpacked.exists() and not _download(folder, package, unpacked):
         print(f"no source distribution of {package}", flush=True)
         return
-    names = sorted(path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*.py"))
-    names = [
-        name for name in names if FOLDERS.search(name) and not NOT_EXAMPLES.search(name) and not NO_SCRIPTS.search(name)
-    ]
+    names = sorted(p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*.ipynb" if notebooks else "*.py"))
+    if notebooks:
+        names = [name for name in names if not NO_NOTEBOOKS.search(name)]
+    else:
+        names = [n for n in names if FOLDERS.search(n) and not NOT_EXAMPLES.search(n) and not NO_SCRIPTS.search(n)]
     step = max(1.0, len(names) / most)
     for at in range(min(most, len(names))):
         yield package, names[int(at * step)]
@@ -142,7 +150,7 @@ def _download(folder: Path, package: str, target: Path) -> bool:
 def _verify(folder: Path, python: Path, package: str, script: str, seconds: float) -> dict[str, Any]:
     """Verify one script in a copy of its folder."""
     source = folder / "src" / package / script
-    work = folder / "work" / package / script.replace("/", "-").removesuffix(".py")
+    work = folder / "work" / package / script.replace("/", "-").rpartition(".")[0]
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source.parent, work, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".git", "venv"))
     (work / "inferflow.toml").write_text("")
@@ -190,8 +198,14 @@ def _read(results: Path) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
-def _table(found: list[dict[str, Any]]) -> str:
-    head = "| package | scripts | same | different | refused | tasks | ahead | time, inferred/native (median) |"
+def _of(found: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """The results for ``scripts``, or for ``notebooks``."""
+    return [one for one in found if one["script"].endswith(".ipynb") == (what == "notebooks")]
+
+
+def _table(everything: list[dict[str, Any]], what: str) -> str:
+    found = _of(everything, what)
+    head = f"| package | {what} | same | different | refused | tasks | ahead | time, inferred/native (median) |"
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for package in [*sorted({one["package"] for one in found}, key=str.lower), ""]:
         counting = [
@@ -213,24 +227,33 @@ def _table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _document(found: list[dict[str, Any]], table: str) -> str:
+def _document(found: list[dict[str, Any]]) -> str:
     dates = sorted({one["date"] for one in found})
-    failing = sum(one["verdict"] == "fails natively" for one in found)
-    slow = sum(one["verdict"] == "slow" for one in found)
+    scripts, books = (
+        (sum(one["verdict"] == "fails natively" for one in part), sum(one["verdict"] == "slow" for one in part))
+        for part in (_of(found, "scripts"), _of(found, "notebooks"))
+    )
     odd = [one for one in found if one["verdict"] in ("different", "refused", "hangs")]
     lines = [
         "# The corpus",
         "",
-        "Example scripts from the source distributions of packages, each verified with `inferflow verify`: run",
-        "natively and inferred, and compared in everything that the contract names. Made by `python tools/corpus.py`,",
-        f"last on {dates[-1] if dates else 'no day'}.",
+        "Example scripts and notebooks from the source distributions of packages, each verified with",
+        "`inferflow verify`: run natively and inferred, and compared in everything that the contract names. Made by",
+        f"`python tools/corpus.py`, last on {dates[-1] if dates else 'no day'}.",
         "",
-        table,
+        _table(found, "scripts"),
         "",
-        f"Left out: {failing} scripts that do not end with status 0 natively here (a missing library, a file to be",
-        f"fetched; inferred, they fail in the same way), and {slow} that take too long. *Ahead* counts tasks that ran",
-        "in helpers. The times include starting up and, for the inferred side, the analysis and the record; most",
-        "scripts take a second or two, and were measured on a busy machine.",
+        f"Left out: {scripts[0]} scripts that do not end with status 0 natively (a missing library, a file to be",
+        f"fetched; inferred, they fail in the same way), and {scripts[1]} that take too long. *Ahead* counts",
+        "tasks that ran in helpers. The times include starting up and, for the inferred side, the analysis and the",
+        "record; most scripts take a second or two, and were measured on a busy machine.",
+        "",
+        "Notebooks, among them those that test packages which execute notebooks; natively a fresh kernel runs them:",
+        "",
+        _table(found, "notebooks"),
+        "",
+        f"Left out: {books[0]} notebooks in which a cell fails natively (many are there to test that), and {books[1]}",
+        "that take too long.",
     ]
     if odd:
         lines += ["", "Not the same:", ""]

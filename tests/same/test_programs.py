@@ -87,3 +87,72 @@ def test_a_notebook_is_a_task_and_is_kept_executed(tmp_path: Path) -> None:
     subprocess.run(got, cwd=folder, env=environment(), check=True)
     outputs = json.loads((folder / "executed.ipynb").read_text())["cells"][2]["outputs"]
     assert outputs[0]["data"]["text/plain"] == ["[0, 2, 4, 6]"]
+
+
+def notebook_file(*sources: str) -> str:
+    cells: list[dict[str, Any]] = [
+        {"cell_type": "code", "source": source, "metadata": {"tags": [] if number else ["parameters"]}, "outputs": []}
+        for number, source in enumerate(sources)
+    ]
+    return json.dumps(
+        {
+            "cells": [{**cell, "execution_count": None} for cell in cells],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "p", "language": "python"}},
+            "nbformat": 4,
+            "nbformat_minor": 4,
+        }
+    )
+
+
+PAPERMILL = """
+import papermill
+def after(n):
+    return n + 1
+nb = papermill.execute_notebook("n.ipynb", "out.ipynb", parameters={"k": 3}, progress_bar=False)
+print(nb.cells[-1].outputs[0].text, after(1))
+try:
+    papermill.execute_notebook("n.ipynb", "failed.ipynb", parameters={"k": 0}, progress_bar=False)
+except papermill.PapermillExecutionError as error:
+    print(error.ename, error.exec_count)
+"""
+
+NBCLIENT = """
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+nb = nbformat.read("n.ipynb", as_version=4)
+client = NotebookClient(nb, timeout=60)
+client.execute()
+print(nb.cells[-1].outputs[0].text)
+nb.cells[0].source = "k = 0"
+client.execute()
+"""
+
+
+@pytest.mark.parametrize(("driver", "name"), [(PAPERMILL, "n"), (NBCLIENT, "execute.2")], ids=["papermill", "nbclient"])
+def test_what_papermill_and_nbclient_execute_is_kept(driver: str, name: str, tmp_path: Path) -> None:
+    """Also what is in no file, since a cell failed; ``show`` has the cells."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("papermill")
+    env = environment()
+    env.pop("PYTEST_CURRENT_TEST", None)
+    (tmp_path / "driver.py").write_text(driver)
+    (tmp_path / "n.ipynb").write_text(notebook_file("k = 1", "print(10 / k)"))
+    (tmp_path / "inferflow.toml").write_text("")
+    native = subprocess.run([sys.executable, "driver.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "driver.py"]
+    inferred = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (inferred.returncode, inferred.stdout) == (native.returncode, native.stdout), inferred.stderr
+    tasks = shown(tmp_path)
+    assert tasks[name]["kind"] == "notebook"
+    if driver is PAPERMILL:
+        assert written(tasks[name]) == ["out.ipynb"]
+        assert native.stdout.splitlines()[-1] == "ZeroDivisionError 3"
+    else:
+        assert written(tasks["execute"]) == ["execute.executed.ipynb"]
+        assert native.returncode == 1
+    show = [sys.executable, "-m", "inferflow", "show", "latest", name]
+    text = subprocess.run(show, cwd=tmp_path, env=env, capture_output=True, text=True).stdout
+    assert "print(10 / k)" in text
+    assert ("ZeroDivisionError: division by zero" in text) == (driver is NBCLIENT)
+    assert "\\x1b" not in text

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import answer, enter, show_json, wants_color, width
 from inferflow.cli.store import events_data, open_runs, run_data, task_data, task_index
+
+if TYPE_CHECKING:
+    from inferflow.model import Run
+    from inferflow.storage.runs import Runs
 
 __all__ = ["command"]
 
@@ -42,5 +46,21 @@ def command(
         return 0
     from inferflow.render import render_task
 
-    answer(render_task(graph, found, graph.tasks[index].name, width(), wants_color(shared, sys.stdout)))
+    books = _notebooks(store, found, index)
+    answer(render_task(graph, found, graph.tasks[index].name, width(), wants_color(shared, sys.stdout), books))
     return 0
+
+
+def _notebooks(store: Runs, run: Run, task: int) -> dict[str, bytes]:
+    """The notebooks that a task left, by digest; those that are gone, or damaged, are left out."""
+    from inferflow.errors import UserError
+
+    found: dict[str, bytes] = {}
+    for attempt in run.attempts:
+        for use in attempt.files if attempt.task == task else ():
+            if use.mode == "write" and use.path.endswith(".ipynb") and use.artifact is not None:
+                try:
+                    found[use.digest] = store.artifacts.get(use.artifact.digest)
+                except UserError:
+                    continue
+    return found

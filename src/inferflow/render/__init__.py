@@ -10,7 +10,7 @@ UTF-8; ``style.for_encoding`` turns it into what another encoding can show.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,11 +88,19 @@ def render_run(graph: TaskGraph, run: Run, width: int = 80, color: bool = False)
     return module.render_run(graph, run, width, color)
 
 
-def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: bool = False) -> str:
-    """One task of a run, each attempt in full. Raises KeyError for an unknown name."""
+def render_task(
+    graph: TaskGraph,
+    run: Run,
+    task: str,
+    width: int = 80,
+    color: bool = False,
+    books: Mapping[str, bytes] | None = None,
+) -> str:
+    """One task of a run, each attempt in full, with the cells of executed notebooks (``books``, by digest). Raises
+    KeyError for an unknown name."""
     from inferflow.render import attempts
 
-    return attempts.render_task(graph, run, task, width, color)
+    return attempts.render_task(graph, run, task, width, color, books)
 
 
 def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool = False) -> str:

@@ -12,14 +12,15 @@ attempt 1  ok · ahead on helper-1 · 38 ms (35 ms of CPU) · 84 MiB
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from inferflow.model import Attempt, FileUse, RegionFacts, Run, StoredValue, Task, TaskGraph
+from inferflow.render.executed import executed_lines
 from inferflow.render.failure import last_lines, without
 from inferflow.render.outline import because, label, source_text, titled
 from inferflow.render.regions import region_text
 from inferflow.render.runs import counting, kind_text, status_role, value_name
-from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, wrap
+from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, uncolored, wrap
 from inferflow.render.units import duration, moment, size
 
 __all__ = ["render_logs", "render_task"]
@@ -31,8 +32,16 @@ TAIL = 20
 """So many last lines of each stream are shown; ``inferflow logs`` has all."""
 
 
-def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: bool = False) -> str:
-    """Everything recorded of one task, each attempt in full, ending in a newline. Raises KeyError."""
+def render_task(
+    graph: TaskGraph,
+    run: Run,
+    task: str,
+    width: int = 80,
+    color: bool = False,
+    books: Mapping[str, bytes] | None = None,
+) -> str:
+    """Everything recorded of one task, each attempt in full, ending in a newline. ``books`` are executed notebooks that
+    it left, by the digest of their content: their cells are shown too. Raises KeyError."""
     index = graph.index(task)
     item = graph.tasks[index]
     lines = [
@@ -50,6 +59,9 @@ def render_task(graph: TaskGraph, run: Run, task: str, width: int = 80, color: b
         lines += ["", paint("not run", "dim", color)]
     for attempt in found:
         lines += ["", *_attempt(graph, run, item, attempt, width, color)]
+        for use in attempt.files:
+            if books and use.mode == "write" and use.digest in books:
+                lines += ["", *executed_lines(use.path, books[use.digest], width, color)]
     step = f"inferflow logs {run.id} {clean(item.name)}"
     if found and any(value.artifact for value in found[-1].values):
         name = next(value.name for value in found[-1].values if value.artifact)
@@ -83,7 +95,7 @@ def _attempt(graph: TaskGraph, run: Run, task: Task, attempt: Attempt, width: in
     if attempt.traceback or attempt.exception:
         text = attempt.traceback or ": ".join(part for part in (attempt.exception, attempt.message) if part)
         lines += ["", paint("  traceback", "dim", color)]
-        lines += [f"    {clean(line)}" for line in text.rstrip("\n").splitlines()]
+        lines += [f"    {clean(line)}" for line in uncolored(text).rstrip("\n").splitlines()]
     return lines
 
 

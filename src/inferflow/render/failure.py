@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from inferflow.model import Attempt, Run, TaskFailed, TaskGraph, WorkerLost
-from inferflow.render.style import bullet, clean, clip, compose, paint, wrap
+from inferflow.render.style import bullet, clean, clip, compose, paint, uncolored, wrap
 from inferflow.render.units import duration, size
 
 __all__ = ["failure_lines", "last_lines", "render_failure", "without"]
@@ -174,7 +174,7 @@ def _what(found: _Failure, width: int, color: bool) -> list[str]:
             lines.append(compose([("    ", ""), (clean(code), "")], width, color))
     name = found.exception.removeprefix("builtins.")
     said = ": ".join(part for part in (name, found.message) if part)
-    first, *rest = clean(said).splitlines()[:8] or [""]
+    first, *rest = clean(uncolored(said)).splitlines()[:8] or [""]
     lines += bullet(("", ""), first, width, color, role="fail", limit=4) if first else []
     for line in rest:
         lines += bullet(("", ""), line, width, color, indent=4, limit=4)

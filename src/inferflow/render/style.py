@@ -28,6 +28,7 @@ __all__ = [
     "for_encoding",
     "paint",
     "table",
+    "uncolored",
     "wrap",
 ]
 
@@ -79,6 +80,14 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return CONTROL.sub(lambda match: _spell(ord(match[0])), text.replace("\r\n", "\n").expandtabs(4))
+
+
+def uncolored(text: str) -> str:
+    """The text without the colours that a program has put in it."""
+    return _COLORS.sub("", text) if "\x1b" in text else text
+
+
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def code_lines(text: str) -> list[str]:

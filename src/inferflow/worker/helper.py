@@ -384,7 +384,7 @@ class Helper:
         read, _ = self.gate.recorder.take()
         self.home.files.on = False
         files = (
-            self.home.keep_files()
+            self.home.keep_files(int(message["task"]))
             if self.recording
             else [{"path": name, "mode": "read", **fact} for name in read if (fact := file_fact(name, None))]
         )

@@ -29,6 +29,7 @@ from inferflow.worker import transform
 from inferflow.worker.apart import fork_apart, watches_children
 from inferflow.worker.channel import Closed
 from inferflow.worker.ending import exception_facts, show, stripped
+from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.frames import Frames
 from inferflow.worker.hooks import Hooks, thread_ident, unit_of
@@ -64,6 +65,7 @@ class Home:
         self.hooks = Hooks(self)
         self.frames = Frames(self)
         self.table = table_of([])
+        self.executed = Executed([])
         self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -159,6 +161,7 @@ class Home:
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
+        self.executed = Executed(plan["notebooks"])
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
 
@@ -277,8 +280,8 @@ class Home:
 
     # -- files -------------------------------------------------------------------------------------------
 
-    def keep_files(self) -> list[dict[str, Any]]:
-        """Digest what the task read and wrote; keep what it wrote."""
+    def keep_files(self, task: int | None) -> list[dict[str, Any]]:
+        """Digest what the task read and wrote; keep what it wrote, and a notebook that it had executed in memory."""
         read, written = self.files.take()
         out = []
         for name in read:
@@ -289,6 +292,9 @@ class Home:
             fact = file_fact(name, self.setup["scratch"])
             if fact is not None:
                 out.append({"path": name, "mode": "write", **fact})
+        if task in self.executed.names and not any(name.endswith(".ipynb") for name in written):
+            for path, content in self.executed.take(task):
+                self.keep_executed(path, content)
         out += self.made
         self.made = []
         return out
@@ -381,7 +387,7 @@ class Home:
         if error is not None and (self.book is not None or not isinstance(error, SystemExit)):
             self._show(error)
         message["output"] = self.streams.mark()
-        message["files"] = self.keep_files()
+        message["files"] = self.keep_files(message["task"])
         self.send(message)
         return self._status(error, shown=True)
 

@@ -300,7 +300,7 @@ class Hooks:
         home.streams.cut()
         if output:
             message["output"] = output
-        files = home.keep_files()
+        files = home.keep_files(task)
         if files:
             message["files"] = files
         if names and len(values) == len(names):
