@@ -15,18 +15,17 @@ every run does, needs neither.
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
+from inferflow.collector import paused
 from inferflow.errors import UserError
 from inferflow.model import GRAPH_VERSION, Event, InvalidGraph, Place, Span, TaskGraph
 from inferflow.model.content import content_digest
@@ -55,13 +54,13 @@ _TAGS = {Place: "place", Event: "kind"}
 
 def graph_to_json(graph: TaskGraph) -> str:
     """The graph as JSON text: the same graph always gives the same characters (ASCII, keys sorted, no blanks)."""
-    with _no_collection():
+    with paused():
         return _dumps(_writer(TaskGraph)(graph), sort_keys=True)
 
 
 def graph_from_json(text: str | bytes) -> TaskGraph:
     """The graph that :func:`graph_to_json` wrote. Raises UserError if it is damaged or of another version."""
-    with _no_collection():
+    with paused():
         try:
             data = json.loads(text)
         except ValueError as error:
@@ -243,18 +242,6 @@ def _words(error: Exception) -> str:
 
 def _dumps(data: Any, sort_keys: bool = False) -> str:
     return json.dumps(data, sort_keys=sort_keys, separators=(",", ":"), check_circular=False)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the cycle collector from walking, again and again, a tree that only grows: it costs half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # -- schemas ---------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ of its passes does, the graph says that everything stays at home in program orde
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from inferflow.collector import paused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,9 +56,7 @@ def analyze(
     from inferflow.model import Severity
 
     stages = stages if stages is not None else Stages()
-    collecting = gc.isenabled()
-    gc.disable()  # hundreds of thousands of frozen values, hardly a cycle among them: half of the time would be lost
-    try:
+    with paused():
         project = load_project(main, find, lower)
         if project.main not in project.modules:
             return None, project.diagnostics
@@ -77,9 +76,6 @@ def analyze(
 
             graph = evolve(graph, cells=percent_cells(main.text))
         return graph, graph.diagnostics
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _graph(driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages) -> TaskGraph:

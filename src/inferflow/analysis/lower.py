@@ -13,17 +13,15 @@ words, and nesting may be thousands of levels deep.
 from __future__ import annotations
 
 import ast
-import gc
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from inferflow.analysis import ir
 from inferflow.analysis.deep import deep
 from inferflow.analysis.lower_frame import MARKER, File, Layout, close_scope, open_scope
 from inferflow.analysis.lower_scopes import resolve
 from inferflow.analysis.lower_stmt import body, docstring
+from inferflow.collector import paused
 from inferflow.model import Diagnostic, Severity, Source, Span
 from inferflow.worker.transform import prefix_length
 
@@ -39,7 +37,7 @@ def lower(source: Source, layout: bool = True) -> tuple[ir.Module | None, tuple[
     Without ``layout``, blank lines, comments and cell markers are not looked at, which saves the larger part of the
     time: good for modules that are not the driver's.
     """
-    with _without_collector():
+    with paused():
         try:
             return deep(_lower, source, layout)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
@@ -64,18 +62,6 @@ def _lower(source: Source, with_layout: bool) -> tuple[ir.Module, tuple[Diagnost
     prefix = prefix_length(tree.body)
     module = ir.Module(source.module, source.path, source.is_package, scopes, futures, _exports(tree), prefix)
     return module, tuple(file.diagnostics)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Parsing makes many objects and no garbage: looking for some takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # -- parsing ---------------------------------------------------------------------------------------

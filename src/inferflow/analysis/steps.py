@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from inferflow.analysis import ir
 from inferflow.analysis.facts import (
@@ -122,7 +122,6 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
     for order, key in enumerate(driver.steps):
         facts = effects.steps.get(key, NO_EFFECTS)
         bound = names.steps.get(key, NO_NAMES)
-        described = _describe(driver, by_key[key], key, bound, facts, key in replicable, order)
         for variable, labels in facts.before.items():
             for label in labels:
                 born.setdefault(label, -1)
@@ -136,7 +135,7 @@ def describe_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> Out
             for label in labels:
                 born.setdefault(label, birth)
                 called.setdefault(label, variable.name)
-        steps.append(_with_ties(described, born))
+        steps.append(_describe(driver, by_key[key], key, bound, facts, key in replicable, order, born))
     return Outline(tuple(steps), born, called)
 
 
@@ -148,6 +147,7 @@ def _describe(
     effects: StepEffects,
     replicable: bool,
     order: int,
+    born: Mapping[str, int],
 ) -> Step:
     ops = flatten(statement)
     ranges: dict[int, int] = {}
@@ -156,13 +156,18 @@ def _describe(
     calls = tuple(sorted(ranges))
     kind = _kind(driver, statement, key, effects, replicable, calls)
     shape = _shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
-    return Step(key, statement, names, effects, ops, kind, calls, ranges, tuple(shape), order)
+    tied, oldest = _ties(names, effects, born)
+    return Step(
+        key, statement, names, effects, ops, kind, calls, ranges, tuple(shape), order, bool(shape) or tied, oldest
+    )
 
 
-def _with_ties(step: Step, born: Mapping[str, int]) -> Step:
+def _ties(names: StepNames, effects: StepEffects, born: Mapping[str, int]) -> tuple[bool, int]:
+    """Whether what a step does ties it to home, and the order of the step that made the oldest object that it changes
+    or binds a name to."""
     oldest = NEVER
-    tied = bool(step.shape) or any(bind.deletes for bind in step.names.binds)
-    for facts in step.effects.ops:
+    tied = any(bind.deletes for bind in names.binds)
+    for facts in effects.ops:
         tied = tied or bool(facts.obstacles)
         for effect in facts.effects:
             if isinstance(effect.place, Object):
@@ -170,10 +175,10 @@ def _with_ties(step: Step, born: Mapping[str, int]) -> Step:
                     oldest = min(oldest, born.get(effect.place.label, -1))
             else:
                 tied = tied or ties_to_home(effect, None, 0) or (effect.place == CLOCK and not facts.callees)
-    for bind in step.names.binds:
-        for label in step.effects.after.get(bind.variable, ()):
+    for bind in names.binds:
+        for label in effects.after.get(bind.variable, ()):
             oldest = min(oldest, born.get(label, -1))
-    return evolve(step, tied=tied, oldest=oldest)
+    return tied, oldest
 
 
 def _kind(
