@@ -117,8 +117,9 @@ def test_home_comes_to_the_end_and_every_item_is_run_once(seed: int) -> None:
         for worker, order in crew.sent:
             assert worker not in orders
             orders[worker] = order
+        if crew.sent:  # home computes too, unless it waits
+            assert len(orders) + (not waiting) <= desk.jobs
         crew.sent.clear()
-        assert len(orders) < desk.jobs
     assert index == count
     assert sorted(ran) == list(range(count))
     desk.closed(1)
@@ -178,3 +179,32 @@ def test_calls_that_keep_all_processors_busy_are_left_to_home(monkeypatch: pytes
     assert crew.killed == ["helper-0"]
     assert desk.at({"frame": 1, "at": 1, "rate": 0.5}) == {"kind": "items", "lease": 9, "batches": []}
     assert desk.lost("helper-0", "killed") == (False, [])
+
+
+def test_the_last_long_items_are_given_to_helpers_too() -> None:
+    crew = Crew()
+    desk = Desk(crew, jobs=2)  # type: ignore[arg-type]
+    desk.opened(opened(3, 0.5))
+    desk.template(-1)
+    desk.act(0)
+    desk.joined("helper-0", -1)
+    desk.act(0)
+    worker, order = crew.sent[0]
+    assert (worker, order["start"], order["stop"]) == ("helper-0", 1, 2)
+
+
+def test_groups_of_a_stage_are_handed_out_at_once_and_one_by_one() -> None:
+    crew = Crew()
+    desk = Desk(crew, jobs=4)  # type: ignore[arg-type]
+    desk.opened({**opened(4, at=-1), "apart": True})
+    desk.template(-1)
+    desk.act(0)
+    assert len(crew.asked) == 3
+    for name, epoch in crew.asked:
+        desk.joined(name, epoch)
+    desk.act(0)
+    assert [(order["start"], order["stop"]) for _, order in crew.sent] == [(0, 1), (1, 2), (2, 3)]
+    assert desk.at({"frame": 1, "at": 0, "rate": 0.0}) is None
+    crew.sent.clear()
+    desk.act(0)  # home waits: there is room for one more, if there were another helper
+    assert len(crew.asked) == 4

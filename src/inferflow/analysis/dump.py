@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inferflow.analysis import Stages, ir
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects, StepKey
 from inferflow.analysis.walk import bodies, flatten, operands, results
-from inferflow.model import Diagnostic, Edge, Effect, Reason, Span, Task, TaskGraph, Variable
+from inferflow.model import Arm, Diagnostic, Edge, Effect, Reason, Span, Stage, Task, TaskGraph, Variable
 
 __all__ = [
     "DUMPS",
@@ -213,11 +213,18 @@ def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
                 given = " ".join(v.name for v in region.given if v.scope in ("<driver>", "<turn>") or not v.name)
                 more = [f"items={','.join(region.items)}"] if region.items and arm is region.arms[0] else []
                 more += [f"given={given}"] if given and arm is region.arms[0] else []
+                more += [_stage_text(arm, stage) for stage in arm.stages]
                 line = (
                     f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
                 )
                 yield (f"{indent}  {arm.name}:", region.kind, line, " ".join(more))
                 yield from _task_rows(arm.tasks, indent + "    ")
+
+
+def _stage_text(arm: Arm, stage: Stage) -> str:
+    """Groups that may run beside each other, and the line from which on they may."""
+    groups = ["+".join(arm.tasks[index].name for index in group) for group in stage.groups]
+    return f"beside={'|'.join(groups)}"
 
 
 def _task_row(tasks: Sequence[Task], task: Task) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.partition import partition
-from inferflow.analysis.regions import Regions
+from inferflow.analysis.regions import PLACED, Regions
 from inferflow.analysis.steps import describe_steps
 from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, Variable, World
 
@@ -124,6 +124,7 @@ OPAQUE = {
 }
 
 HINTS = {
+    "IF202": "calls that need nothing of each other, in one arm, run beside each other",
     "IF201": "a call may run ahead if it reads only its item and what no turn changes",
     "IF203": "a 'for' over items that are known when it begins can run ahead",
     "IF207": "a list comprehension over items that are known when it begins can run ahead",
@@ -153,14 +154,22 @@ def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
             calls = "some of its calls keep their order" if region.strand else "its turns follow one another"
             message = f"the {what}: {calls}: {region.order[0].text}"
             yield Diagnostic(region.order[0].span, code, message, hint=HINTS.get(code, ""))
-        elif region.kind in ("branch", "try", "with") and any(t.callees for arm in region.arms for t in arm.tasks):
-            word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]
-            message = f"the {word!r} statement: the calls in it run in their place, when it is their turn"
-            hint = "calls before and after it are tasks of their own, which may run beside each other"
-            yield Diagnostic(region.span, code, message, hint=hint)
+        elif region.kind in ("branch", "try", "with"):
+            several = [arm for arm in region.arms if sum(bool(t.callees) for t in arm.tasks) > 1]
+            kept = [t for arm in several if not arm.stages for t in arm.tasks if t.callees]
+            if kept:
+                word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]
+                message = f"the {word!r} statement: the calls in it run one after the other: {_why_in_order(kept)}"
+                yield Diagnostic(region.span, code, message, hint=HINTS["IF202"])
         for arm in region.arms:
             for inner in arm.tasks:
                 yield from _notes_of(inner, CODES.get(inner.kind, code))
+
+
+def _why_in_order(tasks: Sequence[Task]) -> str:
+    """What keeps calls of an arm from running beside each other: the first reason that is not merely that."""
+    reasons = [reason.text for task in tasks for reason in task.home if reason.text != PLACED]
+    return reasons[0] if reasons else "each of them needs what the one before it made, or takes no time"
 
 
 CODES = {"branch": "IF202", "try": "IF204", "with": "IF205", "loop": "IF201", "map": "IF201"}

@@ -10,11 +10,14 @@ there before. A *turn* is one execution of a loop's body. Of a turn, a task is *
 (as outside of loops) and, besides, what it reads is the same whichever turns have run before: the item of its own
 turn, names and objects that no turn changes, and what free tasks of the same turn made. The free tasks of a turn are
 its *strand*: a helper may run it for any item at any time.
+
+What stands in an arm and is free of the arm's other tasks may run beside those as soon as home has come to the arm: see
+``regions_stages``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from attrs import evolve, frozen
 
@@ -26,6 +29,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects,
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
+from inferflow.analysis.regions_stages import stages_of
 from inferflow.analysis.regions_turns import comprehension_regions
 from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.steps import NO_EFFECTS, Outline, describe_steps
@@ -33,13 +37,13 @@ from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement
 from inferflow.model import Arm, Effect, Object, Reason, Region, Span, Task, TaskKind, Variable
 
-__all__ = ["Regions"]
+__all__ = ["PLACED", "Regions"]
 
 DEEPEST = 12
 """So many compound statements within each other are looked into."""
 
 COMPOUND = (ir.If, ir.For, ir.While, ir.With, ir.Try, ir.Match)
-PLACED = "its place is in this arm: what stands in it is not run ahead"
+PLACED = "nothing else in this arm could run at the same time"
 
 
 @frozen
@@ -134,10 +138,29 @@ class Regions:
         for name, body in arms:
             if not body and name in ("else", "finally"):
                 continue
-            tasks = self._cut(body, block, number, depth).tasks
-            made.append(Arm(name, _span_of(statement, body), tuple(map(_placed, tasks))))
+            made.append(self._arm(name, statement, body, block, number, depth))
         assert kind in ("branch", "with", "try")
         return Region(kind, made[0].name if made else kind, statement.span, tuple(made))  # type: ignore[arg-type]
+
+    def _arm(
+        self,
+        name: str,
+        statement: ir.Statement,
+        body: tuple[ir.Statement, ...],
+        block: DriverBlock,
+        number: int,
+        depth: int,
+    ) -> Arm:
+        """An arm whose tasks run in its place, when its turn has come: beside each other where they can."""
+        tasks = self._cut(body, block, number, depth).tasks
+        arm = self._staged(Arm(name, _span_of(statement, body), tasks), tasks, ())
+        beside = arm.beside
+        placed = tuple(t if i in beside else _placed(t) for i, t in enumerate(tasks))
+        return evolve(arm, tasks=placed)
+
+    def _staged(self, arm: Arm, tasks: tuple[Task, ...], elsewhere: Collection[int]) -> Arm:
+        stages = stages_of(tasks, elsewhere, self.weights.is_heavy, self.weights.is_work)
+        return evolve(arm, stages=stages) if stages else arm
 
     def _head(self, span: Span, body: Sequence[ir.Statement]) -> str:
         """The text of a header: ``for x in xs``."""
@@ -194,14 +217,18 @@ class Regions:
             tasks = [task if task.home else evolve(task, home=(reason,)) for task in tasks]
         arms = [Arm("turn", _span_of(statement, turns), tuple(tasks))]
         if statement.orelse:
-            after = self._cut(statement.orelse, block, number, depth).tasks
-            arms.append(Arm("else", _span_of(statement, statement.orelse), tuple(map(_placed, after))))
+            arms.append(self._arm("else", statement, statement.orelse, block, number, depth))
         strand = [task for task in tasks if not task.home]
         working = [task for task in strand if self.weights.is_work(task)]
         if not working:  # nothing that is worth the way to another process
             light = Reason("there is no call in it that could run ahead", statement.span)
             tasks = [task if task.home else evolve(task, home=(light,)) for task in tasks]
             arms[0] = evolve(arms[0], tasks=tuple(tasks))
+        elsewhere = [index for index, task in enumerate(tasks) if not task.home]
+        arms[0] = self._staged(arms[0], body.tasks, elsewhere)
+        for index in arms[0].beside:
+            tasks[index] = evolve(tasks[index], preamble=body.tasks[index].preamble)
+        arms[0] = evolve(arms[0], tasks=tuple(tasks))
         tied = [task for task in tasks if task.home and _is_work(task)]
         return Region(
             "map" if working and not tied else "loop",

@@ -70,6 +70,9 @@ class Frame:
     refused: int = 0
     crowded: int = 0
     ahead: int = 0
+    apart: bool = False
+    """The items are different things to do, not one thing for different items: nothing is known of how long one takes
+    from how long the others took."""
     why: str = ""
 
     @property
@@ -90,7 +93,7 @@ class Frame:
     def size(self, jobs: int) -> int:
         """How many items are a batch now."""
         rate = self.rate
-        if not rate or rate >= LONG:
+        if not rate or rate >= LONG or self.apart:
             return 1
         seconds = min(BATCH, max(SHORTEST, self.left * rate / (4 * jobs)))
         return max(1, int(seconds / rate))
@@ -113,12 +116,14 @@ class Frame:
 
     def next_batch(self, jobs: int) -> tuple[int, int] | None:
         """What an idle helper gets: the items after those that home will take next; of the last ones, the later
-        half."""
+        half. Where an item takes long, the last ones are given to whoever is there: home would rather wait for one
+        that somebody runs than run it when all others have nothing to do."""
         left = self.left
         if left < 1:
             return None
         size = self.size(jobs)
-        skip = size if self.waiting < 0 else 0
+        last = self.rate >= LONG and left <= jobs
+        skip = 0 if self.apart or last or self.waiting >= 0 else size
         for low, high in self.free:
             if high - low <= skip:
                 skip -= high - low
@@ -161,10 +166,12 @@ class Desk:
     # -- what happened -------------------------------------------------------------------------------
 
     def opened(self, message: dict[str, Any]) -> None:
-        """Home has come to a loop whose items are known."""
+        """Home has come to a loop whose items are known, or to a stage of an arm (then ``at`` is -1 if it has something
+        of its own to do first)."""
         number, at, count = message["frame"], message["at"], message["count"]
         frame = Frame(number, message["region"], message["task"], count, [(at + 1, count)], at + 1, at, message["rate"])
         frame.free = [(at + 1, count)] if at + 1 < count else []
+        frame.apart = bool(message.get("apart"))
         frame.has_template = number in self.early
         self.early.discard(number)
         self.last = number
@@ -296,7 +303,8 @@ class Desk:
         for frame in list(self.frames.values()):
             if frame.refused >= REFUSALS:
                 continue
-            room = self.jobs if self.patient else self.jobs - 1 - others - self.busy
+            computes = frame.waiting < 0  # home does, unless it waits
+            room = self.jobs if self.patient else self.jobs - computes - others - self.busy
             for worker in sorted(frame.idle):
                 if room <= 0:
                     break
@@ -309,7 +317,8 @@ class Desk:
                 room -= 1
                 order: Message = {"kind": "items", "frame": frame.number, "start": taken[0], "stop": taken[1]}
                 self.crew.send(worker, order)
-            wanted = min(room, frame.left // max(1, frame.size(self.jobs)), 1 if not frame.rate else self.jobs)
+            careful = not frame.rate and not frame.apart
+            wanted = min(room, frame.left // max(1, frame.size(self.jobs)), 1 if careful else self.jobs)
             if self.patient:
                 wanted = min(frame.left, 1 - len(frame.running) - len(frame.idle))
             if frame.has_template and not frame.hiring:

@@ -9,7 +9,7 @@ Regions and units are numbered over the whole driver, outer before inner, in pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from attrs import frozen
@@ -51,13 +51,13 @@ def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool
     """The table, as plain data. ``stays_home`` tells of a task's name whether the user wants it at home; ``ahead``
     whether there are helpers."""
     rows = []
-    units = 0
+    units = stages = 0
     for place in regions_of(graph):
         region = place.region
         tasks = [task for task in _strand(region) if not stays_home(task.name)] if ahead else []
         if len(tasks) < len(_strand(region)):
             tasks = []  # later ones may need what is kept at home
-        preamble = list(dict.fromkeys(_span(span) for task in tasks for span in task.preamble))
+        staged = _stages(region, stages, units + len(tasks), stays_home) if ahead else []
         rows.append(
             {
                 "region": place.number,
@@ -68,13 +68,46 @@ def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool
                 "heavy": region.heavy,
                 "ahead": bool(tasks),
                 "units": [_unit(units + number, task) for number, task in enumerate(tasks)],
-                "preamble": [list(span) for span in preamble],
+                "preamble": _preamble(tasks),
                 "given": [v.name for v in region.given if v.scope == "<driver>"],
                 "outer": [v.name for v in region.given if v.scope == "<turn>"],
+                "stages": staged,
             }
         )
-        units += len(tasks)
+        units += len(tasks) + sum(len(group) for stage in staged for group in stage["groups"])
+        stages += len(staged)
     return rows
+
+
+def _stages(region: Region, number: int, units: int, stays_home: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The stages of a region's arms, numbered from ``number``, with units from ``units`` on."""
+    rows: list[dict[str, Any]] = []
+    for position, arm in enumerate(region.arms):
+        for stage in arm.stages:
+            groups = []
+            for group in stage.groups:
+                tasks = [arm.tasks[index] for index in group]
+                if any(stays_home(task.name) for task in tasks):
+                    continue
+                groups.append([_unit(units + offset, task) for offset, task in enumerate(tasks)])
+                units += len(tasks)
+            if groups:
+                preamble = _preamble([arm.tasks[index] for group in stage.groups for index in group])
+                rows.append(
+                    {
+                        "stage": number + len(rows),
+                        "arm": position,
+                        "first": stage.first,
+                        "groups": groups,
+                        "preamble": preamble,
+                    }
+                )
+    return rows
+
+
+def _preamble(tasks: Iterable[Task]) -> list[list[int]]:
+    """Where the statements stand that are repeated before tasks that run elsewhere."""
+    return [list(span) for span in dict.fromkeys(_span(span) for task in tasks for span in task.preamble)]
 
 
 def _strand(region: Region) -> list[Task]:

@@ -101,14 +101,30 @@ class Guess:
 
 
 @frozen
+class Stage:
+    """Tasks of an arm that may run beside each other from statement ``first`` of the arm on. Each of ``groups`` are
+    indices of the arm's tasks: a chain that one helper runs, in order."""
+
+    first: int
+    groups: tuple[tuple[int, ...], ...]
+
+
+@frozen
 class Arm:
     """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as
     the source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
-    their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it."""
+    their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it. What ``stages``
+    name may run beside other tasks of the same arm, once home has come to it."""
 
     name: str
     span: Span
     tasks: tuple[Task, ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def beside(self) -> frozenset[int]:
+        """The indices of the tasks that may run beside others."""
+        return frozenset(index for stage in self.stages for group in stage.groups for index in group)
 
 
 @frozen

@@ -25,7 +25,8 @@ from inferflow.worker import transport
 from inferflow.worker.apart import fork_apart
 from inferflow.worker.frames_items import items_of, same, short
 from inferflow.worker.observe import stamp
-from inferflow.worker.transform_regions import Place, Table
+from inferflow.worker.stages import StageFrame, Stages
+from inferflow.worker.transform_regions import Place, RegionUnit, Table
 
 if TYPE_CHECKING:
     from inferflow.worker.home import Home
@@ -65,6 +66,11 @@ class Frame:
         self.current = -1
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the driver's function that helpers need."""
+        return self.place.given
+
+    @property
     def rate(self) -> float:
         """Seconds a turn takes at home; 0 if not known."""
         return self.spent / self.own if self.own else 0.0
@@ -83,11 +89,12 @@ class Frames:
         self.arms: dict[tuple[int, int], int] = {}
         self.tallies: dict[int, list[Any]] = {}
         self.numbers = 0
-        self.forked: Frame | None = None
+        self.forked: Frame | StageFrame | None = None
         self.off = True
         self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
         self.spent = 0.0
         self.forks = 0
+        self.stages = Stages(self)
 
     def begin(self, table: Table, ahead: bool) -> None:
         """The plan is there; its regions will be hooked. ``ahead``: turns may be run ahead at all."""
@@ -97,6 +104,8 @@ class Frames:
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
+        self.stages.begin(table)
+        hooks.e, hooks.t = self.stages.e, self.stages.t
 
     # -- hooks ---------------------------------------------------------------------------------------
 
@@ -110,7 +119,7 @@ class Frames:
         if old is not None:
             self._tally(old)
             if old.live:
-                self._over(old)
+                self.over(old)
         for unit in place.units:
             self.flags[unit.unit] = True
         frame = self.frames[region] = Frame(place)
@@ -122,8 +131,8 @@ class Frames:
             frame.locals = dict(zip(place.outer, outer))
             frame.started = frame.last = time.perf_counter()
             frame.look = 1
-            if self.always or (place.heavy and not self._spent_enough()):
-                self._announce(frame, 0, sys._getframe(1))
+            if self.always or (place.heavy and not self.spent_enough()):
+                self.announce(frame, 0, sys._getframe(1))
         return iterable
 
     def n(self, region: int, *values: Any) -> bool:
@@ -150,15 +159,15 @@ class Frames:
         elapsed = now - frame.started
         rate = elapsed / index
         frame.look = index * 2
-        if rate * (frame.count - index) >= max(WORTH, 10 * self._fork_cost()):
+        if rate * (frame.count - index) >= max(WORTH, 10 * self.fork_cost()):
             frame.spent, frame.own = elapsed, index
-            self._announce(frame, index, caller)
+            self.announce(frame, index, caller)
 
-    def _fork_cost(self) -> float:
+    def fork_cost(self) -> float:
         """Seconds of processor time that a fork takes."""
         return self.spent / self.forks if self.forks else 0.002
 
-    def _spent_enough(self) -> bool:
+    def spent_enough(self) -> bool:
         """Whether forks on suspicion have taken so much of the run by now that more of them could be felt."""
         return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
 
@@ -173,11 +182,11 @@ class Frames:
         for unit in place.units:
             self.flags[unit.unit] = True
         result = frame.results.pop(index, None)
-        if result is None and index >= frame.lease and not self._elsewhere():
+        if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
-                self._ask(frame, index)
+                self.ask(frame, index)
             result = frame.results.pop(index, None)
-        if result is not None and (self._elsewhere() or not self._is(frame, index, values, result)):
+        if result is not None and (self.elsewhere() or not self._is(frame, index, values, result)):
             result = None
         if result is None:
             frame.current = index
@@ -190,10 +199,10 @@ class Frames:
             self._tell(frame, index, result[2], "ahead")
         if index + 1 >= frame.count:
             with self.home.hooks.shield:
-                self._over(frame)
+                self.over(frame)
         frame.last = time.perf_counter()
 
-    def _elsewhere(self) -> bool:
+    def elsewhere(self) -> bool:
         """Whether this is not the thread, or not the process, that the frame was announced in."""
         return self.home.alone or not self.home.hooks.at_home()
 
@@ -204,15 +213,20 @@ class Frames:
             for step in path:
                 part = part[step] if type(part) in (tuple, list) else frame
             if part is not value and not same(part, value):
-                self._stop(frame, "the list was changed while the loop ran")
+                self.stop(frame, "the list was changed while the loop ran")
                 return False
+        return self.is_fresh(frame, result)
+
+    def is_fresh(self, frame: Frame | StageFrame, result: Any) -> bool:
+        """Whether the files that a helper looked at are as they were."""
         for name, before in result[1]:
             if stamp(name) != before:
-                self._stop(frame, f"{name} has changed since it was read")
+                self.stop(frame, f"{name} has changed since it was read")
                 return False
         return True
 
-    def _ask(self, frame: Frame, index: int) -> None:
+    def ask(self, frame: Frame | StageFrame, index: int) -> None:
+        """Home has come to an item that is not its own: get its results, or a lease to run it."""
         home = self.home
         home.send({"kind": "items", "frame": frame.number, "at": index, "rate": frame.rate})
         reply = home.receive_reply()
@@ -223,13 +237,13 @@ class Frames:
         for batch in reply["batches"]:
             self._take(frame, batch)
 
-    def _take(self, frame: Frame, batch: dict[str, Any]) -> None:
+    def _take(self, frame: Frame | StageFrame, batch: dict[str, Any]) -> None:
         start = batch["start"]
         try:
             source = batch.get("inline")
             rows = transport.unpack(source if source is not None else batch["path"]) if batch["done"] else ()
         except Exception as error:
-            self._stop(frame, f"results could not be rebuilt: {error!r}")
+            self.stop(frame, f"results could not be rebuilt: {error!r}")
             return
         outputs: dict[int, dict[int, list[Any]]] = {}
         for item, unit, name, data in batch["output"]:
@@ -243,21 +257,30 @@ class Frames:
 
     # -- frames ----------------------------------------------------------------------------------------
 
-    def _announce(self, frame: Frame, index: int, caller: Any) -> None:
-        """Fork the process that helpers for this frame come from, and tell the controller."""
+    def announce(self, frame: Frame | StageFrame, index: int, caller: Any) -> None:
+        """Fork the process that helpers for this frame come from, and tell the controller. ``index`` is the item that
+        home is at."""
         with self.home.hooks.shield:
-            if self._may_fork():
-                self._fork(frame, index, caller)
+            if self._may_fork() and self._gather(frame, caller):
+                self._fork(frame, index)
+
+    def _gather(self, frame: Frame | StageFrame, caller: Any) -> bool:
+        """Keep what helpers need of the function's names; False if one of them is not bound now."""
+        found = caller.f_locals if frame.given else {}
+        code = caller.f_code
+        for name in frame.given:
+            if name in found:
+                frame.locals[name] = found[name]
+            elif name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
+                return False
+        return True
 
     def _may_fork(self) -> bool:
         return not self.home.alone and not self.home._unsafe()
 
-    def _fork(self, frame: Frame, index: int, caller: Any) -> None:
+    def _fork(self, frame: Frame | StageFrame, index: int) -> None:
         home = self.home
         begun = time.process_time()
-        if frame.place.given:
-            found = caller.f_locals
-            frame.locals.update((name, found[name]) for name in frame.place.given if name in found)
         if home.keeper.writer is not None:
             home.keeper.writer.rest()
         self.numbers += 1
@@ -265,7 +288,7 @@ class Frames:
         # Told first: when the template's helpers ask for work, the controller knows what for.
         home.send({
             "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
-            "count": frame.count, "at": index, "rate": frame.rate,
+            "count": frame.count, "at": index, "rate": frame.rate, "apart": isinstance(frame, StageFrame),
         })  # fmt: skip
         try:
             apart = fork_apart()
@@ -283,28 +306,31 @@ class Frames:
                 os._exit(0)
         self.spent += time.process_time() - begun
         self.forks += 1
-        frame.live, frame.lease, frame.current = True, index + 1, index
-        if index:
-            frame.last = time.perf_counter()
-        else:
-            frame.current = -1
+        frame.live, frame.lease = True, index + 1
+        if isinstance(frame, Frame):
+            frame.current = index or -1
+            frame.last = time.perf_counter() if index else frame.last
 
-    def _over(self, frame: Frame) -> None:
+    def over(self, frame: Frame | StageFrame) -> None:
+        """Its helpers are needed no more."""
         if frame.live:
             frame.live = False
             frame.results.clear()
             self.home.send({"kind": "frame_over", "frame": frame.number})
 
-    def _stop(self, frame: Frame, why: str) -> None:
+    def stop(self, frame: Frame | StageFrame, why: str) -> None:
         """Results of this frame are not used any more."""
-        name = f"the turns of the loop in line {frame.place.span[0]}"
-        self.home.send({"kind": "note", "text": f"{name} that were run ahead were dropped: {why}"})
-        self._over(frame)
+        place = self.places[frame.place.region]
+        what = "turns of the loop" if isinstance(frame, Frame) else f"calls in the {place.node!r} statement"
+        text = f"the {what} in line {place.span[0]} that were run ahead were dropped: {why}"
+        self.home.send({"kind": "note", "text": text})
+        self.over(frame)
 
     def reentered(self) -> None:
         """The driver's function runs a second time: its loops are not told apart any more."""
         for frame in self.frames.values():
-            self._over(frame)
+            self.over(frame)
+        self.stages.close()
         self.flags[:] = [True] * len(self.flags)
         self.off = True
 
@@ -326,15 +352,21 @@ class Frames:
         if len(frame.told) < TOLD:
             frame.told.append([index, short(frame.items[index]), duration, where])
 
+    def told_beside(self, region: int, units: tuple[RegionUnit, ...], duration: float) -> None:
+        """Units of a stage were run elsewhere."""
+        tally = self._tally_of(region)
+        tally[3] += len(units)
+
     def take(self) -> list[Any]:
         """What happened in regions since the last call: [region, arms, tally] each. Frames of the task are over."""
+        self.stages.close()
         if not self.frames and not self.arms:
             return []
         for frame in self.frames.values():
             if frame.live and frame.current >= 0:
                 self._tell(frame, frame.current, time.perf_counter() - frame.last, "home")
             self._tally(frame)
-            self._over(frame)
+            self.over(frame)
         self.frames.clear()
         self.flags[:] = [True] * len(self.flags)
         found: dict[int, list[Any]] = {region: [region, [], tally] for region, tally in self.tallies.items()}

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
-from inferflow.worker.transform_regions import strand_code
+from inferflow.worker.stages import StageFrame
+from inferflow.worker.transform_regions import group_code, strand_code
 
 if TYPE_CHECKING:
     from inferflow.worker.helper import Helper
@@ -59,21 +60,37 @@ class Strand:
         frame = home.frames.forked
         assert frame is not None
         self.frame = frame
-        program = home.program
-        block = home.plan["blocks"][frame.place.block]
-        names = sorted(name for name in frame.locals if name.isidentifier())
-        code = strand_code(program.tree(), program.filename, program.flags, block, frame.place, names, self)
-        space = program.module.__dict__
-        if frame.place.node == "comprehension" or block["kind"] == "function":
-            function: Any = types.FunctionType(code, space)
-            self.run: Callable[[], Any] = lambda: function(**frame.locals)
-        else:
-            self.run = _InModule(code, space).run
+        self.place = home.frames.places[frame.place.region]
+        self.block = home.plan["blocks"][self.place.block]
+        self.codes: dict[int, Callable[[], Any]] = {}
         self.current: Any = None
         self.values: list[tuple[Any, ...]] = []
         self.output: list[list[Any]] = []
         self.offset = 0
         self.checked = False
+
+    def run(self) -> None:
+        """Run what ``current`` stands for: a turn of the loop, or a group of the stage."""
+        key = self.current if isinstance(self.frame, StageFrame) else -1
+        code = self.codes.get(key)
+        if code is None:
+            code = self.codes[key] = self._compiled(key)
+        code()
+
+    def _compiled(self, group: int) -> Callable[[], Any]:
+        program, frame = self.helper.home.program, self.frame
+        names = sorted(name for name in frame.locals if name.isidentifier())
+        if isinstance(frame, StageFrame):
+            code = group_code(
+                program.tree(), program.filename, program.flags, self.block, self.place, frame.place, group, names, self
+            )
+        else:
+            code = strand_code(program.tree(), program.filename, program.flags, self.block, self.place, names, self)
+        space = program.module.__dict__
+        if self.place.node == "comprehension" or self.block["kind"] == "function":
+            function: Any = types.FunctionType(code, space)
+            return lambda: function(**frame.locals)
+        return _InModule(code, space).run
 
     # -- hooks ---------------------------------------------------------------------------------------
 

@@ -6,13 +6,19 @@
                                       else: y, = HOOK.g(7)
                                       out.append(g(y) if HOOK.f[8] else HOOK.g(8))
     [f(x) for x in xs if ok(x)]   [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if ok(x)]
-    if a: ...                     if a: HOOK.m(6, 0); ...
+    if a:                         if a:
+        y = f(a)                      HOOK.m(6, 0); HOOK.e(2)
+        z = g(a)                      if HOOK.t(10): y = f(a)
+                                      else: y, = HOOK.g(10)
+                                      if HOOK.t(11): ...
 
     l(region, iterable, *outer)   a loop begins; gives the iterable back. ``outer``: names of the loops around it
     n(region, *item)              a turn begins, with these names bound by the target; True
     m(region, arm)                an arm begins
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
+    e(stage)                      a stage begins: tasks of this arm that may run beside each other
+    t(unit)                       False: the result of a unit of a stage is at hand
 
 Numbers of regions and units count over the whole driver. As in ``transform``, every new node has the position of the
 user's node that it stands beside. What helpers run is a turn's *strand*: ``TARGET = HOOK.item()``, then each unit
@@ -23,12 +29,23 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections.abc import Container, Iterator
 from types import CodeType
 from typing import Any, NamedTuple, cast
 
 from inferflow.worker.transform import _call, _find_code, _number, _placed, _replace_constant, _span, find_block
 
-__all__ = ["Place", "RegionUnit", "Table", "hook_regions", "item_paths", "strand_code", "table_of"]
+__all__ = [
+    "Place",
+    "RegionUnit",
+    "StagePlace",
+    "Table",
+    "group_code",
+    "hook_regions",
+    "item_paths",
+    "strand_code",
+    "table_of",
+]
 
 Span = tuple[int, int, int, int]
 
@@ -42,6 +59,24 @@ class RegionUnit(NamedTuple):
     last: int
     expression: Span | None
     names: tuple[str, ...]
+
+
+class StagePlace(NamedTuple):
+    """A stage: from statement ``first`` of arm ``arm`` of a region on, the units of each group may run beside those of
+    the others. ``preamble`` are spans of statements of the arm to repeat before them."""
+
+    stage: int
+    region: int
+    task: int
+    arm: int
+    first: int
+    groups: tuple[tuple[RegionUnit, ...], ...]
+    preamble: tuple[Span, ...]
+
+    @property
+    def at_once(self) -> bool:
+        """Whether home begins the first group at the very moment when the stage begins."""
+        return self.groups[0][0].first == self.first
 
 
 class Place(NamedTuple):
@@ -59,15 +94,18 @@ class Place(NamedTuple):
     preamble: tuple[Span, ...]
     given: tuple[str, ...]
     outer: tuple[str, ...]
+    stages: tuple[StagePlace, ...]
 
 
 class Table(NamedTuple):
     """The driver's regions by where they stand. ``paths`` is filled when the hooks are put in: for each loop that may
-    be run ahead, where in an item the names of its target come from."""
+    be run ahead, where in an item the names of its target come from; ``names`` too: for each stage the names that its
+    groups read."""
 
     places: dict[tuple[str, Span], Place]
     units: int
     paths: dict[int, list[tuple[int, ...]]]
+    names: dict[int, tuple[str, ...]]
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
@@ -75,17 +113,29 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
     places: dict[tuple[str, Span], Place] = {}
     count = 0
     for row in rows:
-        units = tuple(
-            RegionUnit(number, first, last, tuple(span) if span else None, tuple(names))
-            for number, first, last, span, names in row["units"]
-        )
-        count = max([count, *(unit.unit + 1 for unit in units)])
+        units = tuple(map(_unit, row["units"]))
+        stages = tuple(
+            StagePlace(
+                part["stage"], row["region"], row["task"], part["arm"], part["first"],
+                tuple(tuple(map(_unit, group)) for group in part["groups"]),
+                tuple(tuple(span) for span in part["preamble"]),
+            )
+            for part in row["stages"]
+        )  # fmt: skip
+        every = [*units, *(unit for stage in stages for group in stage.groups for unit in group)]
+        count = max([count, *(unit.unit + 1 for unit in every)])
         span: Span = tuple(row["span"])
         places[row["node"], span] = Place(
             row["region"], row["task"], row["block"], row["node"], span, row["heavy"], row["ahead"], units,
             tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
+            stages,
         )  # fmt: skip
-    return Table(places, count, {})
+    return Table(places, count, {}, {})
+
+
+def _unit(row: list[Any]) -> RegionUnit:
+    number, first, last, span, names = row
+    return RegionUnit(number, first, last, tuple(span) if span else None, tuple(names))
 
 
 _NODES: dict[str, str] = {
@@ -110,51 +160,85 @@ def _visit(node: ast.AST, table: Table) -> None:
         _visit(child, table)
     if place is None:
         return
+    for stage in place.stages:
+        table.names[stage.stage] = names_read(arms_of(node)[stage.arm], stage)
     if isinstance(node, ast.For):
         _for(node, place, table)
-    elif isinstance(node, ast.While):
-        _arm(node.body, place, 0)
-        _arm(node.orelse, place, 1)
-    elif isinstance(node, ast.If):
-        _branch(node, place)
-    elif isinstance(node, ast.With):
-        _arm(node.body, place, 0)
     elif kind == "comprehension":
         _comprehension(node, place, table)
-    elif kind == "match":
-        for arm, case in enumerate(node.cases):  # type: ignore[attr-defined]
-            _arm(case.body, place, arm)
-    elif kind == "try":
-        _try(node, place)
+    else:
+        for arm, body in enumerate(arms_of(node)):
+            _arm(body, place, arm)
 
 
 def _arm(body: list[ast.stmt], place: Place, arm: int) -> None:
     if body:
+        body[:] = _hooked(body, place, arm, ())
         at = body[0]
         body.insert(0, _placed(ast.Expr(value=_call("m", [_number(place.region), _number(arm)], at)), at))
 
 
-def _branch(node: ast.If, place: Place) -> None:
-    arm = 0
-    current = node
-    while True:
-        _arm(current.body, place, arm)
-        arm += 1
-        rest = current.orelse
+def arms_of(node: Any) -> list[list[ast.stmt]]:
+    """The statement lists in a compound statement, as the analysis counts its arms."""
+    if isinstance(node, ast.If):
+        arms = [node.body]
+        rest = node.orelse
         # An ``elif`` stands at the column of its ``if``, an ``if`` in an ``else`` further to the right.
-        if len(rest) == 1 and isinstance(rest[0], ast.If) and rest[0].col_offset == current.col_offset:
-            current = rest[0]
-            continue
-        _arm(rest, place, arm)
-        return
+        while len(rest) == 1 and isinstance(rest[0], ast.If) and rest[0].col_offset == node.col_offset:
+            arms.append(rest[0].body)
+            rest = rest[0].orelse
+        return [*arms, rest]
+    if isinstance(node, (ast.For, ast.While)):
+        return [node.body, node.orelse]
+    if type(node).__name__ == "Match":
+        return [case.body for case in node.cases]
+    if isinstance(node, ast.With):
+        return [node.body]
+    optional = [body for body in (node.orelse, node.finalbody) if body]
+    return [node.body, *(handler.body for handler in node.handlers), *optional]
 
 
-def _try(node: Any, place: Place) -> None:
-    arm = 0
-    for body in (node.body, *(handler.body for handler in node.handlers), node.orelse, node.finalbody):
-        if body or arm <= len(node.handlers):
-            _arm(body, place, arm)
-            arm += 1
+def names_read(body: list[ast.stmt], stage: StagePlace) -> tuple[str, ...]:
+    """The names that the groups of a stage read before they bind them themselves."""
+    spans = {(line, column) for line, column, _, _ in stage.preamble}
+    before: list[ast.AST] = [node for node in body if (node.lineno, node.col_offset) in spans]
+    ready = {name for node in before for name in _bound_by(node)}
+    found: dict[str, None] = dict.fromkeys(name for node in before for name in _loaded(node) if name not in ready)
+    for group in stage.groups:
+        bound = set(ready)
+        for unit in group:
+            parts: list[Any] = list(body[unit.first : unit.last + 1])
+            for part in parts if unit.expression is None else [_expression(parts[0], unit)]:
+                found.update(dict.fromkeys(name for name in _loaded(part) if name not in bound))
+                bound.update(_bound_by(part))
+    return tuple(found)
+
+
+def _loaded(node: ast.AST) -> Iterator[str]:
+    """Names that are read, but for those that a comprehension or a function inside binds for itself."""
+    own: set[str] = set()
+    names: dict[str, None] = {}
+    for part in ast.walk(node):
+        if isinstance(part, ast.comprehension):
+            own.update(_bound_by(part.target))
+        elif isinstance(part, ast.arg):
+            own.add(part.arg)
+        elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
+            names[part.target.id] = None
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            names[part.id] = None
+    return iter([name for name in names if name not in own])
+
+
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id
+        elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            yield part.name
+        elif isinstance(part, (ast.Import, ast.ImportFrom)):
+            for alias in part.names:
+                yield alias.asname or alias.name.partition(".")[0]
 
 
 def item_paths(target: ast.expr, path: tuple[int, ...] = ()) -> list[tuple[str, tuple[int, ...]]] | None:
@@ -180,7 +264,7 @@ def _for(node: ast.For, place: Place, table: Table) -> None:
     paths = item_paths(node.target) if place.ahead else None
     if paths is not None:
         table.paths[place.region] = [path for _, path in paths]
-        node.body = _hooked(node.body, place)
+        node.body = _hooked(node.body, place, 0, place.units)
         node.iter = _call("l", [_number(place.region), node.iter, *_loads(list(place.outer))], node.iter)
     at = node.body[0]
     if paths is None:
@@ -207,29 +291,50 @@ def _comprehension(node: Any, place: Place, table: Table) -> None:
     generator.ifs.insert(0, _call("n", [_number(place.region), *_loads([name for name, _ in paths])], at))
 
 
-def _hooked(body: list[ast.stmt], place: Place) -> list[ast.stmt]:
-    wrap = _Units({unit.expression: unit for unit in place.units if unit.expression is not None})
-    statements = {unit.first: unit for unit in place.units if unit.expression is None}
+def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...]) -> list[ast.stmt]:
+    """The statements of an arm with the units of its stages hooked, and those of the loop's strand."""
+    stages = [stage for stage in place.stages if stage.arm == arm]
+    beside = [unit for stage in stages for group in stage.groups for unit in group]
+    if not beside and not strand:
+        return body
+    staged = {unit.unit for unit in beside}
+    units = [*strand, *beside]
+    wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, staged)
+    statements = {unit.first: unit for unit in units if unit.expression is None}
+    begins = {stage.first: stage.stage for stage in reversed(stages)}
     out: list[ast.stmt] = []
     position = 0
     while position < len(body):
         unit = statements.get(position)
+        last = position if unit is None else unit.last
+        for number in range(position, last + 1):  # a stage never begins within a unit, but just before one
+            if number in begins:
+                enter = _call("e", [_number(begins[number])], body[number])
+                out.append(_placed(ast.Expr(value=enter), body[number]))
         if unit is None:
             out.append(wrap.visit(body[position]) if wrap.units else body[position])
-            position += 1
-            continue
-        run = body[unit.first : unit.last + 1]
-        at = run[0]
-        taken = _call("g", [_number(unit.unit)], at)
-        otherwise: ast.stmt
-        if unit.names:
-            targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in unit.names]
-            otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)
         else:
-            otherwise = ast.Expr(value=taken)
-        out.append(_placed(ast.If(test=_flag(unit.unit, at), body=run, orelse=[_placed(otherwise, at)]), at))
-        position = unit.last + 1
+            out.append(_either(body[position : last + 1], unit, unit.unit in staged))
+        position = last + 1
     return out
+
+
+def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> ast.stmt:
+    """The statements of a unit, or what it binds if that is at hand."""
+    at = run[0]
+    taken = _call("g", [_number(unit.unit)], at)
+    otherwise: ast.stmt
+    if unit.names:
+        targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in unit.names]
+        otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)
+    else:
+        otherwise = ast.Expr(value=taken)
+    test = _test(unit.unit, at, staged)
+    return cast(ast.stmt, _placed(ast.If(test=test, body=run, orelse=[_placed(otherwise, at)]), at))
+
+
+def _test(unit: int, at: Any, staged: bool) -> ast.expr:
+    return _call("t", [_number(unit)], at) if staged else _flag(unit, at)
 
 
 def _flag(unit: int, at: Any) -> ast.expr:
@@ -243,8 +348,9 @@ def _flag(unit: int, at: Any) -> ast.expr:
 class _Units(ast.NodeTransformer):
     """Wraps the expressions of units."""
 
-    def __init__(self, units: dict[Span, RegionUnit]) -> None:
+    def __init__(self, units: dict[Span, RegionUnit], staged: Container[int] = ()) -> None:
         self.units = units
+        self.staged = staged
 
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, _SCOPES):
@@ -253,7 +359,8 @@ class _Units(ast.NodeTransformer):
         if unit is None:
             return self.generic_visit(node)
         taken = _call("g", [_number(unit.unit)], node)
-        return _placed(ast.IfExp(test=_flag(unit.unit, node), body=cast(ast.expr, node), orelse=taken), node)
+        test = _test(unit.unit, node, unit.unit in self.staged)
+        return _placed(ast.IfExp(test=test, body=cast(ast.expr, node), orelse=taken), node)
 
 
 # -- for helpers -----------------------------------------------------------------------------------
@@ -265,31 +372,65 @@ def strand_code(
     """Code that runs the strand of one turn. In a function or a comprehension: of a function that takes ``names``; at
     the level of a module, to execute in its namespace."""
     owner = find_block(tree, block["kind"], block["line"], block["column"])
-    node = next(
-        part
-        for statement in owner.body
-        for part in ast.walk(statement)
-        if _NODES.get(type(part).__name__) == place.node and _span(part) == place.span
-    )
+    node = _find_region(owner.body, place)
     comprehension = place.node == "comprehension"
-    target = node.generators[-1].target if comprehension else node.target  # type: ignore[attr-defined]
+    target = node.generators[-1].target if comprehension else node.target
     taken = _call("item", [], target)
     begin = copy.deepcopy(target)
     statements: list[ast.stmt] = [_placed(ast.Assign(targets=[begin], value=taken), target)]
     if comprehension:
         statements += [_kept(unit, _expression(node, unit)) for unit in place.units]
-    else:
-        statements += _strand_body(node.body, place)  # type: ignore[attr-defined]
-    if block["kind"] != "function" and not comprehension:
+        name = block["name"] if block["kind"] == "function" else "turn"
+        return _function_code(statements, filename, flags, name, names, hook)
+    statements += _pieces(node.body, place.units, place.preamble)
+    return _code_of(statements, filename, flags, block, names, hook)
+
+
+def group_code(
+    tree: ast.Module,
+    filename: str,
+    flags: int,
+    block: dict[str, Any],
+    place: Place,
+    stage: StagePlace,
+    group: int,
+    names: list[str],
+    hook: object,
+) -> CodeType:
+    """Code that runs a group of a stage, as ``strand_code`` does a turn."""
+    owner = find_block(tree, block["kind"], block["line"], block["column"])
+    node = _find_region(owner.body, place)
+    statements = _group_body(arms_of(node)[stage.arm], stage, group)
+    return _code_of(statements, filename, flags, block, names, hook)
+
+
+def _find_region(body: list[ast.stmt], place: Place) -> Any:
+    return next(
+        part
+        for statement in body
+        for part in ast.walk(statement)
+        if _NODES.get(type(part).__name__) == place.node and _span(part) == place.span
+    )
+
+
+def _code_of(
+    statements: list[ast.stmt], filename: str, flags: int, block: dict[str, Any], names: list[str], hook: object
+) -> CodeType:
+    if block["kind"] != "function":
         module = ast.Module(body=statements, type_ignores=[])
         code = compile(module, filename, "exec", flags=flags, dont_inherit=True)
         return _replace_constant(code, hook)
+    return _function_code(statements, filename, flags, block["name"], names, hook)
+
+
+def _function_code(
+    statements: list[ast.stmt], filename: str, flags: int, name: str, names: list[str], hook: object
+) -> CodeType:
     at = statements[0]
     arguments = ast.arguments(
         posonlyargs=[], args=[_placed(ast.arg(arg=name), at) for name in names], vararg=None, kwonlyargs=[],
         kw_defaults=[], kwarg=None, defaults=[],
     )  # fmt: skip
-    name = block["name"] if block["kind"] == "function" else "turn"
     function = ast.FunctionDef(name=name, args=arguments, body=statements, decorator_list=[], returns=None)
     if "type_params" in ast.FunctionDef._fields:
         function.type_params = []  # type: ignore[attr-defined]
@@ -298,12 +439,17 @@ def strand_code(
     return _replace_constant(_find_code(compiled, name, function.lineno), hook)
 
 
-def _strand_body(body: list[ast.stmt], place: Place) -> list[ast.stmt]:
-    spans = {(line, column) for line, column, _, _ in place.preamble}
+def _group_body(body: list[ast.stmt], stage: StagePlace, group: int) -> list[ast.stmt]:
+    return _pieces(body, stage.groups[group], stage.preamble)
+
+
+def _pieces(body: list[ast.stmt], units: tuple[RegionUnit, ...], preamble: tuple[Span, ...]) -> list[ast.stmt]:
+    """The statements of units, each followed by telling what it left; before them those to repeat."""
+    spans = {(line, column) for line, column, _, _ in preamble}
     parts: list[tuple[int, int, list[ast.stmt]]] = [
         (number, 0, [node]) for number, node in enumerate(body) if (node.lineno, node.col_offset) in spans
     ]
-    for order, unit in enumerate(place.units):
+    for order, unit in enumerate(units):
         if unit.expression is not None:
             parts.append((unit.first, 1 + order, [_kept(unit, _expression(body[unit.first], unit))]))
         else:

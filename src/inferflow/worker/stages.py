@@ -1,0 +1,150 @@
+"""Tasks of an arm that are run beside each other: what the hooks of stages do (see ``transform_regions``).
+
+A *stage* is a moment in an arm from which on some of its tasks, in *groups*, need nothing any more of each other. When
+home comes to it, it forks a process from which helpers come that have everything as it is then. The groups are the
+items of a frame, as the turns of a loop are: helpers run later ones, home runs the arm natively, and where it comes to
+the first task of a group it has the group's results, or waits for them, or runs the group itself.
+
+    e(stage)        home -> controller: frame {count: groups, at: 0 (home begins with the first) or -1, apart: true}
+    t(unit)         at the first unit of group n: items {at: n}
+    g(unit)         what the unit left
+
+Results belong to one activation of the code: the unit is looked up for the frame of the interpreter that came to the
+stage, so that a function which runs again before its first run has ended gets none that are not its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from inferflow.worker.transform_regions import StagePlace, Table
+
+if TYPE_CHECKING:
+    from inferflow.worker.frames import Frames
+
+__all__ = ["StageFrame", "Stages"]
+
+WORTH = 0.02
+"""Seconds that a stage must take for helpers to be forked for it again."""
+CHANCES = 2
+"""So many times in a row a stage may turn out to take less."""
+
+
+class StageFrame:
+    """One execution of a stage. ``caller`` is the identity of the interpreter's frame that it happens in; ``index`` the
+    last group that home has come to; the rest is as in ``frames.Frame``."""
+
+    __slots__ = ("caller", "count", "given", "index", "items", "lease", "live", "locals", "number", "place", "rate",
+                 "results", "started")  # fmt: skip
+
+    def __init__(self, place: StagePlace, caller: int, given: tuple[str, ...]) -> None:
+        self.place = place
+        self.caller = caller
+        self.given = given
+        self.number = 0
+        self.count = len(place.groups)
+        self.items = tuple(range(self.count))
+        self.index = -1
+        self.live = False
+        self.lease = 0
+        self.rate = 0.0
+        self.locals: dict[str, Any] = {}
+        self.results: dict[int, Any] = {}
+        self.started = time.perf_counter()
+
+
+class Stages:
+    """All stages of the driver, as home runs them."""
+
+    def __init__(self, base: Frames) -> None:
+        self.base = base
+        self.home = base.home
+        self.places: dict[int, StagePlace] = {}
+        self.names: dict[int, tuple[str, ...]] = {}
+        self.group_of: dict[int, tuple[int, int]] = {}
+        self.open: dict[int, StageFrame] = {}
+        self.short: dict[int, int] = {}
+
+    def begin(self, table: Table) -> None:
+        """The plan is there."""
+        every = [stage for place in table.places.values() for stage in place.stages]
+        self.places = {stage.stage: stage for stage in every}
+        self.names = table.names
+        self.group_of = {
+            unit.unit: (stage.stage, number)
+            for stage in every
+            for number, group in enumerate(stage.groups)
+            for unit in group
+        }
+
+    # -- hooks ---------------------------------------------------------------------------------------
+
+    def e(self, number: int) -> None:
+        """A stage begins."""
+        if self.base.off or self.home.alone or not self.home.hooks.at_home():
+            return
+        stage = self.places[number]
+        old = self.open.pop(number, None)
+        if old is not None:
+            self._close(old)
+        if self.short.get(number, 0) >= CHANCES or not (self.base.always or not self.base.spent_enough()):
+            return
+        caller = sys._getframe(1)
+        frame = self.open[number] = StageFrame(stage, id(caller), self._given(number, caller))
+        self.base.announce(frame, 0 if stage.at_once else -1, caller)
+        if frame.live and stage.at_once:
+            frame.lease = 1
+
+    def t(self, unit: int) -> bool:
+        """Whether a unit is to be run here."""
+        number, group = self.group_of[unit]
+        frame = self.open.get(number)
+        if frame is None or self.base.elsewhere() or frame.caller != id(sys._getframe(1)):
+            return True
+        if group > frame.index:
+            frame.index = group
+            self._arrive(frame, group)
+        return unit not in self.base.ready
+
+    def close(self) -> None:
+        """The task is over, and all that is in it."""
+        for frame in self.open.values():
+            self._close(frame)
+        self.open.clear()
+
+    # ------------------------------------------------------------------------------------------------
+
+    def _given(self, number: int, caller: Any) -> tuple[str, ...]:
+        """The names of the function that the groups may read; of a module's code all are there anyway."""
+        return () if caller.f_locals is caller.f_globals else self.names.get(number, ())
+
+    def _arrive(self, frame: StageFrame, group: int) -> None:
+        """Home has come to the first unit of a group."""
+        if not frame.live:
+            return
+        units = frame.place.groups[group]
+        result = frame.results.pop(group, None)
+        if result is None and group >= frame.lease:
+            with self.home.hooks.shield:
+                self.base.ask(frame, group)
+            result = frame.results.pop(group, None)
+        if result is not None and self.base.is_fresh(frame, result):
+            for unit, (values, output) in zip(units, result[0]):
+                self.base.ready[unit.unit] = (values, output, unit.expression is not None)
+            self.base.told_beside(frame.place.region, units, result[2])
+        if group + 1 >= frame.count:
+            with self.home.hooks.shield:
+                self.base.over(frame)
+
+    def _close(self, frame: StageFrame) -> None:
+        """Home has left the stage, or will not come back to it."""
+        for group in frame.place.groups:
+            for unit in group:
+                self.base.ready.pop(unit.unit, None)
+        number = frame.place.stage
+        if not self.base.always:
+            is_short = time.perf_counter() - frame.started < max(WORTH, 5 * self.base.fork_cost())
+            self.short[number] = self.short.get(number, 0) + 1 if is_short else 0
+        self.base.over(frame)
