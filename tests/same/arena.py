@@ -43,11 +43,13 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 @frozen
 class Way:
-    """How the inferred side runs: the number of processes, a seed of delays, the backend."""
+    """How the inferred side runs: the number of processes, a seed of delays, the backend; ``turns`` not empty: whatever
+    can run ahead in loops and arms does, however short it is."""
 
     jobs: int = 2
     shake: str = ""
     backend: str = "process"
+    turns: str = ""
 
 
 @frozen
@@ -61,8 +63,8 @@ class Result:
     parts: list[tuple[str, str]]
     stuck: bool = False
     left: int = 0
-    ran: tuple[int, int, int] = (0, 0, 0)
-    """Tasks at home, ahead, dropped."""
+    ran: tuple[int, ...] = (0, 0, 0, 0)
+    """Tasks at home, ahead, dropped; and what ran ahead inside of tasks (turns of loops, calls in arms)."""
 
 
 class ForkedProcess:
@@ -258,7 +260,7 @@ class Arena:
     def _controller(self, way: Way) -> None:
         from inferflow.backends import start
         from inferflow.config.settings import load_settings
-        from inferflow.model import RunFinished
+        from inferflow.model import RunFinished, TaskFinished
         from inferflow.session.observer import Silent
         from inferflow.session.run import execute
         from inferflow.session.target import open_target
@@ -271,6 +273,8 @@ class Arena:
         os.environ["_INFERFLOW_WATCH"] = self._told()
         if way.shake:
             os.environ["_INFERFLOW_SHAKE"] = way.shake
+        if way.turns:
+            os.environ["_INFERFLOW_TURNS"] = way.turns
         target = open_target("driver.py", self.place)
         flags = {"backend": way.backend, "jobs": str(way.jobs)}
         settings = load_settings(self.place, environ={}, flags=flags)
@@ -278,12 +282,14 @@ class Arena:
 
         class Tally(Silent):
             def event(self, event: Any) -> None:
+                if isinstance(event, TaskFinished):
+                    seen["inside"] = seen.get("inside", 0) + sum(region.ahead for region in event.regions)
                 if isinstance(event, RunFinished):
                     made = event.certificate
                     seen.update(home=made.at_home, ahead=made.ahead, dropped=made.dropped)
 
         outcome = execute(target, settings, observer=Tally())
-        ran = [seen.get(name, 0) for name in ("home", "ahead", "dropped")]
+        ran = [seen.get(name, 0) for name in ("home", "ahead", "dropped", "inside")]
         (self.folder / "ran").write_text(json.dumps(ran))
         if outcome.fault:
             (self.folder / "fault").write_text(outcome.fault.read_text())
@@ -333,7 +339,7 @@ class Arena:
             if ".inferflow" not in shown.parts and "__pycache__" not in shown.parts:
                 seen[str(shown)] = path.read_bytes() if path.is_file() else None
         ran = self.folder / "ran"
-        told = tuple(json.loads(ran.read_text())) if ran.exists() else (0, 0, 0)
+        told = tuple(json.loads(ran.read_text())) if ran.exists() else (0, 0, 0, 0)
         errors = err.read_bytes()
         fault = self.folder / "fault"
         if fault.exists():

@@ -16,7 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas")}
+MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": ()}
+RAN = ("home", "ahead", "dropped", "inside")
+COUNTS = ("programs", "runs", "different", "unsteady", *RAN)
 PART = 500
 """Programs from one arena; then a new one begins, so that nothing piles up."""
 
@@ -34,7 +36,7 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     end = time.monotonic() + given.seconds if given.seconds else None
     kinds = list(MODULES) if given.kind == "all" else [given.kind]
-    counts = {"programs": 0, "runs": 0, "different": 0, "unsteady": 0, "home": 0, "ahead": 0, "dropped": 0}
+    counts = dict.fromkeys(COUNTS, 0)
     begun = time.monotonic()
     first, left = given.first, given.count
     while (left > 0 or not given.count) and (end is None or time.monotonic() < end):
@@ -77,13 +79,15 @@ def _in_a_process(
 
 def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | None) -> dict[str, int]:
     """Compare drivers ``first`` to ``first + count``; the counts."""
+    import generator
+    import generator_flow
     from arena import Arena, Way, difference
-    from generator import make
     from shrink import shrink
 
+    make = generator_flow.make if kind == "flow" else generator.make
     base = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"inferflow-hammer-{os.getpid()}"
     arena = Arena(base, MODULES[kind])
-    counts = {"programs": 0, "runs": 0, "different": 0, "unsteady": 0, "home": 0, "ahead": 0, "dropped": 0}
+    counts = dict.fromkeys(COUNTS, 0)
     try:
         for number in range(first, first + count):
             if end is not None and time.monotonic() > end:
@@ -96,10 +100,12 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
             counts["programs"] += 1
             for _ in range(draw.choice([1, 1, 2])):
                 shake = str(draw.random()) if draw.random() < 0.6 else ""
-                way = Way(draw.choice([1, 2, 2, 3, 4]), shake, "inline" if draw.random() < 0.05 else "process")
+                backend = "inline" if draw.random() < 0.05 else "process"
+                turns = "always" if kind == "flow" and draw.random() < 0.7 else ""
+                way = Way(draw.choice([1, 2, 2, 3, 4]), shake, backend, turns)
                 inferred = arena.inferred(files, way)
                 counts["runs"] += 1
-                for name, ran in zip(("home", "ahead", "dropped"), inferred.ran, strict=True):
+                for name, ran in zip(RAN, inferred.ran, strict=True):
                     counts[name] += ran
                 what = difference(native, inferred)
                 if what is None:

@@ -1,4 +1,4 @@
-"""Generated drivers (see ``generator``), natively and inferred: 2,000 in CI, fewer elsewhere. ``hammer`` runs more."""
+"""Generated drivers (see ``generator`` and ``generator_flow``), natively and inferred: 2,400 in CI, fewer elsewhere. ``hammer`` runs more."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+import generator_flow
 import pytest
 from generator import make
 from shrink import shrink
 
 HERE = Path(__file__).resolve().parent
 COUNT = 200 if os.environ.get("CI") else 40
-PARTS = [("plain", part) for part in range(4)] + [(kind, part) for kind in ("arrays", "tables") for part in range(3)]
+PARTS = [
+    (kind, part) for kind, parts in (("plain", 4), ("arrays", 3), ("tables", 3), ("flow", 2)) for part in range(parts)
+]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 @pytest.mark.parametrize(("kind", "part"), PARTS)
 def test_generated_drivers_are_the_same(kind: str, part: int) -> None:
-    if kind != "plain":
+    if kind not in ("plain", "flow"):
         pytest.importorskip("pandas")
     command = [
         sys.executable,
@@ -57,6 +60,7 @@ def test_the_arena_sees_differences() -> None:
 
 
 def test_the_same_number_gives_the_same_driver() -> None:
+    assert generator_flow.make(3) == generator_flow.make(3)
     assert make(3, "tables") == make(3, "tables")
     assert make(3) != make(4)
 

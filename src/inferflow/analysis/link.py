@@ -292,8 +292,14 @@ class Linker:
         found: _Gathered,
     ) -> None:  # fmt: skip
         """Note an input from whoever left this version: the task that bound the name, or changed an object of it."""
+        writer = self.ledger.last_write(variable) if variable.scope in self.driver.project.modules else -1
         for label in labels:
             producer = max(producer, self.versions.changed(label))
+        if writer >= max(producer, 0):
+            # A function that this task calls has bound the name anew: what it is now is known to the process only.
+            found.state.add(writer)
+            found.edges.append(self._rebound(writer, index, variable, span))
+            return
         if producer >= 0 and self.drafts[producer].expression is not None and variable.scope != VALUE_SCOPE:
             # What an expression leaves under a name is there to be handed on when its statement is done.
             statement = self.statements.get(self.drafts[producer].first.key, index)
@@ -317,6 +323,12 @@ class Linker:
         if before is not None:
             labels |= before.labels
         found.reads[variable] = _Read(variable, producer, span, labels)
+
+    def _rebound(self, source: int, target: int, variable: Variable, span: Span) -> Edge:
+        """A function that one task calls has bound a name anew, which another reads."""
+        why = [Reason(f"{self.name(target)} reads {variable}", span)]
+        writes = [e for e in self.made[source].task.effects if e.place == variable and e.mode == "write"]
+        return Edge(source, target, "flow", variable, (*why, *(effect.reason for effect in writes[:1])))
 
     def _read_global(self, index: int, effect: Effect, found: _Gathered) -> None:
         """A called function reads a module's global: its version comes from whoever bound or changed it last."""

@@ -153,13 +153,13 @@ class Regions:
     ) -> Arm:
         """An arm whose tasks run in its place, when its turn has come: beside each other where they can."""
         tasks = self._cut(body, block, number, depth).tasks
-        arm = self._staged(Arm(name, _span_of(statement, body), tasks), tasks, ())
+        arm = self._staged(Arm(name, _span_of(statement, body), tasks), ())
         beside = arm.beside
-        placed = tuple(t if i in beside else _placed(t) for i, t in enumerate(tasks))
-        return evolve(arm, tasks=placed)
+        return evolve(arm, tasks=tuple(t if i in beside else _placed(t) for i, t in enumerate(tasks)))
 
-    def _staged(self, arm: Arm, tasks: tuple[Task, ...], elsewhere: Collection[int]) -> Arm:
-        stages = stages_of(tasks, elsewhere, self.weights.is_heavy, self.weights.is_work)
+    def _staged(self, arm: Arm, elsewhere: Collection[int]) -> Arm:
+        """The arm, with the stages that its tasks make by themselves."""
+        stages = stages_of(arm, elsewhere, self.weights.is_heavy, self.weights.is_work)
         return evolve(arm, stages=stages) if stages else arm
 
     def _head(self, span: Span, body: Sequence[ir.Statement]) -> str:
@@ -225,10 +225,7 @@ class Regions:
             tasks = [task if task.home else evolve(task, home=(light,)) for task in tasks]
             arms[0] = evolve(arms[0], tasks=tuple(tasks))
         elsewhere = [index for index, task in enumerate(tasks) if not task.home]
-        arms[0] = self._staged(arms[0], body.tasks, elsewhere)
-        for index in arms[0].beside:
-            tasks[index] = evolve(tasks[index], preamble=body.tasks[index].preamble)
-        arms[0] = evolve(arms[0], tasks=tuple(tasks))
+        arms[0] = _turn(self._staged(evolve(arms[0], tasks=body.tasks), elsewhere), tasks)
         tied = [task for task in tasks if task.home and _is_work(task)]
         return Region(
             "map" if working and not tied else "loop",
@@ -402,6 +399,16 @@ class _Judge:
         for dependence in self.written.ledger.dependences(reads):
             if dependence.flow and not isinstance(dependence.place, Variable):
                 yield Reason(f"turns change what it reads: {dependence.why[-1].text}", dependence.why[-1].span)
+
+
+def _turn(staged: Arm, tasks: Sequence[Task]) -> Arm:
+    """The arm of a loop's turn: tasks as they are among all turns; what helpers repeat before them as within one."""
+    beside = staged.beside
+    within = [
+        evolve(task, preamble=staged.tasks[index].preamble) if index in beside else task
+        for index, task in enumerate(tasks)
+    ]
+    return evolve(staged, tasks=tuple(within))
 
 
 def _placed(task: Task) -> Task:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import define, field
 
-from inferflow.model import Stage, Task
+from inferflow.model import Arm, Stage, Task
 
 __all__ = ["stages_of"]
 
@@ -35,11 +35,13 @@ class _Open:
 
 
 def stages_of(
-    tasks: Sequence[Task], elsewhere: Collection[int], is_heavy: Callable[[Task], bool], is_work: Callable[[Task], bool]
+    arm: Arm, elsewhere: Collection[int], is_heavy: Callable[[Task], bool], is_work: Callable[[Task], bool]
 ) -> tuple[Stage, ...]:
-    """The stages of an arm's tasks. ``elsewhere`` are those that are run ahead by other means; ``is_heavy`` tells
-    whether a task may take time, ``is_work`` whether there is a call in it that is worth thinking about."""
-    covers = [_covered(tasks, index) for index in range(len(tasks))]
+    """The stages of an arm, whose tasks say what they depend on within it. ``elsewhere`` are those that are run ahead
+    by other means; ``is_heavy`` tells whether a task may take time, ``is_work`` whether there is a call in it that is
+    worth thinking about."""
+    tasks = arm.tasks
+    covers = [arm.covered((index,)) for index in range(len(tasks))]
     units = _units(tasks, covers, elsewhere, is_work)
     needs = {index: _needed(tasks, covers, index) for index in units}
     heavy = [index for index in units if any(is_heavy(tasks[part]) for part in covers[index])]
@@ -59,17 +61,6 @@ def stages_of(
         for stage in open_stages
         if _is_worth(tasks, stage, covers, is_heavy, is_work)
     )
-
-
-def _covered(tasks: Sequence[Task], index: int) -> frozenset[int]:
-    """A task and the expression tasks inside its statement."""
-    found = {index}
-    todo = [index]
-    while todo:
-        for inner in tasks[todo.pop()].inner:
-            found.add(inner)
-            todo.append(inner)
-    return frozenset(found)
 
 
 def _units(

@@ -384,6 +384,7 @@ def replicable_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> f
     A helper executes them again where a task reads what they bind. That is right only if nobody can tell the copies
     apart: no object that they make is ever changed, or reachable from what another step makes."""
     tainted = _tainted_labels(driver, effects)
+    written = _written_names(driver, effects)
     found: set[StepKey] = set()
     block_of = {(b, s.index): s for b, block in enumerate(driver.blocks) for s in block.statements}
     rebound = _bind_counts(driver, names)
@@ -397,7 +398,9 @@ def replicable_steps(driver: Driver, names: DefUse, effects: DriverEffects) -> f
         labels = frozenset().union(*(facts.after.get(bind.variable, frozenset()) for bind in bound.binds))
         if not (facts.literal or facts.cheap) or not bound.binds or labels & tainted:
             continue
-        if any(bind.deletes or not bind.definite for bind in bound.binds):
+        if any(bind.deletes or not bind.definite or bind.variable in written for bind in bound.binds):
+            continue
+        if written and any(use.variable in written for use in bound.uses):
             continue
         given = all(
             _is_given(use.defs, found)
@@ -433,6 +436,17 @@ def _has_visible_effect(statement: ir.Plain, facts: StepEffects, in_function: bo
     ops = flatten(statement)
     return bool(_shape_reasons(statement, ops, facts, in_function)) or any(
         isinstance(op, ir.MakeFunction) for op in ops
+    )
+
+
+def _written_names(driver: Driver, effects: DriverEffects) -> frozenset[Variable]:
+    """Names that functions which the driver calls bind anew."""
+    return frozenset(
+        effect.place
+        for key in driver.steps
+        for op in effects.steps.get(key, NO_EFFECTS).ops
+        for effect in op.effects
+        if effect.mode == "write" and isinstance(effect.place, Variable)
     )
 
 

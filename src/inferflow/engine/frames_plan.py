@@ -68,7 +68,7 @@ def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool
                 "heavy": region.heavy,
                 "ahead": bool(tasks),
                 "units": [_unit(units + number, task) for number, task in enumerate(tasks)],
-                "preamble": _preamble(tasks),
+                "preamble": _preamble(region.strand if tasks else ()),
                 "given": [v.name for v in region.given if v.scope == "<driver>"],
                 "outer": [v.name for v in region.given if v.scope == "<turn>"],
                 "stages": staged,
@@ -87,12 +87,13 @@ def _stages(region: Region, number: int, units: int, stays_home: Callable[[str],
             groups = []
             for group in stage.groups:
                 tasks = [arm.tasks[index] for index in group]
-                if any(stays_home(task.name) for task in tasks):
+                if any(stays_home(arm.tasks[index].name) for index in arm.covered(group)):
                     continue
                 groups.append([_unit(units + offset, task) for offset, task in enumerate(tasks)])
                 units += len(tasks)
             if groups:
-                preamble = _preamble([arm.tasks[index] for group in stage.groups for index in group])
+                every = sorted(index for group in stage.groups for index in arm.covered(group))
+                preamble = _preamble([arm.tasks[index] for index in every])
                 rows.append(
                     {
                         "stage": number + len(rows),

@@ -123,8 +123,18 @@ class Arm:
 
     @property
     def beside(self) -> frozenset[int]:
-        """The indices of the tasks that may run beside others."""
-        return frozenset(index for stage in self.stages for group in stage.groups for index in group)
+        """The indices of the tasks that may run beside others, with the expression tasks inside them."""
+        return frozenset(i for stage in self.stages for group in stage.groups for i in self.covered(group))
+
+    def covered(self, indices: tuple[int, ...]) -> frozenset[int]:
+        """Tasks of the arm, with the expression tasks inside them."""
+        found = set(indices)
+        todo = list(indices)
+        while todo:
+            inner = self.tasks[todo.pop()].inner
+            todo.extend(inner)
+            found.update(inner)
+        return frozenset(found)
 
 
 @frozen

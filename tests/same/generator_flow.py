@@ -1,0 +1,424 @@
+"""Random drivers of nested control flow: loops in branches in ``try``, turns that carry state and turns that do not,
+accumulators, early exits, comprehensions, contexts, functions that are drivers themselves.
+
+    make(7)     # {"driver.py": "import contextlib\\n..."}; the same text for the same number
+
+Statements stand over typed variables as in ``generator``, but here nearly all are calls that could be run ahead, inside
+of compound statements, so that what is tested is when they may be. What raises, raises natively too.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+__all__ = ["make"]
+
+HEAD = """import contextlib, itertools, random, sys, time, warnings
+
+LOG = []
+N = 2
+BOXES = {"k": [1]}
+"""
+
+FUNCTIONS = """
+def pure(x, k=1):
+    n = 0
+    for i in range(3):
+        n += i
+    return x * k % 97 + n
+
+def nap(x):
+    time.sleep(0.002)
+    return x + 1
+
+def fails(x):
+    for i in range(2): pass
+    if x % 5 == 3:
+        raise ValueError(x)
+    return x + 1
+
+def rare(x):
+    for i in range(2): pass
+    if x % 13 == 7:
+        raise KeyError(x)
+    return x + 2
+
+def say(x):
+    for i in range(2): pass
+    print("say", x)
+    return x
+
+def warned(x):
+    for i in range(2): pass
+    warnings.warn(f"beware {x % 3}")
+    return x
+
+def uses(x):
+    for i in range(2): pass
+    return x + N + len(LOG)
+
+def log(x):
+    LOG.append(x)
+    return len(LOG)
+
+def bump(x):
+    global N
+    N = (N + x) % 7
+    return N
+
+def draw(x):
+    return random.randrange(10) + x
+
+def exits(x):
+    for i in range(2): pass
+    if x % 41 == 40:
+        sys.exit(x)
+    return x
+
+def box(x):
+    for i in range(2): pass
+    return [x, [x]]
+
+def ident(l):
+    for i in range(2): pass
+    return l
+
+def tail(l):
+    for i in range(2): pass
+    return l[1:]
+
+def kept(x):
+    BOXES["k"].append(x)
+    return BOXES["k"]
+
+def joined(l, m):
+    for i in range(2): pass
+    return [*l, *m][:6]
+
+def grow(l, x):
+    l.append(x)
+    return len(l)
+
+def total(l):
+    t = 0
+    for v in l:
+        t += v if isinstance(v, int) else len(v) if isinstance(v, list) else 1
+    return t
+
+def count(n):
+    for i in range(n % 4):
+        yield i
+
+@contextlib.contextmanager
+def entered(x):
+    print("enter", x)
+    try:
+        yield x + 1
+    finally:
+        print("leave", x)
+
+class Manager:
+    def __init__(self, l): self.l = l
+    def __enter__(self):
+        self.l.append("in")
+        return self.l
+    def __exit__(self, kind, error, trace):
+        self.l.append("out")
+        return kind is ValueError
+"""
+
+PARTS = {re.findall(r"(?:def|class) (\w+)", part)[0]: part for part in re.split(r"\n\n+", FUNCTIONS.strip())}
+
+INTS = ["pure", "pure", "nap", "fails", "rare", "say", "say", "warned", "uses", "log", "bump", "draw", "exits"]
+LISTS = ["box", "box", "kept"]
+OF_LISTS = ["ident", "tail"]
+
+
+def make(number: int, kind: str = "flow") -> dict[str, str]:
+    """The files of driver ``number``."""
+    return {"driver.py": _Maker(random.Random(f"{kind} {number}")).text()}
+
+
+class _Scope:
+    """The names that are bound where a statement stands: ``ints`` and ``lists``."""
+
+    def __init__(self, ints: set[str], lists: set[str], function: bool, loop: bool = False) -> None:
+        self.ints = ints
+        self.lists = lists
+        self.function = function
+        self.loop = loop
+
+    def inner(self, loop: bool | None = None) -> _Scope:
+        return _Scope(set(self.ints), set(self.lists), self.function, self.loop if loop is None else loop)
+
+
+class _Maker:
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        self.counter = 0
+        self.functions: list[str] = []
+        self.groups: list[str] = []
+        wild = draw.random() < 0.25
+        calm = {"fails", "rare", "exits"}
+        self.ints = [name for name in INTS if wild or name not in calm or draw.random() < 0.3]
+
+    def text(self) -> str:
+        draw = self.draw
+        for _ in range(draw.choice([0, 0, 1, 2])):
+            self.group()
+        if draw.random() < 0.6:
+            scope = _Scope({"a", "n"}, {"l"}, True)
+            body = self.block(scope, 1, 0, draw.randint(2, 4))
+            ends = ", ".join(sorted(scope.ints | scope.lists))
+            body += [f"    return [{ends}]"]
+            self.functions.append("def main(a=1, n=4):\n    l = [1, 2]\n" + "\n".join(body))
+            ending = "RESULT = main()\nprint(RESULT, LOG, N)\n"
+        else:
+            scope = _Scope({"a", "n"}, {"l"}, False)
+            body = self.block(scope, 0, 0, draw.randint(2, 5))
+            ending = "a, n, l = 1, 4, [1, 2]\n" + "\n".join(body) + "\nprint(LOG, N)\n"
+        own = "\n\n".join(self.functions)
+        used = [part for name, part in PARTS.items() if re.search(rf"\b{name}\b", own + ending)]
+        return "\n\n".join([HEAD, *used, own, "random.seed(4)", ending])
+
+    def group(self) -> None:
+        """A function that is a driver itself."""
+        self.counter += 1
+        name = f"part{self.counter}"
+        scope = _Scope({"a"}, {"l"}, True)
+        body = self.block(scope, 1, 1, self.draw.randint(2, 3))
+        self.functions.append(f"def {name}(a, l):\n" + "\n".join(body) + f"\n    return {self.number(scope)}")
+        self.groups.append(name)
+
+    # -- expressions -----------------------------------------------------------------------------------
+
+    def number(self, scope: _Scope, depth: int = 0) -> str:
+        draw = self.draw
+        chance = draw.random()
+        if chance < 0.4 or depth > 2:
+            return draw.choice(sorted(scope.ints)) if scope.ints and draw.random() < 0.85 else str(draw.randrange(9))
+        if chance < 0.75:
+            return f"{draw.choice(self.ints)}({self.number(scope, depth + 1)})"
+        if chance < 0.8:
+            return f"pure({self.number(scope, depth + 1)}, {self.number(scope, depth + 1)} % 5)"
+        if chance < 0.9 and scope.lists:
+            return f"{draw.choice(['total', 'len'])}({self.listing(scope, depth + 1)})"
+        if chance < 0.93 and self.groups:
+            return f"{draw.choice(self.groups)}({self.number(scope, depth + 1)}, {self.listing(scope, depth + 1)})"
+        if chance < 0.96:
+            return f"({self.number(scope, depth + 1)} if {self.test(scope)} else {self.number(scope, depth + 1)})"
+        return f"({self.number(scope, depth + 1)} + {self.number(scope, depth + 1)}) % 31"
+
+    def listing(self, scope: _Scope, depth: int = 0) -> str:
+        draw = self.draw
+        chance = draw.random()
+        if scope.lists and (chance < 0.4 or depth > 2):
+            return draw.choice(sorted(scope.lists))
+        if chance < 0.7 or depth > 2 or not scope.lists:
+            return f"{draw.choice(LISTS)}({self.number(scope, depth + 1)})"
+        if chance < 0.85:
+            return f"{draw.choice(OF_LISTS)}({self.listing(scope, depth + 1)})"
+        return f"joined({self.listing(scope, depth + 1)}, {self.listing(scope, depth + 1)})"
+
+    def test(self, scope: _Scope) -> str:
+        draw = self.draw
+        return draw.choice(
+            [
+                f"{self.number(scope, 2)} % 3",
+                f"{self.number(scope, 2)} > {draw.randrange(9)}",
+                f"{self.number(scope, 2)} % 2 and {self.number(scope, 1)} > 2",
+                f"not {self.listing(scope, 2)}",
+            ]
+        )
+
+    def items(self, scope: _Scope) -> str:
+        """An iterable of numbers."""
+        draw = self.draw
+        return draw.choice(
+            [
+                f"range({draw.randrange(5)})",
+                str([draw.randrange(9) for _ in range(draw.randrange(6))]),
+                str(tuple(draw.randrange(9) for _ in range(3))),
+                f"[v for v in {self.listing(scope, 2)} if isinstance(v, int)][:4]",
+                f"list(map({draw.choice(['pure', 'say', 'nap'])}, range({draw.randrange(4)})))",
+                f"count({self.number(scope, 2)})",
+                f"sorted({{{self.number(scope, 2)}, {self.number(scope, 2)}}})",
+                f"(v + 1 for v in range({draw.randrange(4)}))",
+            ]
+        )
+
+    def comprehension(self, scope: _Scope) -> str:
+        draw = self.draw
+        inner = scope.inner()
+        inner.ints.add("q")
+        element, condition = self.number(inner, 1), ""
+        if draw.random() < 0.3:
+            condition = f" if {self.test(inner)}"
+        source = self.items(scope)
+        return draw.choice(
+            [
+                f"[{element} for q in {source}{condition}]",
+                f"[{element} for q in {source}{condition}]",
+                f"sorted({{{element} for q in {source}{condition}}})",
+                f"list({{q: {element} for q in {source}{condition}}}.values())",
+                f"[{element} for q in {source} for q in range(q % 3){condition}]",
+                f"[[{element} for q in range(2)] for p in {source}]",
+                f"list({element} for q in {source}{condition})",
+                f"list(map({draw.choice(self.ints)}, {source}))",
+                f"[pure(p, q) for p, q in itertools.product({source}, range(2))]",
+                f"[({element}, i) for i, q in enumerate({source})]",
+                f"[pure(p, q) for p, q in zip({source}, {source})]",
+            ]
+        )
+
+    # -- statements ------------------------------------------------------------------------------------
+
+    def block(self, scope: _Scope, indent: int, depth: int, count: int = 0) -> list[str]:
+        lines: list[str] = []
+        for _ in range(count or self.draw.randint(1, 3)):
+            lines += self.statement(scope, indent, depth)
+        return lines or ["    " * indent + "pass"]
+
+    def statement(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        pad = "    " * indent
+        chance = draw.random()
+        if depth < 3 and chance < (0.5 if depth < 2 else 0.25):
+            return self.compound(scope, indent, depth)
+        if chance < 0.66:
+            value, name = self.number(scope), draw.choice("abcd")
+            scope.ints.add(name)
+            return [f"{pad}{name} = {value}"]
+        if chance < 0.74:
+            value, name = self.listing(scope), draw.choice(["l", "m"])
+            scope.lists.add(name)
+            return [f"{pad}{name} = {value}"]
+        if chance < 0.8:
+            value = self.comprehension(scope)
+            scope.lists.add("k")
+            return [f"{pad}k = {value}"]
+        return [pad + draw.choice(self.others(scope))]
+
+    def others(self, scope: _Scope) -> list[str]:
+        draw = self.draw
+        made = [f"print({self.number(scope)})", f"LOG.append({self.number(scope)})", f"print({self.listing(scope)})"]
+        if scope.ints:
+            made.append(f"{draw.choice(sorted(scope.ints))} += {self.number(scope)}")
+        if scope.lists:
+            name = draw.choice(sorted(scope.lists))
+            made += [
+                f"{name}.append({self.number(scope)})",
+                f"grow({name}, {self.number(scope)})",
+                f"{name} += {self.listing(scope)}",
+                f"{name}[:0] = [{self.number(scope)}]",
+                f"{name}.extend([{self.number(scope)}, {self.number(scope)}])",
+            ]
+        made.append(f"assert {self.number(scope)} < 90, {self.number(scope)}")
+        if scope.loop:
+            made.append(f"if {self.test(scope)}: {draw.choice(['break', 'continue'])}")
+        if scope.function:
+            made.append(f"if {self.number(scope)} == 3: return {self.number(scope)}")
+        return made
+
+    def compound(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        kind = draw.choice(
+            ["for", "for", "for", "if", "if", "try", "try", "while", "with", "match", "finally", "retry"]
+        )
+        made: list[str] = getattr(self, f"{kind}_")(scope, indent, depth)
+        return made
+
+    def for_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        pad, inner = "    " * indent, scope.inner(True)
+        name = draw.choice("xyz")
+        inner.ints.add(name)
+        if draw.random() < 0.25:
+            inner.ints.add("i")
+            head = f"{pad}for i, {name} in enumerate({self.items(scope)}):"
+        elif draw.random() < 0.1:
+            inner.ints.add("w")
+            head = f"{pad}for {name}, w in itertools.product({self.items(scope)}, range(2)):"
+        else:
+            head = f"{pad}for {name} in {self.items(scope)}:"
+        lines = [head, *self.block(inner, indent + 1, depth + 1)]
+        if draw.random() < 0.3:
+            lines += [f"{pad}    if {self.test(inner)}:", f"{pad}        {draw.choice(['break', 'continue'])}"]
+            lines += self.block(inner, indent + 1, depth + 2)
+        if draw.random() < 0.2:
+            lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        return lines
+
+    def while_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        self.counter += 1
+        pad, name, inner = "    " * indent, f"w{self.counter}", scope.inner(True)
+        inner.ints.add(name)
+        lines = [f"{pad}{name} = 0", f"{pad}while {name} < {draw.randint(1, 4)}:", f"{pad}    {name} += 1"]
+        lines += self.block(inner, indent + 1, depth + 1)
+        if draw.random() < 0.3:
+            lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        return lines
+
+    def if_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        pad = "    " * indent
+        lines = [f"{pad}if {self.test(scope)}:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        if draw.random() < 0.3:
+            lines += [f"{pad}elif {self.test(scope)}:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        if draw.random() < 0.5:
+            lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        return lines
+
+    def match_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        pad = "    " * indent
+        lines = [f"{pad}match {self.number(scope)} % 3:", f"{pad}    case 0:"]
+        lines += [*self.block(scope.inner(), indent + 2, depth + 1), f"{pad}    case v if v > 1:"]
+        return [*lines, *self.block(scope.inner(), indent + 2, depth + 1)]
+
+    def try_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        pad = "    " * indent
+        lines = [f"{pad}try:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        error = draw.choice(["ValueError", "Exception", "(KeyError, ValueError)"])
+        lines += [f"{pad}except {error} as e:", f"{pad}    print('caught', repr(e))"]
+        if draw.random() < 0.3:
+            lines += self.block(scope.inner(), indent + 1, depth + 2)
+        if draw.random() < 0.1:
+            lines += [f"{pad}    raise"]
+        if draw.random() < 0.3:
+            lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        if draw.random() < 0.3:
+            lines += [f"{pad}finally:", *self.block(scope.inner(False), indent + 1, depth + 2)]
+        return lines
+
+    def finally_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        pad = "    " * indent
+        lines = [f"{pad}try:", *self.block(scope.inner(), indent + 1, depth + 1), f"{pad}finally:"]
+        return [*lines, *self.block(scope.inner(False), indent + 1, depth + 2)]
+
+    def retry_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        """Tried again by hand."""
+        self.counter += 1
+        pad, name, inner = "    " * indent, f"t{self.counter}", scope.inner(True)
+        inner.ints.add(name)
+        lines = [f"{pad}for {name} in range(3):", f"{pad}    try:"]
+        lines += self.block(inner, indent + 2, depth + 2)
+        return [*lines, f"{pad}        break", f"{pad}    except ValueError:", f"{pad}        log({name})"]
+
+    def with_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        draw = self.draw
+        pad, inner = "    " * indent, scope.inner()
+        heads = [
+            f"entered({self.number(scope)}) as c",
+            "contextlib.suppress(ValueError)",
+            f"entered({self.number(scope)})",
+        ]
+        if scope.lists:
+            heads.append(f"Manager({draw.choice(sorted(scope.lists))}) as m")
+        heads.append("warnings.catch_warnings()")
+        head = draw.choice(heads)
+        if head.endswith("as c"):
+            inner.ints.add("c")
+        return [f"{pad}with {head}:", *self.block(inner, indent + 1, depth + 1)]
