@@ -49,3 +49,22 @@ def test_it_ends_soon_and_gives_the_same_each_time() -> None:
     assert graphs[0] is not None
     assert {d.code for d in graphs[0].diagnostics}.isdisjoint({"IF390"})
     assert len(graphs[0].tasks) > 30
+
+
+def chain(count: int) -> str:
+    """A chain of calls of which nothing is known, with a look at an early result behind it."""
+    steps = "".join(f"# %%\nx{i + 1} = unknown.step(x{i})\n" for i in range(count))
+    return f"import unknown\ndef look(x):\n    return len(x)\nx0 = []\n{steps}# %%\ny = look(x3)\n"
+
+
+def test_a_chain_of_unknown_calls_is_told_in_as_many_words_as_it_has_calls() -> None:
+    told = []
+    for count in (100, 200):
+        graph, _ = analyze(Source("__main__", "d.py", "/p/d.py", chain(count)), lambda name: None, "d.py")
+        assert graph is not None
+        assert len(graph.tasks) == count + 1
+        told.append(sum(len(task.effects) for task in graph.tasks))
+        # What was made early may lie in what the last call was given.
+        assert graph.tasks[-1].name == "look"
+        assert max(graph.tasks[-1].needs) == count - 1
+    assert told[1] < 2.2 * told[0]

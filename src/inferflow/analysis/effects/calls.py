@@ -220,7 +220,7 @@ def unknown(frame: Frame, what: str, values: list[Value], span: Span, key: Any) 
     frame.note("write", World("anything"), text, span, True)
     given = frozenset(n for v in values for n in v if n.kind != "scalar")
     if not frame.program.given_up:
-        frame.write(frame.reach(given), text, span, True)
+        frame.write(frame.mingle(given), text, span, True)
     made = frame.make((key, "unknown"))
     frame.put(made, ELEMENTS, given)
     for node in given:

@@ -25,6 +25,8 @@ from inferflow.model.place import Hidden, Place
 
 CROWD = 16
 """From so many objects in one field on, they are taken for one: keeps the analysis linear."""
+STRANGE = frozenset((UNKNOWN,))
+"""The types of an object of which nothing is known."""
 
 
 @frozen
@@ -174,6 +176,23 @@ class Frame:
         first = unite(alike)
         self.program.heap += 1
         return value - set(alike) | {first}
+
+    def mingle(self, nodes: Value) -> set[Node]:
+        """What unknown code can reach from the nodes. Of what is found there, objects of unknown type that this frame
+        made become one when there are many: such code may have stored any of them in any other, so they are one alias
+        component; and a chain of unknown calls would otherwise reach one more with each."""
+        found = self.reach(nodes)
+        if len(found) <= CROWD:
+            return found
+        strange = [n for n in found if n.owner is self.token and n.path is None and n.types == STRANGE]
+        if len({id(n.fields) for n in strange if n.kind == "object" and not n.immutable}) <= CROWD:
+            return found
+        first = unite(n for n in strange if n.kind == "object" and not n.immutable)
+        for name, value in first.fields.items():
+            first.fields[name] = frozenset([n.first() for n in value])
+        self.program.heap += 1
+        self.changed = True
+        return self.reach(nodes)
 
     def replace(self, node: Node, name: str, value: Value) -> None:
         """Set a field for good (a global of a module, at its own top level)."""

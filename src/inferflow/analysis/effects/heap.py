@@ -83,6 +83,13 @@ class Node(int):
         self.watched: set[str] | None = None
         self.leader: Node = self
 
+    def first(self) -> Node:
+        """The node that stands for this one, if it was made one with others."""
+        node = self
+        while node.leader is not node:
+            node = node.leader
+        return node
+
     def __repr__(self) -> str:
         return f"<{self.kind} {'|'.join(sorted(self.types)) or self.data} {self.name}>"
 
