@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,34 @@ def test_a_kernel_of_another_language(here: Path, monkeypatch: pytest.MonkeyPatc
     assert inferflow.notebook("b.ipynb", lr="it's", returns="score") == 'it\'s "quoted" \\ a\nb'
     with pytest.raises(ValueError, match="cannot be handed to bash"):
         inferflow.notebook("b.ipynb", lr=object)
+
+
+def test_a_kernel_of_r(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shutil.which("R") and subprocess.run(["R", "--slave", "-e", "library(IRkernel)"], capture_output=True)
+    if not found or found.returncode:
+        assert not os.environ.get("CI"), "the tests need R with IRkernel"
+        pytest.skip("R with IRkernel is not installed")
+    spec = here / "jupyter" / "kernels" / "ir"
+    spec.mkdir(parents=True)
+    argv = ["R", "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "R", "language": "R"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(here / "jupyter"))
+    cells = [("n <- 1\nname <- 'none'", "parameters"), "score <- n / 4\nwords <- c(name, 'b')", "print(score)"]
+    write_notebook(here / "r.ipynb", *cells, kernel="ir", language="R")
+    assert inferflow.notebook("r.ipynb", n=7, name='it\'s "x"', returns=("score", "words")) == (
+        1.75,
+        ['it\'s "x"', "b"],
+    )
+    (here / "driver.py").write_text(
+        "import inferflow\n\ndef main():\n    score = inferflow.notebook('r.ipynb', n=7, returns='score')\n"
+        "    print(score)\n\nmain()\n"
+    )
+    for command in ((), ("-m", "inferflow", "-q", "run")):
+        ran = subprocess.run([sys.executable, *command, "driver.py"], capture_output=True, text=True)
+        assert (ran.stdout, ran.returncode) == ("1.75\n", 0), ran.stderr
+    write_notebook(here / "fails.ipynb", "stop('no data')", kernel="ir", language="R")
+    with pytest.raises(NotebookFailed, match="no data"):
+        inferflow.notebook("fails.ipynb")
 
 
 def test_code_that_sets_parameters() -> None:
