@@ -15,6 +15,7 @@ import textwrap
 
 from attrs import evolve
 
+from inferflow.analysis import analyze
 from inferflow.model import (
     Anchor,
     Block,
@@ -29,6 +30,7 @@ from inferflow.model import (
     Parameter,
     Reason,
     Severity,
+    Source,
     Span,
     Task,
     TaskGraph,
@@ -354,3 +356,65 @@ def celled_notebook() -> tuple[TaskGraph, str]:
     block = evolve(graph.blocks[0], span=evolve(graph.blocks[0].span, path="a.ipynb"))
     made = evolve(graph, target="a.ipynb", path="a.ipynb", tasks=tuple(moved), blocks=(block,))
     return made, "\n".join(["", "", *shown[2:]])
+
+
+NESTED_TEXT = """\
+import contextlib
+def load(p):
+    for i in p: pass
+    return [p]
+def score(t, k):
+    for i in t: pass
+    return len(t) * k
+def report(x): print(x)
+def train(paths, k):
+    '''Put it together.'''
+    tables = [load(p) for p in paths]
+    best = 0
+    for t in tables:
+        s = score(t, k)
+        if s > best:
+            best = s
+    return best
+def check(paths):
+    a = load(paths[0])
+    b = load(paths[1])
+    return score(a, 1) + score(b, 2)
+def main(paths=("a", "b"), k=2):
+    out = []
+    for path in paths:
+        table = load(path)
+        out.append(score(table, k))
+    while k < 4:
+        k = score(out, k)
+    with contextlib.suppress(ValueError):
+        x = load("x")
+        y = load("y")
+    try:
+        z = load("z")
+    except ValueError:
+        z = None
+    finally:
+        report(z)
+    if k > 3:
+        best = train(paths, k)
+    else:
+        best = check(paths)
+    last = check(paths)
+    match best:
+        case 0:
+            report(0)
+        case _:
+            report(best)
+            scores = {p: score(load(p), k) for p in paths}
+    return best, scores
+main()
+"""
+
+
+def nested() -> tuple[TaskGraph, str]:
+    """Loops, branches, ``try``, ``with``, ``match``, comprehensions, and functions that are opened, inside each other."""
+    source = Source("__main__", "nested.py", "/project/nested.py", NESTED_TEXT)
+    graph, _ = analyze(source, lambda name: None, "nested.py")
+    assert graph is not None
+    return graph, NESTED_TEXT

@@ -19,7 +19,7 @@ from inferflow.render import render_graph
 from inferflow.render.layout import layout
 from inferflow.render.rails import rails
 
-FIXTURES = ["iris", "comparison", "opaque", "odd", "wide", "long", "empty", "celled", "celled_notebook"]
+FIXTURES = ["iris", "comparison", "opaque", "odd", "wide", "long", "empty", "celled", "celled_notebook", "nested"]
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 

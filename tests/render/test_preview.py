@@ -15,7 +15,7 @@ from inferflow.model import TaskGraph
 from inferflow.render import FORMATS, render_graph, render_why
 from inferflow.render.style import cells
 
-FIXTURES = ["iris", "comparison", "opaque", "odd", "wide", "long", "empty", "celled", "celled_notebook"]
+FIXTURES = ["iris", "comparison", "opaque", "odd", "wide", "long", "empty", "celled", "celled_notebook", "nested"]
 TEXTS = ["tree", "table", "diff"]
 
 
@@ -24,7 +24,9 @@ def made(name: str) -> tuple[TaskGraph, str]:
 
 
 @pytest.mark.parametrize("form", [*TEXTS, "mermaid", "dot"])
-@pytest.mark.parametrize("name", ["iris", "comparison", "opaque", "odd", "empty", "celled", "celled_notebook"])
+@pytest.mark.parametrize(
+    "name", ["iris", "comparison", "opaque", "odd", "empty", "celled", "celled_notebook", "nested"]
+)
 def test_each_format_is_as_kept(name: str, form: str) -> None:
     graph, text = made(name)
     snapshots.check(f"{name}.{form}.txt", render_graph(graph, form, text=text))

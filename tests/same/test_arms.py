@@ -366,6 +366,119 @@ def main(n):
     return l
 print(main(4))
 """,
+    "functions that are drivers": """
+def prepare(p):
+    "Get ready."
+    a = say(p)
+    b = boxed(p + 1)
+    return a, b
+def train(a, b, k=2):
+    m = work(a, k)
+    n = length(b)
+    grow(b)
+    if m > n:
+        q = say(m); r = say(n)
+    else:
+        q = r = work(1)
+    for x in b[:2]:
+        s = work(k, m)
+        t = say(k)
+    return merge(merge(m, n), merge(q, r), s, t)
+def both(x):
+    u = train(*prepare(x))
+    v = train(*prepare(x + 1), k=3)
+    return u, v
+def main():
+    a, b = prepare(1)
+    r = train(a, b)
+    s = train(5, b, 7)
+    print(a, b, r, s, both(3))
+main()
+""",
+    "functions that are drivers, called otherwise": """
+state = [1]
+def part(l, x):
+    a = length(l)
+    state.append(x)
+    b = length(l)
+    c = say(a + b)
+    return c
+def other(call):
+    return [call(state, 3), call([1, 2], 4)]
+def calls_itself(n):
+    a = work(n)
+    b = calls_itself(n - 1) if n else 0
+    c = work(n, 3)
+    return a + b + c
+def with_callback(n, f):
+    a = say(n)
+    f(n)
+    b = say(n + 1)
+    return merge(a, b)
+def main():
+    r = part([5], 1)
+    t = other(part)
+    u = list(map(part, [[1], state], [7, 8]))
+    v = [part(l, 9) for l in ([1], state)]
+    w = calls_itself(3)
+    x = with_callback(1, lambda n: with_callback(n + 10, print) if n < 5 else None)
+    th = threading.Thread(target=part, args=(state, 5))
+    th.start(); th.join()
+    print(r, t, u, v, w, x, state)
+main()
+""",
+    "functions that are drivers, with what else they may do": """
+N = 1
+conf = {"k": 2}
+def sets(x):
+    global N
+    a = work(x, N)
+    N = say(x + 1)
+    conf["k"] = work(N)
+    b = work(x, conf["k"])
+    c = work(a, N)
+    return b + c
+def closes(x):
+    a = work(x)
+    f = lambda y: work(y, a)
+    b = f(2)
+    a = work(5)
+    return f(3) + b
+def makes(x):
+    def inner(y):
+        nonlocal x
+        x += y
+        return work(x)
+    a = inner(1)
+    b = inner(2)
+    c = work(x)
+    return a, b, c
+def fails_inside(x):
+    a = say(x)
+    b = fails(a)
+    c = say(b)
+    return c
+def handler(x): return say(x)
+def calls_handler(x):
+    a = handler(x)
+    b = handler(x + 1)
+    return a + b
+def main():
+    print(sets(1), sets(2), closes(3), makes(4))
+    try:
+        fails_inside(1)
+    except ValueError as e:
+        print(e)
+    global handler
+    p = calls_handler(1)
+    handler = lambda x: say(conf["k"] + x)
+    q = calls_handler(2)
+    conf["k"] = 9
+    r = calls_handler(3)
+    print(p, q, r, N)
+    fails_inside(2)
+main()
+""",
     "functions made in an arm": """
 def main(k):
     if k:

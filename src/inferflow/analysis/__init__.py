@@ -44,13 +44,15 @@ def analyze(
     catalogue: Catalogue | None = None,
     more_effects: Sequence[Path] = (),
     stages: Stages | None = None,
+    depth: int = 2,
 ) -> tuple[TaskGraph | None, tuple[Diagnostic, ...]]:
     """The task graph of a driver, and all that is to be said about it; no graph if it cannot be taken as a driver
     (then a diagnostic of severity ERROR says why).
 
     ``main`` is the driver's file, ``find`` gives other files of the project, ``target`` is how the user named the
     driver, ``function`` the function in it (``None``: the file as a script). ``catalogue`` is what is known of
-    libraries: by default what comes with inferflow, and the files ``more_effects``. ``stages`` is filled if given."""
+    libraries: by default what comes with inferflow, and the files ``more_effects``. ``stages`` is filled if given.
+    ``depth``: so many levels of functions that are drivers themselves are opened."""
     from inferflow.analysis.frontend import find_driver, load_project
     from inferflow.analysis.lower import lower
     from inferflow.model import Severity
@@ -64,7 +66,7 @@ def analyze(
         stages.driver = driver
         if any(found.severity is Severity.ERROR for found in driver.diagnostics):
             return None, (*project.diagnostics, *driver.diagnostics)
-        graph = _graph(driver, catalogue, more_effects, stages)
+        graph = _graph(driver, catalogue, more_effects, stages, depth)
         if main.cells:
             from inferflow.analysis.cells import dress
 
@@ -78,7 +80,9 @@ def analyze(
         return graph, graph.diagnostics
 
 
-def _graph(driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages) -> TaskGraph:
+def _graph(
+    driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages, depth: int
+) -> TaskGraph:
     from inferflow.analysis.graph import build_graph
 
     try:
@@ -89,7 +93,7 @@ def _graph(driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[P
         if catalogue is None:
             catalogue = load_catalogue(extra=more_effects)
         stages.names = find_names(driver)
-        stages.effects = find_effects(driver, stages.names, catalogue)
+        stages.effects = find_effects(driver, stages.names, catalogue, depth)
         return build_graph(driver, stages.names, stages.effects)
     except Exception as error:
         if os.environ.get("INFERFLOW_STRICT") and not _is_too_involved(error):

@@ -6,7 +6,7 @@ if __name__ == "__main__":
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -14,7 +14,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.facts import Project, StepKey
 from inferflow.analysis.walk import every_op, flatten
 
-__all__ = ["Opened", "absolute", "has_work", "not_plain", "opened_call", "unknown_decorator"]
+__all__ = ["Opened", "absolute", "has_work", "not_plain", "opened_call", "project_calls", "unknown_decorator"]
 
 MODULE_SCOPE = 0
 
@@ -112,6 +112,13 @@ def _project_names(project: Project, module: ir.Module) -> frozenset[str]:
             case _:
                 pass
     return frozenset(found)
+
+
+def project_calls(project: Project, module: ir.Module, body: Iterable[ir.Statement]) -> Iterator[ir.Call]:
+    """The calls in statements of what a module knows of functions, classes and modules of the project."""
+    known = _project_names(project, module)
+    for statement in body:
+        yield from _project_calls(statement, known)
 
 
 def _project_calls(statement: ir.Statement, known: frozenset[str]) -> Iterator[ir.Call]:

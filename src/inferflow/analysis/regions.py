@@ -35,7 +35,7 @@ from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.steps import NO_EFFECTS, Outline, describe_steps
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement
-from inferflow.model import Arm, Effect, Object, Reason, Region, Span, Task, TaskKind, Variable
+from inferflow.model import Arm, Block, Effect, Object, Reason, Region, Span, Task, TaskKind, Variable
 
 __all__ = ["PLACED", "Regions"]
 
@@ -69,10 +69,27 @@ class Regions:
 
     def within(self, task: Task, draft: Draft) -> Task:
         """The task with what is inside it, if it is a compound statement or holds comprehensions of calls."""
-        if draft.kind != "opaque":
-            return task
         block = self.driver.blocks[draft.block]
+        if draft.kind != "opaque":
+            return self._group(task, draft, draft.block, 0)
         return self._task(task, draft.first.statement, block, draft.block, 0)
+
+    def _group(self, task: Task, draft: Draft, number: int, depth: int) -> Task:
+        """The task with the body of the function that it calls, if that is opened."""
+        if draft.kind != "call" or draft.main is None or len(draft.main.callees) != 1 or depth >= DEEPEST:
+            return task
+        (callee,) = draft.main.callees
+        if callee not in self.effects.opened:
+            return task
+        module, scope = self.effects.opened[callee]
+        code = self.driver.project.modules[module].scopes[scope]
+        body = tuple(s for s in code.body if not _is_docstring(s))
+        if any(id(s) not in self.effects.inside for s in body):
+            return task
+        block = DriverBlock(Block("function", code.name, "<driver>", code.span), module, scope, code.body)
+        arm = self._arm("body", code.body[0], body, block, number, depth)
+        region = Region("group", f"{code.name}()", code.span, (arm,), function=callee)
+        return evolve(task, kind="group" if draft.expression is None else task.kind, regions=(region,))
 
     def _task(self, task: Task, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Task:
         regions: tuple[Region, ...]
@@ -80,7 +97,9 @@ class Regions:
             found = self._region(statement, block, number, depth)
             regions = () if found is None else (found,)
         else:
-            found_in = comprehension_regions(self.driver, block, statement, self.effects, self.texts, self.weights)
+            found_in = comprehension_regions(
+                self.driver, block, number, statement, self.effects, self.texts, self.weights
+            )
             regions = tuple(found_in)
         if not regions:
             return task
@@ -198,6 +217,8 @@ class Regions:
             task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None)
             if draft.kind == "opaque":
                 task = self._task(task, draft.first.statement, block, number, depth + 1)
+            else:
+                task = self._group(task, draft, number, depth + 1)
             tasks.append(task)
         return _Body(driver, names, outline, drafts, tuple(tasks))
 
@@ -418,9 +439,18 @@ def _placed(task: Task) -> Task:
 def _is_work(task: Task) -> bool:
     """Whether a task is more than bookkeeping between turns."""
     return (
-        task.kind == "call"
+        task.kind in ("call", "group")
         or bool(task.callees)
         or any(_is_work(t) for r in task.regions for a in r.arms for t in a.tasks)
+    )
+
+
+def _is_docstring(statement: ir.Statement) -> bool:
+    return (
+        isinstance(statement, ir.Plain)
+        and statement.kind == "expression"
+        and len(statement.ops) == 1
+        and isinstance(statement.ops[0], ir.Const)
     )
 
 

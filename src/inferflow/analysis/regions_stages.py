@@ -73,7 +73,7 @@ def _units(
     other is none: these are, and the rest of it is home's."""
     found: list[int] = []
     for index, task in enumerate(tasks):
-        if task.home or task.regions or covers[index] & set(elsewhere) or not is_work(task):
+        if task.home or _is_taken_apart(task) or covers[index] & set(elsewhere) or not is_work(task):
             continue
         inside = [other for other in found if other in covers[index]]
         if len(inside) > 1:
@@ -82,6 +82,11 @@ def _units(
             found.remove(other)
         found.append(index)
     return found
+
+
+def _is_taken_apart(task: Task) -> bool:
+    """Whether what is inside runs ahead by itself. (A function that is opened is still one call.)"""
+    return any(region.kind != "group" for region in task.regions)
 
 
 def _needed(tasks: Sequence[Task], covers: Sequence[frozenset[int]], index: int) -> set[int]:

@@ -30,12 +30,14 @@ __all__ = ["comprehension_regions"]
 def comprehension_regions(
     driver: Driver,
     block: DriverBlock,
+    number: int,
     statement: ir.Statement,
     effects: DriverEffects,
     texts: Texts,
     weights: Weights,
 ) -> Iterator[Region]:
-    """A region for each list, set or dict comprehension of a simple statement that calls functions of the project."""
+    """A region for each list, set or dict comprehension of a simple statement that calls functions of the project.
+    ``number`` is that of the block."""
     module = driver.project.modules[block.module]
     ops = flatten(statement)
     for op in ops:
@@ -44,7 +46,7 @@ def comprehension_regions(
         turns = _turns(module.scopes[op.scope])
         if turns is None or id(turns.element) not in effects.inside:
             continue
-        region = _region(driver, block, op, turns, effects, texts, weights)
+        region = _region(driver, block, number, op, turns, effects, texts, weights)
         if region is not None:
             yield region
 
@@ -90,6 +92,7 @@ def _targets(loop: ir.For) -> set[str]:
 def _region(
     driver: Driver,
     block: DriverBlock,
+    block_number: int,
     op: ir.Comprehension,
     turns: _Turns,
     effects: DriverEffects,
@@ -132,7 +135,7 @@ def _region(
                 kind="call",
                 span=span,
                 source=texts.cut(span),
-                anchor=Anchor(_number(driver, block), 0, 0, span),
+                anchor=Anchor(block_number, 0, 0, span),
                 callees=tuple(sorted({callee for fact in mine for callee in fact.callees})),
                 inputs=inputs,
                 outputs=(Output(value),),
@@ -158,10 +161,6 @@ def _region(
         heavy,
         True,
     )
-
-
-def _number(driver: Driver, block: DriverBlock) -> int:
-    return next(i for i, other in enumerate(driver.blocks) if other.block == block.block)
 
 
 def _names(

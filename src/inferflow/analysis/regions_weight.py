@@ -63,7 +63,7 @@ class Weights:
 
     def is_work(self, task: Task) -> bool:
         """Whether there is a call in the task that is worth thinking about (``print`` is not)."""
-        return task.kind == "call" or (task.kind == "library" and task.key[0] not in LIGHT)
+        return task.kind in ("call", "group") or (task.kind == "library" and task.key[0] not in LIGHT)
 
     def is_heavy(self, task: Task) -> bool:
         """Whether running the task may take more than some microseconds."""

@@ -36,6 +36,10 @@ TEMPLATE = """\
 # How workers start: "fork" (quick: imports are paid for once), "spawn", or "auto" for the best that works here.
 # start = "auto"
 
+# How many levels of functions are opened that call others as a driver does, so that these run beside each other: 0 for
+# none.
+# depth = 2
+
 # Colours: "auto", "always" or "never".
 # color = "auto"
 

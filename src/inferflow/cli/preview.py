@@ -47,6 +47,12 @@ def command(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")
     ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            "--depth", metavar="N", help="So many levels of functions that are drivers themselves are opened."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> int:
     """Show the tasks of a driver, without running it."""
@@ -62,7 +68,7 @@ def command(
         raise WrongUse(f"--format is {form!r}; it must be {refused}") from None
     begin = time.perf_counter()
     target = open_target(driver, Path.cwd())
-    settings = shared.settings(Path(target.filename).parent)
+    settings = shared.settings(Path(target.filename).parent, {"depth": depth})
     inferred = infer(target, settings)
     detail(shared, f"graph: {'cached' if inferred.cached else 'analysed'}, {time.perf_counter() - begin:.3f} s")
     path = Path(output) if output is not None else None

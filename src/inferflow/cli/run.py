@@ -62,6 +62,12 @@ def command(
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="TIME", help='Stop the run after this time ("90s", "1h30m").')
     ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            "--depth", metavar="N", help="So many levels of functions that are drivers themselves are opened."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, as preview does, and run nothing.")
     ] = False,
@@ -85,6 +91,7 @@ def command(
         param=tuple(param or ()),
         params=params,
         timeout=timeout,
+        depth=depth,
         dry_run=dry_run,
         json=json,
         output=output,

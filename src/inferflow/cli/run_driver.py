@@ -39,6 +39,7 @@ class Wanted:
     param: tuple[str, ...] = ()
     params: str | None = None
     timeout: str | None = None
+    depth: str | None = None
     dry_run: bool = False
     json: bool = False
     output: str | None = None
@@ -67,7 +68,13 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
     given = driver_arguments(shared, wanted.driver, wanted.arguments)
     target = open_target(wanted.driver, Path.cwd())
     executed = _executed(wanted.output, target.kind)
-    flags = {"backend": wanted.backend, "jobs": wanted.jobs, "timeout": wanted.timeout, "image": wanted.image}
+    flags = {
+        "backend": wanted.backend,
+        "jobs": wanted.jobs,
+        "timeout": wanted.timeout,
+        "depth": wanted.depth,
+        "image": wanted.image,
+    }
     settings = shared.settings(Path(target.filename).parent, flags)
 
     placed: dict[str, dict[str, object]] = {}

@@ -35,6 +35,7 @@ from inferflow.config.values import (
     available_cpus,
     closest,
     parse_choice,
+    parse_depth,
     parse_duration,
     parse_flag,
     parse_jobs,
@@ -71,6 +72,7 @@ class Settings:
 
     ``root`` is the project's root, ``file`` the settings file (``None``: there is none). ``timeout`` is for the whole
     run, in seconds. ``store`` is absolute. ``start`` is how workers come to be; ``auto`` forks where that is sound.
+    ``depth`` is how many levels of functions that are drivers themselves are opened.
     ``params`` are plain values of parameters, under those of the environment and the command line. ``catalogue`` are
     folders with further files of library effects (``<library>.effects``).
     """
@@ -82,6 +84,7 @@ class Settings:
     jobs: int = field(factory=available_cpus)
     timeout: float | None = None
     start: Literal["auto", "fork", "spawn"] = "auto"
+    depth: int = 2
     color: Literal["auto", "always", "never"] = "auto"
     params: Mapping[str, object] = field(factory=dict)
     catalogue: tuple[Path, ...] = ()
@@ -306,6 +309,7 @@ KEYS: dict[str, Convert] = {
     "jobs": lambda value, _: parse_jobs(value),
     "timeout": lambda value, _: parse_duration(value),
     "store": _folder,
+    "depth": lambda value, _: parse_depth(value),
     "start": lambda value, _: parse_choice(value, ("auto", "fork", "spawn")),
     "color": lambda value, _: parse_choice(value, ("auto", "always", "never")),
     "params": _params,

@@ -57,6 +57,15 @@ def parse_jobs(value: object) -> int:
     raise Refused('a number of processes (1 to 4096), or "auto" for one per available processor')
 
 
+def parse_depth(value: object) -> int:
+    """How many levels of functions are opened: a count, 0 for none; raises Refused."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,2}", value.strip()):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 8:
+        return value
+    raise Refused("a number of levels (0 to 8)")
+
+
 def parse_choice(value: object, choices: Iterable[str]) -> str:
     """One of ``choices``; raises Refused."""
     known = tuple(choices)

@@ -21,30 +21,38 @@ __all__ = ["Place", "region_facts", "region_rows", "regions_of"]
 
 @frozen
 class Place:
-    """A region of the graph: its number, the top-level task that it stands in, and its path (``for/if``)."""
+    """A region of the graph: its number, the top-level task that it stands in, its path (``for/if``), and the opened
+    function that it stands in, if any. ``code`` is the number of the first region with the same code: a function that
+    is called twice is opened for each call, and has its hooks once."""
 
     number: int
     task: int
     path: str
     region: Region
     statement: Task
+    function: str
+    code: int
 
 
 def regions_of(graph: TaskGraph) -> list[Place]:
     """All regions, numbered in the order in which they are found."""
     found: list[Place] = []
+    first: dict[tuple[str, Span, bool], int] = {}
     for index, task in enumerate(graph.tasks):
-        for path, region, statement in _regions(task, task.name):
-            found.append(Place(len(found), index, path, region, statement))
+        for path, region, statement, function in _regions(task, task.name, ""):
+            number = len(found)
+            code = first.setdefault((function, region.span, region.comprehension), number)
+            found.append(Place(number, index, path, region, statement, function, code))
     return found
 
 
-def _regions(task: Task, path: str) -> Iterator[tuple[str, Region, Task]]:
+def _regions(task: Task, path: str, around: str) -> Iterator[tuple[str, Region, Task, str]]:
     for region in task.regions:
-        yield path, region, task
+        function = region.function or around
+        yield path, region, task, function
         for arm in region.arms:
             for inner in arm.tasks:
-                yield from _regions(inner, f"{path}/{inner.name}")
+                yield from _regions(inner, f"{path}/{inner.name}", function)
 
 
 def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool) -> list[dict[str, Any]]:
@@ -53,6 +61,8 @@ def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool
     rows = []
     units = stages = 0
     for place in regions_of(graph):
+        if place.code != place.number:
+            continue
         region = place.region
         tasks = [task for task in _strand(region) if not stays_home(task.name)] if ahead else []
         if len(tasks) < len(_strand(region)):
@@ -63,6 +73,7 @@ def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool
                 "region": place.number,
                 "task": place.task,
                 "block": place.statement.anchor.block,
+                "function": place.function,
                 "node": _node(place),
                 "span": list(_span(region.span)),
                 "heavy": region.heavy,
@@ -126,6 +137,8 @@ def _strand(region: Region) -> list[Task]:
 def _node(place: Place) -> str:
     if place.region.comprehension:
         return "comprehension"
+    if place.region.kind == "group":
+        return "function"
     word = place.statement.source.split(None, 1)[0].rstrip(":(")
     return word if word in ("for", "while", "if", "with", "try", "match") else "for"
 
@@ -147,7 +160,7 @@ def region_facts(places: list[Place], task: int, told: list[Any]) -> tuple[Regio
     for place in places:
         if place.task != task:
             continue
-        arms, tally = by_number.get(place.number, ([], None))
+        arms, tally = by_number.get(place.code, ([], None))
         counts = dict(arms)
         named = tuple((arm.name, counts.get(number, 0)) for number, arm in enumerate(place.region.arms))
         turns, items, ahead = counts.get(0, 0), -1, 0

@@ -142,13 +142,14 @@ class Region:
     """A compound statement, or a comprehension, seen from inside.
 
     ``kind``: ``map`` a loop whose turns do not depend on each other, ``loop`` one whose turns do, ``branch``, ``try``,
-    ``with``. Of a ``map`` and a ``loop``, the tasks of the first arm without a reason for home are its *strand*: what a
-    helper may run for one item ahead of its turn. ``items`` are the names that each item is bound to, ``given`` those
-    that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for a map). ``heavy`` is
-    false where the strand surely takes next to no time.
+    ``with``; ``group`` the body of a function that the task calls (``function``: ``module:qualname``), of which
+    ``span`` is the definition. Of a ``map`` and a ``loop``, the tasks of the first arm without a reason for home are
+    its *strand*: what a helper may run for one item ahead of its turn. ``items`` are the names that each item is bound
+    to, ``given`` those that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for
+    a map). ``heavy`` is false where the strand surely takes next to no time.
     """
 
-    kind: Literal["map", "loop", "branch", "try", "with"]
+    kind: Literal["map", "loop", "branch", "try", "with", "group"]
     name: str
     span: Span
     arms: tuple[Arm, ...]
@@ -157,6 +158,7 @@ class Region:
     order: tuple[Reason, ...] = ()
     heavy: bool = True
     comprehension: bool = False
+    function: str = ""
 
     @property
     def strand(self) -> tuple[Task, ...]:
@@ -165,7 +167,7 @@ class Region:
 
 
 TaskKind: TypeAlias = Literal[
-    "call", "library", "opaque", "glue", "shell", "notebook", "map", "loop", "branch", "try", "with"
+    "call", "library", "opaque", "glue", "shell", "notebook", "map", "loop", "branch", "try", "with", "group"
 ]
 
 
@@ -176,7 +178,8 @@ class Task:
     ``kind``: ``call`` a project function's call with the glue around it; ``library`` statements that call libraries;
     ``shell`` and ``notebook`` a call that runs a program of its own, a command or a notebook; ``glue`` what is none of
     these. A compound statement, or a statement with comprehensions of calls, is one task at this level: ``map``,
-    ``loop``, ``branch``, ``try`` or ``with``, and ``regions`` tell what is inside; ``opaque`` if that is not known.
+    ``loop``, ``branch``, ``try`` or ``with``, and ``regions`` tell what is inside; ``opaque`` if that is not known. A
+    call of a function that is a driver itself is a ``group``.
     ``value``: for a task that is an expression inside a statement (``load()`` in ``train(load())``), the variable in
     scope ``<value>`` under which its value is known; it then stands in ``outputs`` too.
     ``inner``: the indices of expression tasks that stand inside this task's own statement or expression.

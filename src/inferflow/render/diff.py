@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from inferflow.model import Block, TaskGraph
 from inferflow.render.outline import Outline, Row, outline, source_text, takes_text
+from inferflow.render.regions import inside
 from inferflow.render.style import Piece, cells, clean, clip, code_lines, compose, paint, wrap
-from inferflow.render.tree import footer, header, marked
+from inferflow.render.tree import INSIDE, footer, header, marked
 from inferflow.render.units import count
 
 __all__ = ["render_diff"]
@@ -159,7 +160,7 @@ class _Shape:
         number: Piece = (f" {row.number:>{digits}} ", "dim")
         if head:
             out.append([mark, number, (clip(name, room), "name")])
-        for part in wrap(call, room, 3):
+        for part in wrap(call, room, 3) if not row.summary else ():
             pieces: list[Piece] = [(" " * lead, "")] if out else [mark, number]
             if not out:
                 pieces += [(part[: len(name)], "name"), (part[len(name) :], "")]
@@ -172,6 +173,11 @@ class _Shape:
                 out[-1] += [(" → ", "dim"), (row.result, "value")]
             else:
                 out += [[(" " * lead, ""), (part, "value")] for part in wrap(f"→ {row.result}", room, 2)]
+        for line in inside(row.parts)[:INSIDE]:
+            shown = line.lstrip()
+            pad = " " * (lead + len(line) - len(shown))
+            texts = wrap(shown, max(8, self.right - len(pad)), 2)
+            out += [[(pad + ("  " if place else ""), ""), (text, "")] for place, text in enumerate(texts)]
         if row.takes:
             out += [[(" " * lead, ""), (part, "dim")] for part in wrap(takes_text(row), room, 3)]
         return out

@@ -12,6 +12,7 @@ from importlib import resources
 from inferflow.model import TaskGraph
 from inferflow.render.highlight import highlight
 from inferflow.render.outline import Outline, Row, outline, place_of, takes_text
+from inferflow.render.regions import inside
 from inferflow.render.style import clean, code_lines
 from inferflow.render.svg import DARK, LIGHT, STYLE, escaped, picture
 from inferflow.render.tree import summary, title
@@ -145,11 +146,16 @@ def _task(row: Row, view: Outline, explain: Explainer) -> str:
     why = explain(row.index, 74)
     return (
         f'<tr data-tasks="{row.number}"><td>{_badge(row)}</td><th scope="row">{escaped(row.title)}</th>'
-        f'<td class="wraps"><code>{escaped(row.call)}</code>'
+        f'<td class="wraps"><code>{escaped(row.call)}</code>{_inside(row)}'
         f'<details id="why-{row.number}"><summary>why</summary><pre>{escaped(why.rstrip())}</pre></details></td>'
         f'<td class="wraps">{escaped(takes_text(row))}</td><td class="wraps"><code>{escaped(row.result)}</code></td>'
         f"<td>{escaped(place_of(row.task.span, view.graph.path))}</td></tr>"
     )
+
+
+def _inside(row: Row) -> str:
+    text = "\n".join(inside(row.parts))
+    return f"<details><summary>inside</summary><pre>{escaped(text)}</pre></details>" if text else ""
 
 
 def _notes(view: Outline) -> str:

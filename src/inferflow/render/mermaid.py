@@ -5,7 +5,8 @@
         t2("2 · fit")
         t1 -- "X, Y" --> t2
 
-One arrow for each pair of tasks: solid for what flows, dotted for order alone. The cells of a notebook are subgraphs.
+One arrow for each pair of tasks: solid for what flows, dotted for order alone. The cells of a notebook are
+subgraphs, and so are the arms of compound statements and the functions that are opened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 from inferflow.model import TaskGraph
 from inferflow.render.cellwise import cell_heading
 from inferflow.render.outline import Outline, Row, label, outline
+from inferflow.render.regions import MOST
 from inferflow.render.style import clean, clip
+from inferflow.render.tree import AHEAD, HOME
 
 __all__ = ["by_cell", "links", "render_mermaid"]
 
@@ -27,7 +30,7 @@ def render_mermaid(graph: TaskGraph) -> str:
     lines = ["flowchart TD"]
     for number, (heading, rows) in enumerate(by_cell(view), 1):
         lines += [f'    subgraph c{number}["{_text(heading)}"]'] if heading else []
-        lines += [_node(row) for row in rows]
+        lines += [line for row in rows for line in _nodes(row)]
         lines += ["    end"] if heading else []
     for source, target, text, flow in links(view):
         arrow = "-->" if flow else "-.->"
@@ -37,6 +40,33 @@ def render_mermaid(graph: TaskGraph) -> str:
     lines.append("    classDef ahead fill:#e8f3ec,stroke:#2f7d4f,color:#10261a")
     lines.append("    classDef home fill:#fbf1de,stroke:#a8741a,color:#2e2006")
     return "\n".join(lines) + "\n"
+
+
+def _nodes(row: Row) -> list[str]:
+    """The task's node; with what stands inside of it, as a subgraph around."""
+    if not row.parts:
+        return [_node(row)]
+    lines = [f'    subgraph r{row.number}[" "]', "    direction TB", _node(row)]
+    open_levels: list[int] = []
+    shown_parts = row.parts[:MOST]
+    for number, part in enumerate(shown_parts):
+        while open_levels and open_levels[-1] >= part.level:
+            open_levels.pop()
+            lines.append("    end")
+        key = f"t{row.number}_{part.key}"
+        if part.is_head and (number + 1 == len(shown_parts) or shown_parts[number + 1].level <= part.level):
+            lines.append(f'    {key}["{_text(clip(part.text, 60))}"]')  # an arm without tasks: Mermaid wants a node
+        elif part.is_head:
+            open_levels.append(part.level)
+            lines += [f'    subgraph {key}["{_text(clip(part.text, 60))}"]', "    direction TB"]
+        else:
+            shape = '("{}"):::ahead' if part.mark == AHEAD else '["{}"]:::home' if part.mark == HOME else '["{}"]'
+            lines.append(f"    {key}{shape.format(_text(clip(part.text, 60)))}")
+    lines += ["    end"] * (len(open_levels) + 1)
+    shown = {part.key for part in shown_parts}
+    for part in shown_parts:
+        lines += [f"    t{row.number}_{other} --> t{row.number}_{part.key}" for other in part.takes if other in shown]
+    return lines
 
 
 def _node(row: Row) -> str:

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
 from inferflow.render.cellwise import Cellwise
-from inferflow.render.regions import inside, region_summary
+from inferflow.render.regions import Part, parts, region_summary
 from inferflow.render.style import clean, code_lines
 from inferflow.render.units import numbers
 
@@ -52,7 +52,8 @@ class Take:
 
 @frozen
 class Row:
-    """One task as shown. ``lines`` are its statements, the names assigned to left out; ``gives`` are names that it
+    """One task as shown. ``lines`` are its statements, the names assigned to left out (of a compound statement none:
+    ``parts`` tell what is inside, ``summary`` says it on one line); ``gives`` are names that it
     binds, ``changes`` names of objects that it changes in place; ``after`` the tasks that it follows only for order's
     sake, unless others that it follows come after them already."""
 
@@ -65,6 +66,7 @@ class Row:
     after: tuple[Edge, ...]
     step: int
     summary: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def number(self) -> int:
@@ -212,9 +214,9 @@ def _row(
     changed = [label(item.variable, scopes) for item in task.outputs if item.change == "changed"]
     summary = ""
     if task.regions:
-        whole = not task.regions[0].comprehension
+        whole = not task.regions[0].comprehension and task.regions[0].kind != "group"
         summary = region_summary(task) if whole else ""
-        lines = inside(task) if whole else (*lines, *inside(task))
+        lines = () if whole else lines
     return Row(
         index=index,
         task=task,
@@ -225,6 +227,7 @@ def _row(
         after=after,
         step=step,
         summary=summary,
+        parts=parts(task),
     )
 
 

@@ -1,7 +1,7 @@
-"""Loops, branches and the like in words: the lines that stand under such a task in a preview.
+"""Loops, branches and the like in words, and part by part: what stands under such a task in each form of a preview.
 
 for path in paths: ↻            the turns follow one another where they have to
-  ○ load(path) → table          may be run ahead, for any item
+  ○ load(path) → table          may be run ahead, for any item; or beside other tasks of the same arm
   ● total += ‹2›                at home, in order
 if total > 10:
   · report(total)               in its place, when the branch is taken
@@ -9,12 +9,14 @@ if total > 10:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from inferflow.model import Region, RegionFacts, Task
+from attrs import frozen
+
+from inferflow.model import Arm, Region, RegionFacts, Task
 from inferflow.render.style import clean, code_lines
 
-__all__ = ["KINDS", "inside", "region_summary", "region_text"]
+__all__ = ["KINDS", "MOST", "Part", "inside", "parts", "region_summary", "region_text"]
 
 KINDS = {
     "map": "each item by itself",
@@ -22,43 +24,82 @@ KINDS = {
     "branch": "one arm",
     "try": "left at a failure",
     "with": "in its context",
+    "group": "opened",
 }
 
 DEEPEST = 4
 
 
-def inside(task: Task, depth: int = 0, deepest: int = DEEPEST) -> tuple[str, ...]:
-    """What stands in the task's regions, a line each, indented; for a simple statement its comprehensions' calls."""
-    return tuple(_lines(task, depth, deepest))
+MOST = 40
+"""So many parts of one task are drawn in a picture."""
 
 
-def _lines(task: Task, depth: int, deepest: int) -> Iterator[str]:
-    pad = "  " * depth
+@frozen
+class Part:
+    """A task inside a region, or the head of an arm, as pictures show it. ``level`` is how deep it stands (0: directly
+    in the top-level task), ``mark`` is that of a task and empty for a head, ``key`` is unique within the top-level
+    task, ``takes`` are the keys of the tasks of the same arm that it follows."""
+
+    key: str
+    level: int
+    mark: str
+    text: str
+    takes: tuple[str, ...] = ()
+
+    @property
+    def is_head(self) -> bool:
+        return not self.mark
+
+
+def parts(task: Task, deepest: int = DEEPEST) -> tuple[Part, ...]:
+    """What stands in the task's regions, in program order."""
+    return tuple(_parts(task, "", 0, deepest))
+
+
+def _parts(task: Task, path: str, level: int, deepest: int) -> Iterator[Part]:
+    number = 0
     for region in task.regions:
         for arm in region.arms:
-            head = arm.name if arm.name != "turn" else region.name
-            if region.comprehension:
-                yield f"{pad}for each {', '.join(region.items) or 'item'}:"
-            else:
-                yield clean(f"{pad}{head}:")
-            if depth // 2 >= deepest:
-                yield f"{pad}  …"
+            number += 1
+            key = f"{path}{number}"
+            yield Part(key, level, "", clean(_head(region, arm)))
+            if level // 2 >= deepest:
+                yield Part(f"{key}_0", level + 1, "·", "…")
                 continue
-            for inner in arm.tasks:
-                yield f"{pad}  {mark(region, inner)} {_said(inner)}"
+            for index, inner in enumerate(arm.tasks):
+                before = sorted({*inner.needs, *(item.producer for item in inner.inputs if item.producer >= 0)})
+                takes = tuple(f"{key}_{other}" for other in before)
+                yield Part(f"{key}_{index}", level + 1, mark(region, arm, index), _said(inner), takes)
                 if inner.regions:
-                    yield from _lines(inner, depth + 2, deepest)
+                    yield from _parts(inner, f"{key}_{index}_", level + 2, deepest)
 
 
-def mark(region: Region, task: Task) -> str:
-    """Whether a task in a region may be run ahead, keeps an order, or just has its place."""
-    if region.kind in ("map", "loop"):
+def _head(region: Region, arm: Arm) -> str:
+    if region.comprehension:
+        return f"for each {', '.join(region.items) or 'item'}"
+    return region.name if arm.name in ("turn", "body") else arm.name
+
+
+def inside(found: Iterable[Part]) -> tuple[str, ...]:
+    """Parts as text, a line each, indented."""
+    return tuple(
+        f"{'  ' * part.level}{part.text}:" if part.is_head else f"{'  ' * part.level}{part.mark} {part.text}"
+        for part in found
+    )
+
+
+def mark(region: Region, arm: Arm, index: int) -> str:
+    """Whether a task in a region may be run ahead or beside others, keeps an order, or just has its place."""
+    task = arm.tasks[index]
+    if index in arm.beside:
+        return "○"
+    if region.kind in ("map", "loop") and arm is region.arms[0]:
         return "●" if task.home else "○"
     return "·"
 
 
 def _said(task: Task) -> str:
-    if task.regions and not task.regions[0].comprehension:
+    if task.regions and not task.regions[0].comprehension and task.regions[0].kind != "group":
         return f"{task.name} ({task.kind}: {KINDS.get(task.kind, '')})"
     names = [o.variable.name for o in task.outputs if o.variable.scope != "<value>" and o.change == "bound"]
     text = " ".join(line.strip() for line in code_lines(task.source))
@@ -69,28 +110,31 @@ def _said(task: Task) -> str:
 
 def region_summary(task: Task) -> str:
     """``for path in paths: load, score``: a compound statement on one line."""
-    parts = []
+    found = []
     for region in task.regions:
         for arm in region.arms:
             calls = ", ".join(dict.fromkeys(t.name for t in arm.tasks if t.kind != "glue"))
-            head = arm.name if arm.name != "turn" else region.name
-            parts.append(f"{head}: {calls}" if calls else head)
-    return clean("; ".join(parts))
+            head = _head(region, arm)
+            found.append(f"{head}: {calls}" if calls else head)
+    return clean("; ".join(found))
 
 
 def region_text(facts: RegionFacts) -> str:
     """What happened in a region: ``12 of 12 items, 5 ahead``; ``taken: if n > 3 (2 times); skipped: else``."""
-    parts = []
+    told: list[str] = []
     if facts.kind in ("map", "loop"):
         known = f" of {facts.items:,}" if facts.items >= 0 else ""
-        parts.append(
+        told.append(
             f"{facts.turns:,}{known} {'item' if known else 'turn'}{'' if facts.turns == 1 and not known else 's'}"
         )
         if facts.ahead:
-            parts.append(f"{facts.ahead:,} ahead")
-    taken = [f"{name} ({count:,} times)" if count > 1 else name for name, count in facts.arms if count]
-    skipped = [name for name, count in facts.arms if not count]
-    text = ", ".join(parts)
+            told.append(f"{facts.ahead:,} ahead")
+    elif facts.ahead:
+        told.append(f"{facts.ahead:,} beside others")
+    arms = facts.arms if facts.kind != "group" else ()
+    taken = [f"{name} ({count:,} times)" if count > 1 else name for name, count in arms if count]
+    skipped = [name for name, count in arms if not count]
+    text = ", ".join(told)
     if taken:
         text += ("; " if text else "") + f"taken: {'; '.join(taken)}"
     if skipped:

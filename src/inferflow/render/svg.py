@@ -1,7 +1,8 @@
 """The graph as one SVG picture, light or dark as the viewer prefers; boxes are links' targets ``t1``, ``t2``, ...
 
 A box has the task's number and name, its call, and what it gives. A solid line is what flows, with its names where
-there is room; a dashed one is order alone.
+there is room; a dashed one is order alone. What stands inside of a compound statement, or of a function that is opened,
+stands in the box, a small one each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from inferflow.render.cellwise import cell_heading
 from inferflow.render.layout import Layout, Segment, layout
 from inferflow.render.mermaid import links
 from inferflow.render.outline import Outline, Row, because, outline
+from inferflow.render.regions import MOST, Part
 from inferflow.render.style import cells, clean, clip
 
 __all__ = ["DARK", "LIGHT", "Picture", "STYLE", "escaped", "picture", "render_svg"]
@@ -23,6 +25,8 @@ NAMED = 80
 """Up to so many links, each says what flows along it."""
 
 MARGIN = 20.0
+STEP, ROW = 11.0, 21.0
+"""Of what stands inside of a task: pixels for each level, and for each line."""
 TITLE, CODE = 7.7, 6.65
 """Width of a character (pixels) in the two fonts."""
 
@@ -45,6 +49,10 @@ STYLE = f"""\
 .graph .box{{stroke-width:1.25}}
 .graph .ahead .box{{fill:var(--ahead);stroke:var(--ahead-edge)}}
 .graph .home .box{{fill:var(--home);stroke:var(--home-edge)}}
+.graph .ahead .ahead .box,.graph .home .ahead .box{{fill:var(--ahead);stroke:var(--ahead-edge)}}
+.graph .ahead .home .box,.graph .home .home .box{{fill:var(--home);stroke:var(--home-edge)}}
+.graph .task .placed .box{{fill:var(--paper);stroke:var(--order)}}
+.graph .head{{font-size:11px;fill:var(--soft)}}
 .graph .link{{fill:none;stroke:var(--line);stroke-width:1.4}}
 .graph .order{{stroke:var(--order);stroke-dasharray:4 4}}
 .graph .tip{{fill:var(--line);stroke:none}}
@@ -106,16 +114,38 @@ class _Box:
     name: str
     code: str
     give: str
+    parts: tuple[Part, ...]
     size: tuple[float, float]
 
 
 def _box(row: Row) -> _Box:
     name = clip(row.title, 30)
-    code = clip(row.call, 36) if row.call != f"{row.task.name}()" else ""
+    code = clip(row.call, 36) if row.call != f"{row.task.name}()" and not row.summary else ""
+    inside = row.parts[:MOST]
     give = clip(f"→ {row.result}", 36) if row.result else ""
     width = max((cells(name) + len(str(row.number)) + 2) * TITLE, cells(code) * CODE, cells(give) * CODE) + 26
+    widest = max((STEP * part.level + cells(clip(part.text, 44)) * CODE for part in inside), default=0.0)
     lines = 1 + bool(code) + bool(give)
-    return _Box(name, code, give, (max(110.0, round(width)), 16.0 + 17 * lines))
+    height = 16.0 + 17 * lines + (ROW * len(inside) + 6 if inside else 0)
+    return _Box(name, code, give, inside, (max(110.0, round(width), round(widest + 44)), height))
+
+
+def _inside(box: _Box, top: float) -> list[str]:
+    """What stands inside of a task: a small box for each task of an arm, below the head of the arm."""
+    lines = []
+    for number, part in enumerate(box.parts):
+        x, y = 13 + STEP * part.level, top + ROW * number
+        text = escaped(clip(part.text, 44))
+        if part.is_head:
+            lines.append(f'<text class="head" x="{x:g}" y="{y + 14:g}">{text}</text>')
+            continue
+        kind = {"○": "ahead", "●": "home"}.get(part.mark, "placed")
+        width, corner = box.size[0] - x - 12, 8 if kind == "ahead" else 3
+        lines.append(
+            f'<g class="{kind}"><rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{ROW - 3:g}" '
+            f'rx="{corner}"/><text class="code" x="{x + 7:g}" y="{y + 13:g}" xml:space="preserve">{text}</text></g>'
+        )
+    return lines
 
 
 def _drawn(row: Row, box: _Box, placed: Layout, path: str, heading: str) -> str:
@@ -134,6 +164,7 @@ def _drawn(row: Row, box: _Box, placed: Layout, path: str, heading: str) -> str:
         if text:
             lines.append(f'<text class="{kind_of}" x="13" y="{below}" xml:space="preserve">{escaped(text)}</text>')
             below += 17
+    lines += _inside(box, below - 12)
     corner = 4 if row.at_home else 12
     return (
         f'<g class="task {kind}" id="t{row.number}" data-task="{row.number}" '

@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from inferflow.model import TaskGraph
 from inferflow.render.cellwise import cell_heading
 from inferflow.render.outline import Outline, Row, Take, outline
 from inferflow.render.style import Piece, clean, table
-from inferflow.render.tree import footer, header, marked
+from inferflow.render.tree import AHEAD, HOME, footer, header, marked
 
 __all__ = ["render_table"]
 
@@ -26,15 +28,29 @@ def render_table(graph: TaskGraph, width: int = 80, color: bool = False) -> str:
     lines = [*header(view, width, color), ""]
     if view.rows:
         head = ["#", "", "task", "call", "takes", "gives", "line"]
-        rows = [_cells(row, graph.path) for row in view.rows]
+        rows = [cells for row in view.rows for cells in _all_cells(row, graph.path)]
         shrink: tuple[int, ...] = (2, 4, 5)
         if view.cellwise.cells:
             head.append("cell")
-            rows = [[*cells, _cell(row, view)] for row, cells in zip(view.rows, rows, strict=True)]
+            rows = [
+                [*cells, _cell(row, view) if not place else ("", "")]
+                for row in view.rows
+                for place, cells in enumerate(_all_cells(row, graph.path))
+            ]
             shrink = (*shrink, 7)
         height = 6 if len(rows) <= FULL else 1
         lines += table(head, rows, width, color, right=frozenset({0, 6}), shrink=shrink, lines=height)
     return "\n".join([*lines, *footer(view, width, color)]) + "\n"
+
+
+def _all_cells(row: Row, path: str) -> Iterator[list[Piece]]:
+    """The task's own row, and one for each part inside of it."""
+    yield _cells(row, path)
+    for part in row.parts:
+        pad = "\u00a0\u00a0" * part.level  # spaces that the table keeps
+        text: Piece = (f"{pad}{part.text}:", "dim") if part.is_head else (f"{pad}{part.text}", "")
+        role = {AHEAD: "ahead", HOME: "home"}.get(part.mark, "dim")
+        yield [("", ""), (part.mark, role), ("", ""), text, ("", ""), ("", ""), ("", "")]
 
 
 def _cells(row: Row, path: str) -> list[Piece]:
@@ -43,7 +59,7 @@ def _cells(row: Row, path: str) -> list[Piece]:
         (str(row.number), "dim"),
         marked(row),
         (row.title, "name"),
-        (row.call, ""),
+        (row.call if not row.summary else "", ""),
         ("; ".join(map(_take, row.takes)), "dim"),
         (row.result, "value"),
         (str(span.line) if span.path == path else clean(str(span)), "dim"),

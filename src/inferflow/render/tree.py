@@ -24,6 +24,7 @@ from attrs import frozen
 from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of, takes_text
 from inferflow.render.rails import Rail, rails
+from inferflow.render.regions import inside
 from inferflow.render.style import Piece, bullet, cells, clean, clip, compose, paint, wrap
 from inferflow.render.units import count, numbers
 
@@ -106,7 +107,7 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
     where = _where(row, view)
     lines = [gutter.line(rail.node, str(row.number), head, [(where, "dim")])]
     room = gutter.room(rail.below)
-    code = [part for line in row.lines for part in wrap(line, room, 3)]
+    code = [part for line in (*row.lines, *inside(row.parts)) for part in wrap(line, room, 3)]
     most = INSIDE if row.task.regions else CODE
     if len(code) > most:
         code[most - 1 :] = [clip(code[most - 1] + " …", room)]

@@ -78,7 +78,12 @@ def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
     check_effects(settings.catalogue)
 
     graph, diagnostics = analyze(
-        target.source, modules.find, target.text, target.function or None, more_effects=settings.catalogue
+        target.source,
+        modules.find,
+        target.text,
+        target.function or None,
+        more_effects=settings.catalogue,
+        depth=settings.depth,
     )
     if graph is None:
         _refuse_errors(diagnostics)
@@ -101,7 +106,12 @@ def _identity(target: Target, settings: Settings) -> str:
     digest = hashlib.sha256()
     for part in (
         *(__version__, sys.version, target.text, target.filename, target.module, target.function, target.root),
-        *(target.folder, target.source.digest, _stamp(Path(inferflow.model.__file__).parent.parent)),
+        *(
+            str(settings.depth),
+            target.folder,
+            target.source.digest,
+            _stamp(Path(inferflow.model.__file__).parent.parent),
+        ),
         *(f"{path} {_digest(str(path))}" for folder in settings.catalogue for path in sorted(folder.glob("*.effects"))),
     ):
         data = part.encode("utf-8", "surrogatepass")

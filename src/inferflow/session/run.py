@@ -259,7 +259,7 @@ def _plan(
                 hint="take backend, image and limits out of the tables of [tasks] that match it, and set them for the "
                 "whole run instead",
             )
-        if task.kind == "call":
+        if task.kind in ("call", "group"):
             notes.append(f"{task.name} stays in home's container: {why}")
     return make_plan(graph, stays, jobs, learned, forks, placed=placed, limits=limits), notes
 

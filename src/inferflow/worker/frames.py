@@ -125,6 +125,8 @@ class Frames:
         frame = self.frames[region] = Frame(place)
         if self.off or self.home.alone or not self.home.hooks.at_home():
             return iterable
+        if place.function and not self.home.opened.is_called(place, sys._getframe(1)):
+            return iterable
         items = items_of(iterable)
         if items is not None and len(items) > 1:
             frame.items, frame.count = items, len(items)

@@ -61,7 +61,7 @@ class Strand:
         assert frame is not None
         self.frame = frame
         self.place = home.frames.places[frame.place.region]
-        self.block = home.plan["blocks"][self.place.block]
+        self.source = home.opened.source_of(self.place)
         self.codes: dict[int, Callable[[], Any]] = {}
         self.current: Any = None
         self.values: list[tuple[Any, ...]] = []
@@ -78,19 +78,18 @@ class Strand:
         code()
 
     def _compiled(self, group: int) -> Callable[[], Any]:
-        program, frame = self.helper.home.program, self.frame
+        source, frame = self.source, self.frame
         names = sorted(name for name in frame.locals if name.isidentifier())
         if isinstance(frame, StageFrame):
             code = group_code(
-                program.tree(), program.filename, program.flags, self.block, self.place, frame.place, group, names, self
+                source.tree(), source.filename, source.flags, source.block, self.place, frame.place, group, names, self
             )
         else:
-            code = strand_code(program.tree(), program.filename, program.flags, self.block, self.place, names, self)
-        space = program.module.__dict__
-        if self.place.node == "comprehension" or self.block["kind"] == "function":
-            function: Any = types.FunctionType(code, space)
+            code = strand_code(source.tree(), source.filename, source.flags, source.block, self.place, names, self)
+        if self.place.node == "comprehension" or source.block["kind"] == "function":
+            function: Any = types.FunctionType(code, source.space)
             return lambda: function(**frame.locals)
-        return _InModule(code, space).run
+        return _InModule(code, source.space).run
 
     # -- hooks ---------------------------------------------------------------------------------------
 

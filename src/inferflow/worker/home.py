@@ -35,6 +35,7 @@ from inferflow.worker.frames import Frames
 from inferflow.worker.hooks import Hooks, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
+from inferflow.worker.opened import Opened
 from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
 from inferflow.worker.transform_regions import hook_regions, table_of
@@ -64,6 +65,7 @@ class Home:
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
         self.hooks = Hooks(self)
         self.frames = Frames(self)
+        self.opened = Opened(self)
         self.table = table_of([])
         self.executed = Executed([])
         self.book: Any = None  # a notebook under way (``cells.Session``)
@@ -235,6 +237,7 @@ class Home:
                 else:
                     function = {**block, "number": number, "units": units}
             tree = program.tree()
+            self.opened.hook(self.table, tree.body[program.prefix :] if program.kind == "script" else [])
             if function is not None:
                 node = transform.find_block(tree, "function", function["line"], function["column"])
                 hook_regions(node.body, self.table)

@@ -40,6 +40,7 @@ class Program:
         self.data = b""
         self.flags = 0
         self.prefix = 0
+        self.mask = future_mask()
 
     def tree(self) -> ast.Module:
         """A new tree (the transformations consume theirs)."""

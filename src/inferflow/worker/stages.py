@@ -92,6 +92,8 @@ class Stages:
         if self.short.get(number, 0) >= CHANCES or not (self.base.always or not self.base.spent_enough()):
             return
         caller = sys._getframe(1)
+        if not self.home.opened.is_called(self.base.places[stage.region], caller):
+            return
         frame = self.open[number] = StageFrame(stage, id(caller), self._given(number, caller))
         self.base.announce(frame, 0 if stage.at_once else -1, caller)
         if frame.live and stage.at_once:

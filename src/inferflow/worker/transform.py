@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "Unit",
     "find_block",
+    "find_code",
     "helper_code",
     "hook_calls",
     "hook_function",
@@ -382,7 +383,8 @@ def hook_calls(node: ast.stmt, units: dict[tuple[int, int, int, int], Unit], beg
     return visited
 
 
-def _find_code(code: CodeType, name: str, line: int) -> CodeType:
+def find_code(code: CodeType, name: str, line: int) -> CodeType:
+    """The code of a function inside that of its module; raises LookupError."""
     stack = [code]
     while stack:
         current = stack.pop()
@@ -436,7 +438,7 @@ def hooked_function(
     line = function.decorator_list[0].lineno if function.decorator_list else function.lineno
     hook_function(function, block, units, given)
     code = compile(tree, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
-    return _replace_constant(_find_code(code, function.name, line), hook)
+    return _replace_constant(find_code(code, function.name, line), hook)
 
 
 # -- code for helpers ------------------------------------------------------------------------------
@@ -510,4 +512,4 @@ def helper_code(
     function.lineno, function.col_offset, function.end_lineno, function.end_col_offset = _span(owner)
     module = ast.Module(body=[function], type_ignores=[])
     compiled = compile(module, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
-    return _find_code(compiled, name, function.lineno)
+    return find_code(compiled, name, function.lineno)

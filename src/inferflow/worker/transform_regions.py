@@ -33,7 +33,7 @@ from collections.abc import Container, Iterator
 from types import CodeType
 from typing import Any, NamedTuple, cast
 
-from inferflow.worker.transform import _call, _find_code, _number, _placed, _replace_constant, _span, find_block
+from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code
 
 __all__ = [
     "Place",
@@ -41,6 +41,7 @@ __all__ = [
     "StagePlace",
     "Table",
     "group_code",
+    "hook_opened",
     "hook_regions",
     "item_paths",
     "strand_code",
@@ -80,12 +81,14 @@ class StagePlace(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A region: its number, the top-level task that it stands in, its block, kind of node and position; ``units`` and
+    """A region: its number, the top-level task that it stands in, its block (or the function that is opened, as
+    ``module:name``), kind of node and position; ``units`` and
     ``preamble`` (spans of statements to repeat before them) if turns may run ahead, given ``given`` and ``outer``."""
 
     region: int
     task: int
     block: int
+    function: str
     node: str
     span: Span
     heavy: bool
@@ -102,7 +105,7 @@ class Table(NamedTuple):
     be run ahead, where in an item the names of its target come from; ``names`` too: for each stage the names that its
     groups read."""
 
-    places: dict[tuple[str, Span], Place]
+    places: dict[tuple[str, str, Span], Place]
     units: int
     paths: dict[int, list[tuple[int, ...]]]
     names: dict[int, tuple[str, ...]]
@@ -110,7 +113,7 @@ class Table(NamedTuple):
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
     """From plain data, as the plan has it."""
-    places: dict[tuple[str, Span], Place] = {}
+    places: dict[tuple[str, str, Span], Place] = {}
     count = 0
     for row in rows:
         units = tuple(map(_unit, row["units"]))
@@ -125,9 +128,9 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         every = [*units, *(unit for stage in stages for group in stage.groups for unit in group)]
         count = max([count, *(unit.unit + 1 for unit in every)])
         span: Span = tuple(row["span"])
-        places[row["node"], span] = Place(
-            row["region"], row["task"], row["block"], row["node"], span, row["heavy"], row["ahead"], units,
-            tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
+        places[row["function"], row["node"], span] = Place(
+            row["region"], row["task"], row["block"], row["function"], row["node"], span, row["heavy"], row["ahead"],
+            units, tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
             stages,
         )  # fmt: skip
     return Table(places, count, {}, {})
@@ -145,19 +148,31 @@ _NODES: dict[str, str] = {
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-def hook_regions(body: list[ast.stmt], table: Table) -> None:
+def hook_regions(body: list[ast.stmt], table: Table, function: str = "") -> None:
     """Put hooks into the compound statements and comprehensions of a block; the block's own list stays as it is."""
     for statement in body:
-        _visit(statement, table)
+        _visit(statement, table, function)
 
 
-def _visit(node: ast.AST, table: Table) -> None:
+def hook_opened(node: ast.FunctionDef, table: Table, place: Place) -> None:
+    """Put hooks into a function that is opened."""
+    hook_regions(node.body, table, place.function)
+    for stage in place.stages:
+        table.names[stage.stage] = names_read(node.body, stage)
+    first = node.body[:1] if ast.get_docstring(node, clean=False) is not None else []
+    node.body = _hooked(node.body, place, 0, ())
+    at = node.body[0]
+    begin = _placed(ast.Expr(value=_call("m", [_number(place.region), _number(0)], at)), at)
+    node.body.insert(len(first), begin)
+
+
+def _visit(node: ast.AST, table: Table, function: str) -> None:
     if isinstance(node, _SCOPES):
         return
     kind = _NODES.get(type(node).__name__)
-    place = table.places.get((kind, _span(node))) if kind else None
+    place = table.places.get((function, kind, _span(node))) if kind else None
     for child in ast.iter_child_nodes(node):
-        _visit(child, table)
+        _visit(child, table, function)
     if place is None:
         return
     for stage in place.stages:
@@ -399,8 +414,8 @@ def group_code(
 ) -> CodeType:
     """Code that runs a group of a stage, as ``strand_code`` does a turn."""
     owner = find_block(tree, block["kind"], block["line"], block["column"])
-    node = _find_region(owner.body, place)
-    statements = _group_body(arms_of(node)[stage.arm], stage, group)
+    body = owner.body if place.node == "function" else arms_of(_find_region(owner.body, place))[stage.arm]
+    statements = _group_body(body, stage, group)
     return _code_of(statements, filename, flags, block, names, hook)
 
 
@@ -436,7 +451,7 @@ def _function_code(
         function.type_params = []  # type: ignore[attr-defined]
     function.lineno, function.col_offset, function.end_lineno, function.end_col_offset = _span(at)
     compiled = compile(ast.Module(body=[function], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
-    return _replace_constant(_find_code(compiled, name, function.lineno), hook)
+    return _replace_constant(find_code(compiled, name, function.lineno), hook)
 
 
 def _group_body(body: list[ast.stmt], stage: StagePlace, group: int) -> list[ast.stmt]:

@@ -31,6 +31,6 @@ from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 __all__ = ["find_effects", "infer_effects"]
 
 
-def find_effects(driver: Driver, names: DefUse, catalogue: Catalogue) -> DriverEffects:
+def find_effects(driver: Driver, names: DefUse, catalogue: Catalogue, depth: int = 0) -> DriverEffects:
     """The pass, as ``analyze`` runs it (the names are not needed: their flow is followed here as well)."""
-    return infer_effects(driver, catalogue)
+    return infer_effects(driver, catalogue, depth)

@@ -289,6 +289,8 @@ def call_function(frame: Frame, node: Node, arguments: Arguments, span: Span, ke
         program.opening = None
         program.opened = bound
         return frozenset((frame.make((key, "returned")),))
+    if frame.root and program.opener is not None:
+        program.opener(frame, node, bound, key)
     result = EMPTY
     for _ in range(3):
         callee = summaries.summary(frame, node, bound)

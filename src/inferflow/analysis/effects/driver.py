@@ -10,6 +10,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from inferflow.analysis import ir
@@ -17,6 +18,7 @@ from inferflow.analysis.catalogue import Catalogue
 from inferflow.analysis.effects import imports, run
 from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
+from inferflow.analysis.effects.opened import Openings
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
 from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
@@ -33,13 +35,14 @@ RECURSION = 12_000
 Labels: TypeAlias = frozenset[Node]
 
 
-def infer_effects(driver: Driver, catalogue: Catalogue) -> DriverEffects:
-    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`."""
+def infer_effects(driver: Driver, catalogue: Catalogue, depth: int = 0) -> DriverEffects:
+    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`. ``depth``: so many
+    levels of functions that are drivers themselves are looked into."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION))
     restart()
     try:
-        return _Recorder(driver, catalogue).run()
+        return Recorder(driver, catalogue, depth).run()
     finally:
         sys.setrecursionlimit(limit)
 
@@ -115,12 +118,17 @@ class _Inner:
         self.names = names
 
 
-class _Recorder:
+class Recorder:
     """The state of one analysis of a driver."""
 
-    def __init__(self, driver: Driver, catalogue: Catalogue) -> None:
+    def __init__(self, driver: Driver, catalogue: Catalogue, depth: int) -> None:
         self.driver = driver
         self.program = Program(driver.project, catalogue)
+        self.openings = Openings(self, depth)
+        if depth:
+            self.program.opener = self.openings
+        self.place = ("", "", False)
+        """Of the statements that are run: their module, the scope of local names, whether they stand in a function."""
         self.frames: dict[int, Frame] = {}
         self.steps: list[_Step] = []
         self.current: list[_Op] = []
@@ -188,12 +196,14 @@ class _Recorder:
         frame = self.frame_of(key)
         frame.watch = lambda inner: self.within(frame, inner)
         self.key = key
+        block = self.driver.blocks[key[0]]
+        self.place = (block.module, block.block.scope, block.block.kind == "function")
         program = self.program
         program.serial += 1
         self.start = program.serial
         found = _Step(key)
         self.steps.append(found)
-        names = self.names(key, statement)
+        names = self.names(statement)
         for variable in names:
             value = self.value(frame, variable)
             if value is not None:
@@ -302,12 +312,17 @@ class _Recorder:
         found = self.inner.get(id(statement))
         first = found is None
         if found is None:
-            names = self.names(self.key, statement)
+            names = self.names(statement)
             found = self.inner[id(statement)] = _Inner(self.key, names)
             for variable in names:
                 value = self.value(frame, variable)
                 if value is not None:
                     found.step.before[variable] = self.labels(value)
+        elif frame.inline:  # what another call gives it is there before, too
+            for variable in found.names:
+                value = self.value(frame, variable)
+                if value is not None:
+                    found.step.before[variable] = found.step.before.get(variable, EMPTY) | self.labels(value)
         program = self.program
         saved = (self.merging, self.counter, frame.hook, frame.ops)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
@@ -335,6 +350,20 @@ class _Recorder:
             if value is not None:
                 found.step.after[variable] = found.step.after.get(variable, EMPTY) | self.labels(value)
         return alive
+
+    @contextmanager
+    def inside_of(self, frame: Frame) -> Iterator[None]:
+        """Within, statements of a function that is opened are run in its frame."""
+        program = self.program
+        saved = (self.place, self.merging, self.counter, program.targets, program.costly)
+        self.place = (frame.module, "<driver>", True)
+        program.targets = {}
+        frame.watch = lambda inner: self.within(frame, inner)
+        frame.effects, frame.obstacles = {}, {}
+        try:
+            yield
+        finally:
+            self.place, self.merging, self.counter, program.targets, program.costly = saved
 
     def call(self, frame: Frame, op: ir.Call, fact: _Op) -> None:
         """What is particular of calls: they read all that they are given; and are they tasks?"""
@@ -415,20 +444,19 @@ class _Recorder:
 
     # -- names -------------------------------------------------------------------------------------
 
-    def names(self, key: StepKey, statement: ir.Statement) -> list[Variable]:
-        """The variables that a step names, nested scopes included."""
-        block = self.driver.blocks[key[0]]
-        inside = block.block.kind == "function"
+    def names(self, statement: ir.Statement) -> list[Variable]:
+        """The variables that a statement names, nested scopes included."""
+        module, scope_name, inside = self.place
         found: dict[tuple[str, str], None] = {}
         for op in every_op((statement,)):
             match op:
                 case ir.Load() | ir.Store() | ir.Delete():
                     outside = inside and op.binding == "global"
-                    found[(op.name, block.module if outside else block.block.scope)] = None
+                    found[(op.name, module if outside else scope_name)] = None
                 case ir.Comprehension() | ir.MakeFunction() | ir.MakeClass():
-                    for name, how in self.nested(block.module, op.scope):
+                    for name, how in self.nested(module, op.scope):
                         outer = inside and how == "free"
-                        found[(name, block.block.scope if outer else block.module)] = None
+                        found[(name, scope_name if outer else module)] = None
                 case _:
                     pass
         variables = self.variables
@@ -499,7 +527,13 @@ class _Recorder:
             )
             for reason in patched
         )
-        return DriverEffects(steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics), inside)
+        return DriverEffects(
+            steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics), inside, self._opened()
+        )
+
+    def _opened(self) -> dict[str, tuple[str, int]]:
+        modules = self.driver.project.modules
+        return {f"{m}:{modules[m].scopes[s].qualname}": (m, s) for m, s in self.openings.opened()}
 
     def facts_of(self, words: _Words, found: _Step, patched: tuple[Reason, ...]) -> StepEffects:
         ops = tuple([words.facts(op) for op in found.ops])

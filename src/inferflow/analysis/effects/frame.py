@@ -56,6 +56,8 @@ class Frame:
         self.scope = scope
         self.code: ir.Scope = program.project.modules[module].scopes[scope]
         self.root = root
+        self.inline = False
+        """Of a root frame: the body of a function that is opened (see ``opened``)."""
         self.token: object = program if root else self
         self.env: dict[str, Value] = {}
         self.undo: list[tuple[str, Value | None]] | None = None

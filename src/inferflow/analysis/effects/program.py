@@ -8,7 +8,7 @@ holds as long as those do (``epoch`` counts the changes of fields that some summ
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from inferflow.analysis import ir
@@ -82,6 +82,8 @@ class Program:
         self.opening: tuple[str, int] | None = None
         self.opened: dict[str, Value] | None = None
         """The function whose body is part of the driver; and, once it is called, its parameters."""
+        self.opener: Callable[[Frame, Node, dict[str, Value], Any], None] | None = None
+        """Is told of each call of a function that stands in the driver."""
         self.bodies: dict[str, Frame] = {}
         self.stars: dict[str, list[str]] = {}
         self.standard = STANDARD

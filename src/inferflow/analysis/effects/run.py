@@ -73,7 +73,7 @@ def cells(frame: Frame) -> Node:
         frame.cells = frame.make("cells", "frame", frozenset(), name=frame.code.name)
         if frame.closure:
             frame.put(frame.cells, "<around>", frame.closure)
-        if frame.root and frame.code.kind == "function":
+        if frame.root and frame.code.kind == "function" and not frame.inline:
             frame.program.driver_cells = frame.cells
     return frame.cells
 
