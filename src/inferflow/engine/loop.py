@@ -280,6 +280,8 @@ class Engine:
         elif kind == "refused":
             self.lessons[message["task"]] = ("trust", message["why"])
             self._drop(message["task"], message["why"])
+            if message.get("unforeseen"):
+                self._outdate(message["task"])
         elif kind == "frame":
             self.desk.opened(message)
         elif kind == "items":
@@ -479,6 +481,12 @@ class Engine:
             self.events.append(event)
         return self._answer_waiting()
 
+    def _outdate(self, task: int) -> None:
+        """No helper from before ``task`` is used any more."""
+        self.state = schedule.outdated(self.state, task)
+        for worker in schedule.stale_helpers(self.state):
+            self.crew.send(worker, {"kind": "stop"})
+
     def _leave_post(self, worker: str) -> None:
         """A worker at a post is done with its task; one that serves a single task ends."""
         if worker in self.posts.workers and self.posts.done(worker):
@@ -578,6 +586,9 @@ class Engine:
         ]
         if checks:
             reply["checks"] = checks
+        proofs = [self._proof(index) for index in (*inner, task)]
+        if any(any(part.values()) for part in proofs):
+            reply["proofs"] = proofs
         if "carried" in result:
             reply["carried"] = result["carried"]
             reply["given"] = self.given.get(task, [])
@@ -587,6 +598,13 @@ class Engine:
         elif result["facts"] and "carried" not in result:
             reply["path"] = str(self.artifacts.path(result["digest"]))
         return reply
+
+    def _proof(self, task: int) -> dict[str, Any]:
+        """What home is to look at at the turn of any task: what it was given, and what it could have read."""
+        result: Any = self.results[task]
+        return {
+            "proof": result.get("proof"), "literals": result.get("literals", []), "given": self.given.get(task, []),
+        }  # fmt: skip
 
     def _adopted(self, message: dict[str, Any]) -> None:
         self._output(message)

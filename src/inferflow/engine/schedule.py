@@ -18,7 +18,7 @@ from inferflow.engine.plan import Plan, epoch_of
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
     "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "is_over", "measured", "not_to_be_had",
-    "retired", "sent", "template_gone", "template_ready", "withheld",
+    "outdated", "retired", "sent", "stale_helpers", "template_gone", "template_ready", "withheld",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
@@ -66,6 +66,8 @@ class State:
     helpers: Mapping[str, Helper] = field(factory=dict)
     hiring: Mapping[str, int] = field(factory=dict)
     epochs: tuple[int, ...] = ()
+    fresh: int = 0
+    """Copies of home as it was before this task are of no use any more: its state is not what was foreseen."""
     jobs: int = 2
     widths: Mapping[str, int] = field(factory=dict)
     """For functions that were seen to keep several processors busy (BLAS, OpenMP), how many. Two of them at once on
@@ -220,6 +222,17 @@ def template_ready(state: State, epoch: int) -> State:
     return evolve(state, epochs=tuple(sorted({*state.epochs, epoch})))
 
 
+def outdated(state: State, task: int) -> State:
+    """Home's state at ``task`` is not what the analysis said it would be: whoever was forked earlier has another."""
+    epochs = tuple(epoch for epoch in state.epochs if epoch >= task)
+    return evolve(state, fresh=max(state.fresh, task), epochs=epochs)
+
+
+def stale_helpers(state: State) -> tuple[str, ...]:
+    """Helpers that have nothing to do, and will never have."""
+    return tuple(name for name, helper in state.helpers.items() if helper.task < 0 and 0 <= helper.epoch < state.fresh)
+
+
 def template_gone(state: State, epoch: int) -> State:
     """No more helpers can be forked from home as it was before task ``epoch``: somebody has killed that process."""
     return evolve(state, epochs=tuple(other for other in state.epochs if other != epoch))
@@ -261,7 +274,7 @@ def decide(plan: Plan, state: State, lent: int = 0) -> tuple[Action, ...]:
             break
         if room < state.jobs and _width(plan, state, task) > room:
             break  # it would fight with what is running for the same processors
-        need = epoch_of(plan.trusted[task]) if trust else plan.epoch[task]
+        need = max(state.fresh, epoch_of(plan.trusted[task]) if trust else plan.epoch[task])
         able = next((item for item in free if item[0] >= need), None)
         if able is not None:
             free.remove(able)

@@ -138,6 +138,8 @@ class Helper:
         self.gate = Gate(self.refuse)
         self.gate.recorder.ignored = home.files.ignored
         home.files.on = False
+        modules = [sys.modules.get(name) for name in home.project_modules()]
+        self.gate.files = frozenset([home.program.filename, *(str(getattr(one, "__file__", "")) for one in modules)])
         self.gate.install()
         self._watch_warnings()
         self.standing: dict[bool, Any] = {}
@@ -149,6 +151,10 @@ class Helper:
         self.state = HiddenState()
         self.memory = Memory()
         self.trust: Any = None
+        self.witness: Any = None
+        self.literals: list[list[str]] = []
+        self.crossed = ""
+        """A global of the driver's module that the running task has bound without naming it."""
 
     def _flush_c(self) -> None:
         try:
@@ -235,6 +241,10 @@ class Helper:
             if why:
                 self._drop(why)
                 return
+        self.apart = bool(order.get("apart"))
+        self.literals = []
+        self.crossed = ""
+        proved = self._is_proved(order)
         self.home.streams.mark()
         self.home.streams.flushed()
         self.memory.reset()
@@ -242,7 +252,6 @@ class Helper:
         cpu, begun = time.process_time(), time.perf_counter()
         self.gate.seen = {}
         began = time.time()
-        self.apart = bool(order.get("apart"))
         if order.get("leave"):
             self._record_files()
         failure: BaseException | None = None
@@ -280,9 +289,29 @@ class Helper:
             facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
             if trust["checked"] and self.trust.before is not None:
                 facts["standing"] = {**self.trust.before, "began": began}
+        if not why and self.witness is not None:
+            changed = self.crossed or self.witness.changed(facts["duration"])
+            why = f"it changed {changed} behind the analysis" if changed else ""
+        if not why and proved:
+            code = self.codes[unit.task, trust is not None]
+            facts["proof"] = self.witness.says(code, self.home.program.module.__dict__, inputs.values())
+        if self.literals:
+            facts["literals"] = self.literals
         if why:
             self.refuse(why)
         self._publish(unit, values, facts)
+
+    def _is_proved(self, order: dict[str, Any]) -> bool:
+        """Whether what the task could read is to be compared at its turn root by root: not if it is anyhow (on trust),
+        and not if this process is no copy of home."""
+        if self.apart or self.home.setup["start"] == "spawn":
+            return False
+        if self.witness is None:
+            from inferflow.worker.testify import Witness
+
+            self.witness = Witness(self.home, self.state, self.home.program.tree())
+        trust = order.get("trust")
+        return trust is None or not (trust["unknown"] or trust["checked"])
 
     def _record_files(self) -> None:
         """From now on note what a task reads and writes, as home does."""
@@ -424,11 +453,47 @@ class Helper:
         if code is None:
             code = self._compile(block, unit, sorted(local), inner, outputs, as_module)
             self.codes[unit.task, trust is not None] = code
+        self.gate.code = code
         with _Bound(scopes):
             if as_module:
-                return _run_in_module(code, self.home.program.module.__dict__, outputs)
+                return self._run_in_module(code, unit, block["scope"], outputs)
+            self._note_literals(unit, block["scope"], {})
             function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
             return function(**local)  # type: ignore[no-any-return]
+
+    def _run_in_module(
+        self, code: types.CodeType, unit: transform.Unit, scope: str, outputs: list[str]
+    ) -> tuple[Any, ...]:
+        """Execute in the module's namespace, take back what was bound there, and note what was bound by others."""
+        space = self.home.program.module.__dict__
+        before = dict(space)
+        try:
+            exec(code, space)
+            self._look_around(code, scope, before)
+            self._note_literals(unit, scope, space)
+            return tuple(space[name] for name in outputs)
+        finally:
+            for name in [name for name in space if name not in before]:
+                del space[name]
+            space.update(before)
+
+    def _look_around(self, code: types.CodeType, scope: str, before: dict[str, Any]) -> None:
+        space = self.home.program.module.__dict__
+        mine = frozenset(code.co_names)
+        for name in (*space, *before):
+            if space.get(name, _ABSENT) is not before.get(name, _ABSENT) and name not in mine:
+                self.crossed = f"{scope}.{name}"
+
+    def _note_literals(self, unit: transform.Unit, scope: str, space: dict[str, Any]) -> None:
+        """What the driver binds before the task, and the helper has bound itself: home has another copy of it."""
+        from inferflow.worker.proof import plain
+
+        self.literals = []
+        found = transform.literals_before(self.owners[unit.block], unit) if unit.preamble else {}
+        for name, value in found.items():
+            text = plain(space.get(name) if value is ... else value)
+            if text and name not in unit.bound():
+                self.literals.append([scope, name, text])
 
     def _hidden_names(self, given: list[tuple[dict[str, Any], str, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
         """What tasks bind in the driver's module and this one was not given: code that finds its names in ways that the
@@ -484,15 +549,3 @@ class _Bound:
                 space.pop(name, None)
             else:
                 space[name] = old
-
-
-def _run_in_module(code: types.CodeType, space: dict[str, Any], outputs: list[str]) -> tuple[Any, ...]:
-    """Execute in the module's namespace and take back what was bound there."""
-    before = dict(space)
-    try:
-        exec(code, space)
-        return tuple(space[name] for name in outputs)
-    finally:
-        for name in [name for name in space if name not in before]:
-            del space[name]
-        space.update(before)

@@ -32,9 +32,10 @@ from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.frames import Frames
-from inferflow.worker.hooks import Hooks, thread_ident, unit_of
+from inferflow.worker.hooks import Hooks, gaps, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
+from inferflow.worker.observer import Observer
 from inferflow.worker.opened import Opened
 from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
@@ -63,6 +64,7 @@ class Home:
         self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
         self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
+        self.observer = Observer(self)
         self.hooks = Hooks(self)
         self.frames = Frames(self)
         self.opened = Opened(self)
@@ -157,6 +159,7 @@ class Home:
         self.plan = plan
         hooks = self.hooks
         hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
+        hooks.gaps = gaps(hooks.units)
         hooks.publish = dict.fromkeys(plan["publish"], True)
         hooks.settle = frozenset(plan["settle"])
         hooks.wary = frozenset(plan["wary"])

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transform, transport
 from inferflow.worker.commit import Commit
+from inferflow.worker.exact_graph import ATOMS
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import stamp
 
 if TYPE_CHECKING:
     from inferflow.worker.home import Home
 
-__all__ = ["Hooks", "thread_ident", "unit_of"]
+__all__ = ["Hooks", "gaps", "thread_ident", "unit_of"]
 
 _CAN_MASK = hasattr(signal, "pthread_sigmask")
 
@@ -66,6 +67,8 @@ class Hooks:
         self.inputs: list[str] = []
         self.entered = False
         self.late: dict[str, int] = {}
+        self.gaps: frozenset[int] = frozenset()
+        """Tasks before which the driver has statements that belong to none."""
 
     def at_home(self) -> bool:
         """Whether this is the thread, in the process, that the driver runs in."""
@@ -85,6 +88,7 @@ class Hooks:
             message["before"] = before
         home.send(message)
         self.memory.reset()
+        home.observer.ran += 1
         home.files.on = True
         self.cpu = time.process_time()
         self.started = time.perf_counter()
@@ -143,7 +147,9 @@ class Hooks:
 
     def _adopt(self, task: int, inner: list[int], frame: Any) -> bool:
         home = self.home
-        self._fork_due(min(inner, default=task))
+        first = min(inner, default=task)
+        home.observer.ran += first in self.gaps  # (what a rebound name has held may end its life noisily)
+        self._fork_due(first)
         before = home.streams.mark()
         message: dict[str, Any] = {"kind": "at", "task": task, "inner": inner}
         if before:
@@ -154,9 +160,9 @@ class Hooks:
             return self._bring(task, reply)
         if reply["kind"] != "adopt":
             return False
-        why = stale(home, frame, reply)
+        why, unforeseen = stale(home, frame, reply)
         if why:
-            return self._refused(task, why)
+            return self._refused(task, why, unforeseen)
         carried: Any = None
         if "carried" in reply:
             from inferflow.worker import carry, turn
@@ -202,8 +208,32 @@ class Hooks:
             message["files"] = files
         if carried is not None:
             message.update(self._kept_of_carried(task, frame, values, bool(carried.changes)))
+        self._settled(task, frame, values)
         home.send(message)
         return True
+
+    def _settled(self, task: int, frame: Any, values: tuple[Any, ...]) -> None:
+        """What was adopted is bound now (which may end the life of what was bound before), and others may read it."""
+        from inferflow.worker.turn import live
+
+        unit, observer = self.units[task], self.home.observer
+        found = dict(zip(unit.bound(), values))
+        for scope, name in unit.outputs:
+            try:
+                if name in found and scope != "<value>" and type(live(frame, scope, name)) not in ATOMS:
+                    observer.ran += 1
+            except KeyError:
+                continue
+        if not self.publish.get(task, False):
+            return
+        for scope, name in unit.outputs:
+            if name not in found:
+                try:
+                    found[name] = live(frame, scope, name)
+                except KeyError:
+                    continue
+        names = [(scope, name) for scope, name in unit.outputs if name in found]
+        observer.publish(names, tuple(found[name] for _, name in names))
 
     def _kept_of_carried(self, task: int, frame: Any, values: tuple[Any, ...], changed: bool) -> dict[str, Any]:
         """What to keep of a result that came with references to its inputs: it is a record only now."""
@@ -245,8 +275,12 @@ class Hooks:
         if error is not None:
             raise error
 
-    def _refused(self, task: int, why: str) -> bool:
-        self.home.send({"kind": "refused", "task": task, "why": why})
+    def _refused(self, task: int, why: str, unforeseen: bool = False) -> bool:
+        """``unforeseen``: the state of this process is not what the analysis says, so that no copy of an earlier one
+        will do from now on."""
+        self.home.send({"kind": "refused", "task": task, "why": why, "unforeseen": unforeseen})
+        if unforeseen:
+            self.home.fork(task)
         return False
 
     def _fork_due(self, position: int) -> None:
@@ -305,6 +339,9 @@ class Hooks:
             message["files"] = files
         if names and len(values) == len(names):
             message.update(home.keeper.keep(names, values, self.publish.get(task, False)))
+            if self.publish.get(task, False):
+                scopes = {name: scope for scope, name in unit.outputs}
+                home.observer.publish([(scopes[name], name) for name in names], values)
             if task in self.wary and message.get("exact"):
                 from inferflow.worker.turn import shared_with_state
 
@@ -325,6 +362,7 @@ class Hooks:
         with self.shield:
             names, values = _bound_in(sys._getframe(1), self.inputs)
             self.home.send({"kind": "inputs", **self.home.keeper.keep(names, values, True)})
+            self.home.observer.publish([("<driver>", name) for name in names], values)
 
     def p(self, name: str, value: Any) -> Any:
         return self.given.pop(name, value)
@@ -351,16 +389,30 @@ def thread_ident() -> int:
     return _thread.get_ident()
 
 
-def stale(home: Any, frame: Any, reply: dict[str, Any]) -> str:
-    """What a task that ran ahead saw and is not so any more, in words; empty if all is as it was."""
+def stale(home: Any, frame: Any, reply: dict[str, Any]) -> tuple[str, bool]:
+    """What a task that ran ahead saw and is not so any more, in words, empty if all is as it was; and whether it is
+    something that nobody foresaw."""
     for path, before in reply.get("seen", ()):
         if stamp(path) != before:
-            return f"{path} has changed since it was read"
-    if not reply.get("checks"):
-        return ""
-    from inferflow.worker.turn import contradiction
+            return f"{path} has changed since it was read", False
+    if reply.get("checks"):
+        from inferflow.worker.turn import contradiction
 
-    return contradiction(home, frame, reply["checks"])
+        why = contradiction(home, frame, reply["checks"])
+        if why:
+            return why, False
+    return home.observer.contradiction(frame, reply["proofs"]) if reply.get("proofs") else ("", False)
+
+
+def gaps(units: dict[int, transform.Unit]) -> frozenset[int]:
+    """The tasks before which there are statements that belong to no task."""
+    ends: dict[int, int] = {}
+    found = set()
+    for task, unit in sorted(units.items()):
+        if unit.first > ends.get(unit.block, unit.first - 1) + 1:
+            found.add(task)
+        ends[unit.block] = max(ends.get(unit.block, -1), unit.last)
+    return frozenset(found)
 
 
 def unit_of(data: list[Any]) -> transform.Unit:

@@ -232,6 +232,14 @@ def _only_asks(args: tuple[Any, ...]) -> bool:
         return False
 
 
+_OURS = os.path.join(os.path.dirname(__file__), "")
+_SEARCHES = frozenset({
+    "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.PyObj_FromPtr", "gc.get_objects",
+    "gc.get_referrers",
+})  # fmt: skip
+_GOING_DOWN = frozenset({"f_back", "f_locals"})
+
+
 class Gate:
     """Ends the helper at the first irrevocable act. ``refuse(why)`` must not return."""
 
@@ -239,6 +247,10 @@ class Gate:
         self.refuse = refuse
         self.on = False
         self.recorder = FileRecorder(())
+        self.code: Any = None
+        """That of the running task."""
+        self.files: frozenset[str] = frozenset()
+        """Those of the project's modules."""
         self.held: Any = None
         """What keeps back the files that the task writes (see ``held``), if anything does."""
         self.opened = 0
@@ -274,11 +286,27 @@ class Gate:
             if self.held is not None:
                 self.held.looks(path)
             self._see(path)
+        elif event == "sys._getframe":
+            if args and self._looks_below(args[0]):
+                self.on = False
+                self.refuse("it looks at the variables of its callers")
+        elif event in _SEARCHES:
+            self.on = False
+            self.refuse(f"it looks for things in the process ({event}), where another one has others")
         elif event in _IRREVOCABLE:
             if event == "subprocess.Popen" and _only_asks(args):
                 return
             self.on = False
             self.refuse(f"it acts on the outside world ({event})")
+
+    def _looks_below(self, frame: Any) -> bool:
+        """Whether somebody has got hold of the frame in which the task stands, or is about to go down to it: the
+        driver's variables are not there."""
+        code = getattr(frame, "f_code", None)
+        if code is None:
+            return False
+        outside = code is self.code or code.co_filename.startswith(_OURS)
+        return outside or (code.co_filename in self.files and not _GOING_DOWN.isdisjoint(code.co_names))
 
     def _count(self, path: Any) -> None:
         try:

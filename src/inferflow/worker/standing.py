@@ -33,7 +33,21 @@ from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, redu
 from inferflow.worker.exact_reach import Reach
 from inferflow.worker.transport_arrays import extent
 
-__all__ = ["CannotCompare", "Found", "digest", "foreign", "hidden", "holds_files", "loaded", "roots", "take"]
+__all__ = [
+    "CannotCompare",
+    "Found",
+    "HAVE_GC",
+    "OF_CLASSES",
+    "Walk",
+    "digest",
+    "foreign",
+    "hidden",
+    "holds_files",
+    "loaded",
+    "registered",
+    "roots",
+    "take",
+]
 
 KNOWN = frozenset({
     "inferflow", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "mpl_toolkits", "PIL", "dateutil",
@@ -52,10 +66,10 @@ NARROW = frozenset({"random", "numpy.random", "torch.random", "threads", "signal
 """Hidden states that only those depend on who also change them (a draw moves the generator on): a task that is seen to
 change none does not depend on them."""
 
-_HAVE_GC = 1 << 14
+HAVE_GC = 1 << 14
 _HEAP = 1 << 9
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-_OF_CLASSES = frozenset({
+OF_CLASSES = frozenset({
     "__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl", "__slotnames__",
 })  # fmt: skip
 """What Python itself keeps in classes (the last one when an instance is pickled first)."""
@@ -141,7 +155,7 @@ def take(names: list[str], main: str, given: list[str], found: Found | None = No
 def digest(values: list[Any], own: frozenset[str], found: Found | None = None) -> str:
     """What all objects behind ``values`` are, addresses included. Classes and functions of the modules ``own`` are
     entered. Raises CannotCompare."""
-    walk = _Walk(own)
+    walk = Walk(own)
     walk.run(values)
     if found is not None:
         found.objects = walk.seen
@@ -154,13 +168,21 @@ def hidden(facts: dict[str, Any]) -> dict[str, str]:
     found = {}
     for name, value in facts.items():
         if name not in NARROW:
-            walk = _Walk(frozenset(), addresses=False)
+            walk = Walk(frozenset(), addresses=False)
             walk.run([value])
             found[name] = walk.hash.hexdigest()
     return found
 
 
-class _Walk:
+def registered(cls: type) -> list[int]:
+    """The classes that were registered with this abstract one (their addresses)."""
+    if "_abc_impl" not in vars(cls):
+        return []
+    dump = getattr(sys.modules.get("_abc"), "_get_dump", None)
+    return sorted(id(ref()) for ref in dump(cls)[0]) if dump is not None else []
+
+
+class Walk:
     """``addresses``: containers are told apart by where they are, too."""
 
     def __init__(self, own: frozenset[str], addresses: bool = True) -> None:
@@ -318,10 +340,10 @@ class _Walk:
 
     def on_reference(self, value: Any, cls: type) -> None:
         if isinstance(value, type) and value.__module__ in self.own:
-            space = {name: part for name, part in vars(value).items() if name not in _OF_CLASSES}
+            space = {name: part for name, part in vars(value).items() if name not in OF_CLASSES}
             self.parts(space.keys())
             self.stack.extend(space.values())
-            self.tokens += [id(base) for base in value.__mro__]
+            self.tokens += [*map(id, value.__mro__), *registered(value)]
 
     def on_exception(self, value: Any, cls: type) -> None:
         self.stack += [value.args, value.__cause__, value.__context__]
@@ -352,7 +374,7 @@ class _Walk:
             return
         if isinstance(value, types.GeneratorType):
             self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
-        seen = bool(cls.__flags__ & _HAVE_GC)
+        seen = bool(cls.__flags__ & HAVE_GC)
         if seen:
             self.stack.extend(part for part in reversed(gc.get_referents(value)) if part is not cls)
         elif attributes(value) is not None:

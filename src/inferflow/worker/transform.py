@@ -464,6 +464,24 @@ def _at_spans(body: Iterable[ast.stmt], spans: set[tuple[int, int]]) -> Iterator
             yield node
 
 
+def literals_before(owner: Any, unit: Unit) -> dict[str, Any]:
+    """What the statements that are repeated before a task bind, where that can be read off them: literals; for
+    functions ``...``."""
+    spans = {(line, column) for line, column, _, _ in unit.preamble}
+    found: dict[str, Any] = {}
+    for statement in _at_spans(owner.body, spans) if spans else ():
+        if isinstance(statement, ast.FunctionDef):
+            found[statement.name] = ...
+        elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target = statement.targets[0]
+            if isinstance(target, ast.Name):
+                try:
+                    found[target.id] = ast.literal_eval(statement.value)
+                except ValueError:
+                    found.pop(target.id, None)
+    return found
+
+
 def helper_code(
     filename: str,
     flags: int,

@@ -1,0 +1,118 @@
+"""At home: is the state that a proved task read in its helper the one that it must read? See ``proof`` for what is
+compared. Nothing is compared where no code of the user's has run since the helper was forked, or the value published.
+
+    ran = 3      how many tasks have run here so far; the helper was forked when it was 2: look
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from inferflow.worker import exact, transport
+from inferflow.worker.observe import HiddenState
+from inferflow.worker.proof import HiddenDigests, Root, glance, plain, root_digest
+
+__all__ = ["Observer"]
+
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGALRM", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCHLD") if hasattr(signal, name)
+]
+
+
+class Observer:
+    """What home remembers of the values that it published, and of its state."""
+
+    def __init__(self, home: Any) -> None:
+        self.home = home
+        self.ran = 0
+        self.published: dict[tuple[str, str], tuple[int, str]] = {}
+        self.roots: dict[Root, tuple[int, str]] = {}
+        self.hidden: tuple[int, dict[str, str]] = (-1, {})
+        self.digests = HiddenDigests()
+        self.state: Any = None
+
+    def publish(self, names: list[tuple[str, str]], values: tuple[Any, ...]) -> None:
+        """Helpers may read these values from now on, as they are."""
+        own = self.home.project_modules()
+        for name, value in zip(names, values):
+            self.published[name] = self.ran, glance([value], own)
+
+    def _moment(self) -> int:
+        """Which state this is: the same number again only if nothing can have changed. Handlers of signals run at any
+        time."""
+        if any(callable(signal.getsignal(number)) for number in _SIGNALS):
+            self.ran += 1
+        return self.ran
+
+    def contradiction(self, frame: Any, checks: list[dict[str, Any]]) -> tuple[str, bool]:
+        """What is not as it was, in words (empty if nothing), and whether it is the state of the process."""
+        from inferflow.worker.turn import live
+
+        now = self._moment()
+        for check in checks:
+            proof = check["proof"]
+            why = self._state(proof, now) if proof is not None and proof["ran"] != now else ""
+            if why:
+                return why, True
+            why = self._literals(check["literals"], frame)
+            if why:
+                return why, False
+            for part in check["given"]:
+                for scope, name, member in part["take"]:
+                    known = self.published.get((scope, name))
+                    if known is None or known[0] == now:
+                        continue
+                    try:
+                        value = live(frame, scope, name)
+                    except KeyError:
+                        return f"{name!r} is not bound any more", False
+                    why = self._changed(part, (scope, name), member, value, known[1], now)
+                    if why:
+                        return why, False
+        return "", False
+
+    def _changed(
+        self, part: dict[str, Any], key: tuple[str, str], member: int, value: Any, digest: str, now: int
+    ) -> str:
+        if glance([value], self.home.project_modules()) != digest:
+            # (it may be a cache that was filled: what counts is what the value is)
+            source = part.get("inline")
+            then = transport.load(source if source is not None else part["path"]).values[member]
+            difference = exact.same((then,), (value,))
+            if difference is not None:
+                return f"{key[1]!r} had been changed behind the analysis ({difference.what})"
+            digest = glance([value], self.home.project_modules())
+        self.published[key] = now, digest
+        return ""
+
+    def _state(self, proof: dict[str, Any], now: int) -> str:
+        own = self.home.project_modules()
+        for module, names in proof["roots"].items():
+            for name, then in names.items():
+                known = self.roots.get((module, name))
+                if known is None or known[0] != now:
+                    known = self.roots[module, name] = now, root_digest((module, name), own)
+                if known[1] != then:
+                    return f"{module}.{name} had been changed behind the analysis"
+        if self.hidden[0] != now:
+            if self.state is None:
+                self.state = HiddenState()
+            self.hidden = now, self.digests.of(self.state.facts())
+        for name, digest in proof["hidden"].items():
+            if self.hidden[1].get(name, digest) != digest:
+                return f"{name} had been changed"
+        return ""
+
+    def _literals(self, literals: list[list[str]], frame: Any) -> str:
+        """Names that the driver binds between tasks: the helper has bound them itself."""
+        from inferflow.worker.turn import live
+
+        for scope, name, then in literals:
+            try:
+                now = plain(live(frame, scope, name))
+            except KeyError:
+                now = ""
+            if now != then:
+                return f"{name!r} had been changed behind the analysis"
+        return ""
