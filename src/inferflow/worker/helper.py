@@ -290,11 +290,12 @@ class Helper:
             if trust["checked"] and self.trust.before is not None:
                 facts["standing"] = {**self.trust.before, "began": began}
         if not why and self.witness is not None:
-            changed = self.crossed or self.witness.changed(facts["duration"])
+            code, space = self.codes[unit.task, trust is not None], self.home.program.module.__dict__
+            scope = self.witness.scope(code, space, inputs.values())
+            changed = self.crossed or self.witness.changed(scope, facts["duration"])
             why = f"it changed {changed} behind the analysis" if changed else ""
-        if not why and proved:
-            code = self.codes[unit.task, trust is not None]
-            facts["proof"] = self.witness.says(code, self.home.program.module.__dict__, inputs.values())
+            if proved:
+                facts["proof"] = self.witness.says(scope)
         if self.literals:
             facts["literals"] = self.literals
         if why:

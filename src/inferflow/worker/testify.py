@@ -3,8 +3,9 @@ the process although it was proved not to.
 
     witness = Witness(home, state)        digests of all roots, as they were when the helper was forked
     ...the task runs...
-    witness.changed(duration)             "__main__.CACHE", if it did change that
-    witness.says(code, space, inputs)     {"ran": 2, "roots": {"__main__": {"K": "0f3a..."}}, "hidden": ...}
+    scope = witness.scope(code, space, inputs)     what it could read
+    witness.changed(scope, duration)               "__main__.CACHE", if it did change that
+    witness.says(scope)                            {"ran": 2, "roots": {"__main__": {"K": "0f3a..."}}, "hidden": ...}
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import ast
 import sys
 import time
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inferflow.worker.proof import HiddenDigests, Root, Scopes, every_root, glance, root_digest
+from inferflow.worker.proof import HiddenDigests, Root, Scope, Scopes, every_root, glance, root_digest
 
 __all__ = ["Witness"]
 
 CHEAP = 0.001
-"""Seconds that a look at all roots may take after each task; it may also take a twentieth of the task's own time."""
+"""Seconds of processor time that a look at all roots may take after each task; it may also take a twentieth of the
+task's own time. Otherwise only what the task could read is looked at."""
 
 
 class Witness:
@@ -31,11 +33,12 @@ class Witness:
         self.home = home
         self.own = home.project_modules()
         self.roots: dict[Root, str] = {}
-        begun = time.perf_counter()
+        begun = time.thread_time()
         self._add()
         self.locals = _locals_of_driver(home)
         self.local = glance(self.locals, self.own)
-        self.takes = time.perf_counter() - begun
+        self.foreign = list(_callables(self.own))
+        self.takes = time.thread_time() - begun
         self.scopes = Scopes(self.own)
         self.hidden = HiddenDigests().of(state.facts())
         self.rebound = _rebound(home, tree)
@@ -45,28 +48,33 @@ class Witness:
             if root not in self.roots:
                 self.roots[root] = root_digest(root, self.own)
 
-    def changed(self, duration: float) -> str:
-        """What a task that took so long (seconds) has changed; empty if nothing. A module that it imported was
-        imported, and is watched from now on."""
-        if self.takes > max(CHEAP, duration / 20):
-            return ""
+    def scope(self, code: types.CodeType, space: dict[str, Any], values: Iterable[Any]) -> Scope:
+        """What the task could read."""
         own = self.home.project_modules()
-        if own != self.own:
+        if own != self.own:  # it imported modules of the project: they are watched from now on
             self.own, self.scopes = own, Scopes(own)
             self._add()
-            return ""
-        now = set(every_root(own))
-        for root in now.symmetric_difference(self.roots):
-            return ".".join(root)
-        for root, digest in self.roots.items():
-            if root_digest(root, own) != digest:
-                return ".".join(root)
-        return "" if glance(self.locals, own) == self.local else "what the driver's variables hold"
+        return self.scopes.of(code, space, values)
 
-    def says(self, code: types.CodeType, space: dict[str, Any], values: Iterable[Any]) -> dict[str, Any]:
+    def changed(self, scope: Scope, duration: float) -> str:
+        """What is not as it was when the helper was forked, after a task that took so long (seconds); empty if all
+        is."""
+        everything = self.takes <= max(CHEAP, duration / 20)
+        if everything:
+            for root in set(every_root(self.own)).symmetric_difference(self.roots):
+                return ".".join(root)
+        for root, digest in self.roots.items():
+            if (everything or scope.holds(root)) and root_digest(root, self.own) != digest:
+                return ".".join(root)
+        for name, value in self.foreign:
+            module, _, key = name.rpartition(".")
+            if module in sys.modules and vars(sys.modules[module]).get(key) is not value:
+                return name
+        return "" if glance(self.locals, self.own) == self.local else "what the driver's variables hold"
+
+    def says(self, scope: Scope) -> dict[str, Any]:
         """What home is to compare: of the roots those that the task could read. (Of what the driver binds between
         tasks, the task has got its versions.)"""
-        scope = self.scopes.of(code, space, values)
         found: dict[str, dict[str, str]] = {}
         main = self.home.program.module.__name__
         others = {root for root in scope.roots if root[0] not in self.own}
@@ -74,6 +82,19 @@ class Witness:
             if root[0] != main or root[1].partition(".")[0] not in self.rebound:
                 found.setdefault(root[0], {})[root[1]] = self.roots.get(root) or root_digest(root, self.own)
         return {"ran": self.home.observer.ran, "roots": found, "hidden": self.hidden}
+
+
+def _callables(own: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """The public functions and classes of the modules that the project's modules have imported by name."""
+    seen = set()
+    for name in own:
+        for value in list(vars(sys.modules[name]).values()) if name in sys.modules else ():
+            if not isinstance(value, types.ModuleType) or value.__name__ in own or value.__name__ in seen:
+                continue
+            seen.add(value.__name__)
+            for key, part in list(vars(value).items()):
+                if key[:1] != "_" and callable(part) and type(part) is not types.ModuleType:
+                    yield f"{value.__name__}.{key}", part
 
 
 def _locals_of_driver(home: Any) -> list[Any]:
