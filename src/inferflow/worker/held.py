@@ -1,11 +1,13 @@
-"""Files that a task writes before its turn: kept back in memory, and written by home when the turn has come.
+"""Acts on files that a task does before its turn: kept back in memory, and done by home when the turn has come.
 
 So a task that computes for a minute and then saves can run ahead, can be thrown away, and if it fails, home runs it
-from the start: nothing has happened yet. Held are files opened by ``open`` for writing or appending as a whole, and
-new folders. Whatever else would change the world, or look at what is held, ends the helper (``refuse``).
+from the start: nothing has happened yet. Held are files that are written as a whole, appended to or changed (``open``,
+``os.open``, ``tempfile``), renamed, replaced, removed; new folders; permissions and times of files that the task wrote
+itself. What the task looks at afterwards it finds as it would be by then (see ``held_files``). Whatever else would
+change the world, or lists a folder in which something is held, ends the helper (``refuse``).
 
-    helper: open("out/a.csv", "w").write(...)     a file in memory, under that name
-    home, at the task's turn:                     makes the folder, opens out/a.csv for writing, copies
+    helper: open("a.tmp", "w").write(...); os.replace("a.tmp", "a.csv")     a file in memory, of the name a.csv
+    home, at the task's turn:                                               writes a.tmp, renames it to a.csv
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ import io
 import os
 import pathlib
 import stat
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from inferflow.worker.held_files import GONE, Kept, Moved, Tree, facts_of, is_same
 
 __all__ = ["Act", "Held"]
 
@@ -27,21 +32,14 @@ LARGEST = 256 << 20
 """Bytes. More than this is not held in memory."""
 
 Act = list[Any]
-"""``["mkdir", path, mode, whether it may be there]`` or ``["write", path, "w" or "a", data, file]``: the data is in the
-message, or in a file."""
+"""``["mkdir", path, mode, whether it may be there]``, ``["write", path, how, data, file, permissions]`` (how: ``w``,
+``a``, or ``x`` where nothing may be there; the data is in the message, or in a file), ``["rename", path, to]``,
+``["remove", path]``, ``["sync", path]``, ``["chmod", path, mode]`` or ``["utime", path, times]``."""
 
-
-class _Kept:
-    """One file: its descriptor in memory, how it was opened first, how much of it was there before."""
-
-    def __init__(self, descriptor: int, mode: str, before: int) -> None:
-        self.descriptor = descriptor
-        self.mode = mode
-        self.before = before
-        self.files: list[Any] = []
-
-    def is_open(self) -> bool:
-        return any((file := ref()) is not None and not file.closed for ref in self.files)
+_PATCHED = (
+    "stat", "lstat", "access", "mkdir", "makedirs", "rename", "replace", "remove", "unlink", "rmdir", "chmod", "utime",
+    "open", "fsync",
+)  # fmt: skip
 
 
 class Held:
@@ -50,14 +48,20 @@ class Held:
     def __init__(self, refuse: Callable[[str], None], see: Callable[[Any], None]) -> None:
         self.refuse = refuse
         self.see = see
-        self.order: list[tuple[str, str, Any]] = []
-        self.files: dict[str, _Kept] = {}
-        self.folders: dict[str, int] = {}
+        self.order: list[Any] = []
         self.real_open = io.open
-        self.real_stat, self.real_lstat, self.real_mkdir, self.real_access = os.stat, os.lstat, os.mkdir, os.access
-        self.real_makedirs, self.real_path_mkdir = os.makedirs, pathlib.Path.mkdir
+        self.real = {name: getattr(os, name) for name in _PATCHED}
+        self.real_path_mkdir = pathlib.Path.mkdir
+        self.tree = Tree(self.real["lstat"])
+        self.kept: list[Kept] = []
+        self.folders: dict[str, str] = {}
+        self.umask = os.umask(0)
+        os.umask(self.umask)
+        self.real_rmtree: Any = None
         self.opening = False
         self.may_be_there = False
+        self.active = False
+        self.undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> Held:
         held = self
@@ -67,64 +71,103 @@ class Held:
                 held.real_path_mkdir(path, mode, parents, exist_ok)
 
         builtins.open = io.open = self.open
-        os.mkdir, os.makedirs = self.mkdir, self.makedirs
         pathlib.Path.mkdir = path_mkdir  # type: ignore[method-assign, assignment]
-        os.stat, os.lstat, os.access = self.stat, self.lstat, self.access
+        for name in _PATCHED:
+            setattr(os, name, getattr(self, "os_open" if name == "open" else name))
+        self._patch_libraries()
+        self.active = True
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.active = False
         builtins.open = io.open = self.real_open
-        os.mkdir, os.makedirs = self.real_mkdir, self.real_makedirs
         pathlib.Path.mkdir = self.real_path_mkdir  # type: ignore[method-assign]
-        os.stat, os.lstat, os.access = self.real_stat, self.real_lstat, self.real_access
+        for name, function in self.real.items():
+            setattr(os, name, function)
+        while self.undo:
+            self.undo.pop()()
+
+    def _patch_libraries(self) -> None:
+        """What has functions of ``os`` in other places: temporary files, ``shutil.rmtree``."""
+        shutil = sys.modules.get("shutil")
+        if shutil is not None:
+            real = shutil.rmtree
+            shutil.rmtree = self.rmtree  # type: ignore[attr-defined]
+            self.undo.append(lambda: setattr(shutil, "rmtree", real))
+            self.real_rmtree = real
+        closer = getattr(sys.modules.get("tempfile"), "_TemporaryFileCloser", None)
+        for name in ("close", "cleanup"):
+            function: Any = getattr(closer, name, None)
+            before = getattr(function, "__defaults__", None)
+            if before:
+                function.__defaults__ = tuple(self.unlink if d is self.real["unlink"] else d for d in before)
+                self.undo.append(lambda function=function, before=before: setattr(function, "__defaults__", before))  # type: ignore[misc]
 
     # -- looking -----------------------------------------------------------------------------------
 
     def _name(self, path: Any) -> str:
+        """The name by which a file is known here: absolute, its folder without symbolic links."""
         try:
-            return os.path.abspath(os.fsdecode(path))
+            folder, base = os.path.split(os.path.abspath(os.fsdecode(path)))
         except (TypeError, ValueError):
             return ""
+        real = self.folders.get(folder)
+        if real is None:
+            patched, os.lstat = os.lstat, self.real["lstat"]
+            try:
+                real = self.folders[folder] = os.path.realpath(folder)
+            finally:
+                os.lstat = patched
+        return os.path.join(real, base)
 
     def looks(self, path: Any) -> None:
-        """The task looks at a path: not at one that would be there by now."""
-        if not self.order or isinstance(path, int):
-            return
-        name = self._name(path)
-        inside = os.path.join(name, "")
-        if name in self.files or name in self.folders or any(kept.startswith(inside) for _, kept, _ in self.order):
+        """The task looks at a path in a way that shows what is there: not at one where something is held."""
+        if self.order and not isinstance(path, int) and self.tree.touches(name := self._name(path)):
             self.refuse(f"it looks at {name}, which it has written")
 
-    def stat(self, path: Any, *args: Any, **named: Any) -> Any:
+    def _look(self, how: str, path: Any, args: Any, named: Any) -> Any:
+        entry = None if isinstance(path, int) or not self.order else self.tree.entries.get(self._name(path))
+        if entry is GONE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        if entry is not None:
+            return facts_of(entry)
         self.looks(path)
-        return self.real_stat(path, *args, **named)
+        return self.real[how](path, *args, **named)
+
+    def stat(self, path: Any, *args: Any, **named: Any) -> Any:
+        return self._look("stat", path, args, named)
 
     def lstat(self, path: Any, *args: Any, **named: Any) -> Any:
-        self.looks(path)
-        return self.real_lstat(path, *args, **named)
+        return self._look("lstat", path, args, named)
 
-    def access(self, path: Any, *args: Any, **named: Any) -> bool:
+    def access(self, path: Any, mode: int, *args: Any, **named: Any) -> bool:
+        entry = None if isinstance(path, int) else self.tree.entries.get(self._name(path))
+        if entry is not None:
+            return entry is not GONE and not mode & os.X_OK
         self.looks(path)
-        return self.real_access(path, *args, **named)
+        return self.real["access"](path, mode, *args, **named)  # type: ignore[no-any-return]
 
     # -- acting ------------------------------------------------------------------------------------
 
     def mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         name = self._name(path)
-        if dir_fd is not None or not name:
+        if not self.active:
+            return self.real["mkdir"](path, mode, dir_fd=dir_fd)  # type: ignore[no-any-return]
+        if dir_fd is not None or not name or self.tree.entries.get(name) is GONE:
             self.refuse("it makes a folder")
-        if name in self.folders or name in self.files or self._there(name):
-            if name in self.folders and self.may_be_there:
-                return
+        if self.tree.there(name):
+            if name in self.tree.folders and self.may_be_there:
+                return None
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if not self._has_parent(name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        self.folders[name] = mode
-        self.order.append(("mkdir", name, [mode, self.may_be_there]))
+        self.tree.folders[name] = mode
+        self.order.append(["mkdir", name, mode, self.may_be_there])
+        return None
 
     def makedirs(self, name: Any, mode: int = 0o777, exist_ok: bool = False) -> None:
         with self._lenient(exist_ok):
-            self.real_makedirs(name, mode, exist_ok)
+            self.real["makedirs"](name, mode, exist_ok)
 
     @contextlib.contextmanager
     def _lenient(self, exist_ok: bool) -> Iterator[None]:
@@ -135,79 +178,286 @@ class Held:
         finally:
             self.may_be_there = before
 
-    def _there(self, name: str) -> bool:
+    def _has_parent(self, name: str) -> bool:
+        parent = os.path.dirname(name)
+        if parent in self.tree.folders:
+            return True
         try:
-            self.real_lstat(name)
+            facts = self.real["stat"](parent)
+            return stat.S_ISDIR(facts.st_mode) and self.real["access"](parent, os.W_OK)
+        except OSError:
+            return False
+
+    def _file(self, path: Any, what: str, *target: Any) -> tuple[str, Any]:
+        """The name and entry of a file that is to be acted on; a real one is noted as read. ``target`` is for the
+        message if there is none."""
+        name = self._name(path)
+        entry = self.tree.entries.get(name)
+        absent = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path, *((None, *target) if target else ()))
+        if entry is GONE:
+            raise absent
+        if entry is not None:
+            return name, entry
+        try:
+            facts = self.real["lstat"](name)
+        except OSError:
+            if name in self.tree.folders or not self._has_parent(name):
+                self.refuse(f"it {what} {name!r}")
+            self.see(name)
+            raise absent from None
+        parent = os.path.dirname(name)
+        if (
+            not stat.S_ISREG(facts.st_mode)
+            or not self.real["access"](parent, os.W_OK)
+            or _sticky(self.real["stat"](parent))
+        ):
+            self.refuse(f"it {what} {name!r}")
+        self.see(name)
+        return name, Moved(name, facts)
+
+    def rename(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        if not self.active:
+            return self.real["rename"](src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)  # type: ignore[no-any-return]
+        if src_dir_fd is not None or dst_dir_fd is not None:
+            self.refuse("it renames a file")
+        source, entry = self._file(src, "renames", dst)
+        target = self._name(dst)
+        if not target or target in self.tree.folders or not self._has_parent(target) or _is_open(entry):
+            self.refuse(f"it renames {source!r}")
+        if target == source:
+            return None
+        if target not in self.tree.entries:
+            try:
+                if not stat.S_ISREG(self.real["lstat"](target).st_mode):
+                    self.refuse(f"it renames {source!r}")
+            except OSError:
+                pass
+        self.order.append(["rename", source, target])
+        if isinstance(entry, Kept) and entry.created and not self._is_real(source):
+            self.tree.entries.pop(source, None)
+        else:
+            self.tree.entries[source] = GONE
+        self.tree.entries[target] = entry
+        return None
+
+    def replace(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        self.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def _is_real(self, name: str) -> bool:
+        try:
+            self.real["lstat"](name)
         except OSError:
             return False
         return True
 
-    def _has_parent(self, name: str) -> bool:
-        parent = os.path.dirname(name)
-        if parent in self.folders:
-            return True
-        try:
-            return stat.S_ISDIR(self.real_stat(parent).st_mode) and self.real_access(parent, os.W_OK)
-        except OSError:
-            return False
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        if not self.active:
+            return self.real["unlink"](path, dir_fd=dir_fd)  # type: ignore[no-any-return]
+        if dir_fd is not None or not self._name(path):
+            self.refuse("it removes a file")
+        name, entry = self._file(path, "removes")
+        if _is_open(entry) and not (isinstance(entry, Kept) and entry.exclusive):
+            self.refuse(f"it removes {name!r}, which is open")
+        if isinstance(entry, Kept) and entry.created and entry.name == name and not self._is_renamed(name):
+            self.order = [act for act in self.order if act[1] != name]  # as if it had never been
+            del self.tree.entries[name]
+            return None
+        self.order.append(["remove", name])
+        self.tree.entries[name] = GONE
+        return None
+
+    def _is_renamed(self, name: str) -> bool:
+        return any(act[0] == "rename" and name in act[1:3] for act in self.order)
+
+    remove = unlink
+
+    def rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
+        if not self.active:
+            return self.real["rmdir"](path, dir_fd=dir_fd)  # type: ignore[no-any-return]
+        name = self._name(path)
+        if dir_fd is not None or name not in self.tree.folders or any(self.tree.inside(name)):
+            self.refuse("it removes a folder")
+        if any(act[1].startswith(os.path.join(name, "")) for act in self.order):
+            self.refuse("it removes a folder that it has used")
+        self.order = [act for act in self.order if act[1] != name]
+        del self.tree.folders[name]
+        return None
+
+    def rmtree(self, path: Any, *args: Any, **named: Any) -> Any:
+        """As ``shutil.rmtree``, of folders that the task has made itself."""
+        name = self._name(path)
+        if not self.active or name not in self.tree.folders:
+            return self.real_rmtree(path, *args, **named)
+        files, folders = self.tree.inside(name)
+        for one in files:
+            self.unlink(one)
+        for one in (*folders, name):
+            self.rmdir(one)
+        return None
+
+    def chmod(self, path: Any, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        if not self.active:
+            return self.real["chmod"](path, mode, dir_fd=dir_fd, follow_symlinks=follow_symlinks)  # type: ignore[no-any-return]
+        entry: Any = None if isinstance(path, int) or dir_fd is not None else self.tree.entries.get(self._name(path))
+        if not isinstance(entry, Kept) or not follow_symlinks:
+            self.refuse("it changes permissions")
+        if stat.S_IMODE(facts_of(entry).st_mode) != mode:
+            self.order.append(["chmod", self._name(path), mode])
+            entry.permissions, entry.real = mode, None
+        return None
+
+    def fsync(self, fd: Any) -> None:
+        if not self.active:
+            return self.real["fsync"](fd)  # type: ignore[no-any-return]
+        number = fd if isinstance(fd, int) else fd.fileno()
+        facts = os.fstat(number)
+        for name, entry in self.tree.entries.items():
+            if isinstance(entry, Kept) and is_same(entry.descriptor, facts) and ["sync", name] not in self.order:
+                self.order.append(["sync", name])
+        return None
+
+    def utime(
+        self, path: Any, times: Any = None, *, ns: Any = None, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> None:  # fmt: skip
+        if not self.active:
+            named = {"dir_fd": dir_fd, "follow_symlinks": follow_symlinks}
+            return self.real["utime"](path, times, **named) if ns is None else self.real["utime"](path, ns=ns, **named)  # type: ignore[no-any-return]
+        entry: Any = None if isinstance(path, int) or dir_fd is not None else self.tree.entries.get(self._name(path))
+        if not isinstance(entry, Kept):
+            self.refuse("it changes the times of a file")
+        if ns is None and times is not None:
+            ns = [int(one * 1_000_000_000) for one in times]
+        entry.times = ns
+        self.order.append(["utime", self._name(path), None if ns is None else list(ns)])
+        return None
+
+    # -- opening -----------------------------------------------------------------------------------
 
     def open(
         self, file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None,
         newline: Any = None, closefd: bool = True, opener: Any = None,
     ) -> Any:  # fmt: skip
         """As the builtin; what would be written stays in memory."""
-        if (
-            isinstance(file, int) or not isinstance(mode, str) or opener is not None or not set(mode) & set("wxa")
-            or not isinstance(file, (str, bytes, os.PathLike))
-        ):  # fmt: skip
-            return self.real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-        name = self._name(file)
-        if not name or name.startswith(("/dev/", "/proc/", "/sys/")) or ("a" in mode and "+" in mode):
-            return self.real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-        kept = self._kept(name, mode)
-
-        def give(path: Any, flags: int) -> int:
-            return os.dup(kept.descriptor)
-
-        self.opening = True
-        try:
-            opened = self.real_open(file, mode.replace("x", "w"), buffering, encoding, errors, newline, closefd, give)
-        finally:
-            self.opening = False
+        rest = (buffering, encoding, errors, newline, closefd)
+        if not self.active or isinstance(file, int) or not isinstance(mode, str):
+            return self.real_open(file, mode, *rest, opener)
+        if opener is not None and getattr(opener, "__module__", "") == "tempfile":
+            return self._quietly(lambda: self.real_open(file, mode, *rest, opener))  # (it opens with ``os.open``)
+        name = self._name(file) if isinstance(file, (str, bytes, os.PathLike)) else ""
+        if opener is not None or not name or name.startswith(("/dev/", "/proc/", "/sys/")):
+            return self.real_open(file, mode, *rest, opener)
+        if not set(mode) & set("wxa+"):
+            if name not in self.tree.entries:
+                return self.real_open(file, mode, *rest, opener)
+            number = self._reading(name, file)
+            return self._quietly(lambda: self.real_open(file, mode, *rest, lambda path, flags: number))
+        letters = set(mode)
+        kept = self._writing(
+            name, file, append="a" in letters, truncate="w" in letters, create=bool(letters & set("wxa")),
+            exclusive="x" in letters, permissions=0o666,
+        )  # fmt: skip
+        if "a" in letters and "+" in letters:
+            self.refuse(f"it opens {name!r} for reading and appending")
+        opened = self._quietly(
+            lambda: self.real_open(file, mode.replace("x", "w"), *rest, lambda path, flags: os.dup(kept.descriptor))
+        )
         kept.files.append(weakref.ref(opened))
         return opened
 
-    def _kept(self, name: str, mode: str) -> _Kept:
-        how = "a" if "a" in mode else "w"
-        kept = self.files.get(name)
-        if kept is not None:
-            if kept.is_open() or "x" in mode:
-                self.refuse(f"it opens {name} twice")
-            if how == "w":
-                os.ftruncate(kept.descriptor, 0)
-                kept.mode, kept.before = "w", 0
-            os.lseek(kept.descriptor, 0, os.SEEK_SET)
-            return kept
-        before = b""
+    def os_open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        """As ``os.open``."""
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+        temporary = getattr(os, "O_TMPFILE", 0)
+        name = self._name(path)
+        if not self.active or dir_fd is not None or not name or name.startswith(("/dev/", "/proc/", "/sys/")):
+            return self.real["open"](path, flags, mode, dir_fd=dir_fd)  # type: ignore[no-any-return]
+        if temporary and flags & temporary == temporary:
+            return os.memfd_create("inferflow")
+        if not writes:
+            if name in self.tree.entries:
+                return self._reading(name, path)
+            return self.real["open"](path, flags, mode)  # type: ignore[no-any-return]
+        kept = self._writing(
+            name, path, append=bool(flags & os.O_APPEND), truncate=bool(flags & os.O_TRUNC),
+            create=bool(flags & os.O_CREAT), exclusive=bool(flags & os.O_EXCL), permissions=mode,
+        )  # fmt: skip
+        number = os.dup(kept.descriptor)
+        kept.numbers.append(number)
+        return number
+
+    def _quietly(self, work: Callable[[], Any]) -> Any:
+        """Open what has been looked at already: the audit hook lets it pass."""
+        self.opening = True
         try:
-            facts = self.real_stat(name)
-            if not stat.S_ISREG(facts.st_mode) or "x" in mode or not self.real_access(name, os.W_OK):
-                self.refuse(f"it opens {name!r} for writing")
-            if how == "a" and facts.st_size:
-                if facts.st_size > LARGEST:
-                    self.refuse(f"it appends to {name!r}")
+            return work()
+        finally:
+            self.opening = False
+
+    def _reading(self, name: str, path: Any) -> int:
+        """A new descriptor of a file that is held."""
+        entry = self.tree.entries[name]
+        if entry is GONE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        source = entry.source if isinstance(entry, Moved) else f"/proc/self/fd/{entry.descriptor}"
+        number: int = self._quietly(lambda: self.real["open"](source, os.O_RDONLY | os.O_CLOEXEC))
+        return number
+
+    def _writing(
+        self, name: str, path: Any, *, append: bool, truncate: bool, create: bool, exclusive: bool, permissions: int
+    ) -> Kept:
+        """The file in memory that takes the place of one that is opened for writing, at its beginning."""
+        kept = self.tree.entries.get(name)
+        if isinstance(kept, Kept):
+            if exclusive:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            if kept.is_open():
+                self.refuse(f"it opens {name} twice")
+            self.order = [act for act in self.order if act[0] != "utime" or act[1] != name]
+            kept.times = None
+            if truncate:
+                os.ftruncate(kept.descriptor, 0)
+            if not append and kept.mode == "a":
+                kept.mode, kept.before = ("w", 0) if truncate else ("r", 0)
+        elif kept is not None and (kept is not GONE or not create):
+            self.refuse(f"it opens {name!r} for writing")
+        else:
+            kept = self._new(name, path, append, truncate, create, exclusive, permissions, kept is GONE)
+        os.lseek(kept.descriptor, 0, os.SEEK_SET)
+        return kept
+
+    def _new(
+        self, name: str, path: Any, append: bool, truncate: bool, create: bool, exclusive: bool, permissions: int,
+        gone: bool,
+    ) -> Kept:  # fmt: skip
+        data, facts = b"", None
+        with contextlib.suppress(OSError):
+            facts = None if gone else self.real["lstat"](name)
+        if facts is not None:
+            if exclusive:
                 self.see(name)
-                with self.real_open(name, "rb") as old:
-                    before = old.read()
-        except OSError:
-            if self._there(name) or not self._has_parent(name):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            if not stat.S_ISREG(facts.st_mode) or not self.real["access"](name, os.W_OK) or facts.st_size > LARGEST:
                 self.refuse(f"it opens {name!r} for writing")
-        kept = _Kept(os.memfd_create("inferflow"), how, len(before))
-        if before:
-            os.write(kept.descriptor, before)
-            os.lseek(kept.descriptor, 0, os.SEEK_SET)
-        self.files[name] = kept
-        self.order.append(("write", name, kept))
+            if not truncate and facts.st_size:
+                self.see(name)
+                number = self._quietly(lambda: self.real["open"](name, os.O_RDONLY))
+                with self.real_open(number, "rb") as old:
+                    data = old.read()
+        elif not create:
+            self.see(name)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        elif not self._has_parent(name):
+            self.refuse(f"it opens {name!r} for writing")
+        elif exclusive and not gone:
+            self.see(name)
+        how = "a" if append else "w" if truncate or facts is None else "r"
+        kept = Kept(os.memfd_create("inferflow"), how, len(data) if append else 0, name, permissions & ~self.umask)
+        kept.created, kept.exclusive, kept.real = facts is None, exclusive and not gone, facts
+        if data:
+            os.write(kept.descriptor, data)
+        self.kept.append(kept)
+        self.tree.entries[name] = kept
+        self.order.append(["write", name, kept, permissions])
         return kept
 
     # -- handing over ------------------------------------------------------------------------------
@@ -215,24 +465,35 @@ class Held:
     def take(self, keep: Callable[[int, int], str], small: int) -> list[Act]:
         """What was held, in order. ``keep(descriptor, offset)`` writes a large file away and gives its path."""
         acts: list[Act] = []
-        for what, name, kept in self.order:
-            if what == "mkdir":
-                acts.append(["mkdir", name, *kept])
+        for act in self.order:
+            if act[0] != "write":
+                acts.append(act)
                 continue
+            _, name, kept, permissions = act
             if kept.is_open():
                 self.refuse(f"it leaves {name} open")
-            size = os.fstat(kept.descriptor).st_size
-            offset = kept.before if kept.mode == "a" else 0
+            size, offset = kept.size(), kept.before if kept.mode == "a" else 0
             if size - offset > LARGEST:
                 self.refuse(f"it writes more to {name} than is held back")
+            how = "x" if kept.exclusive else kept.mode
             if size - offset <= small:
-                acts.append(["write", name, kept.mode, os.pread(kept.descriptor, size - offset, offset), ""])
+                data = os.pread(kept.descriptor, size - offset, offset)
+                acts.append(["write", name, how, data, "", permissions])
             else:
-                acts.append(["write", name, kept.mode, b"", keep(kept.descriptor, offset)])
+                acts.append(["write", name, how, b"", keep(kept.descriptor, offset), permissions])
         self.clear()
         return acts
 
     def clear(self) -> None:
-        for kept in self.files.values():
+        for kept in self.kept:
             os.close(kept.descriptor)
-        self.order, self.files, self.folders = [], {}, {}
+        self.order, self.kept, self.tree = [], [], Tree(self.real["lstat"])
+
+
+def _is_open(entry: Any) -> bool:
+    return isinstance(entry, Kept) and entry.is_open()
+
+
+def _sticky(folder: os.stat_result) -> bool:
+    """Whether others' files in a folder cannot be renamed or removed, and ours are not looked at one by one."""
+    return bool(folder.st_mode & stat.S_ISVTX) and os.geteuid() not in (0, folder.st_uid)

@@ -190,10 +190,11 @@ class Hooks:
         files: list[dict[str, Any]] = []
         if reply.get("acts"):
             home.files.acted = time.time()
-            why = Commit(reply["acts"]).run()
+            commit = Commit(reply["acts"])
+            why = commit.run()
             if why:
                 return self._refused(task, why)
-            files = home.written([act[1] for act in reply["acts"] if act[0] == "write"])
+            files = home.written(commit.written())
         if carried is not None:
             carry.apply(carried.changes, carried.given)
         self._replay(reply)

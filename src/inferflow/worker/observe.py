@@ -232,6 +232,10 @@ def _only_asks(args: tuple[Any, ...]) -> bool:
         return False
 
 
+# What is announced, and then consists of acts that can be held back.
+_MADE_OF_OTHERS = frozenset({
+    "tempfile.mkdtemp", "tempfile.mkstemp", "shutil.copyfile", "shutil.move", "shutil.copytree",
+})  # fmt: skip
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _SEARCHES = frozenset({
     "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.PyObj_FromPtr", "gc.get_objects",
@@ -295,6 +299,8 @@ class Gate:
             self.refuse(f"it looks for things in the process ({event}), where another one has others")
         elif event in _IRREVOCABLE:
             if event == "subprocess.Popen" and _only_asks(args):
+                return
+            if self.held is not None and event in _MADE_OF_OTHERS:
                 return
             self.on = False
             self.refuse(f"it acts on the outside world ({event})")

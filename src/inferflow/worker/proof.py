@@ -87,13 +87,14 @@ class _Glance(Walk):
             super().on_ndarray(value, cls)
             return
         self.tokens += [str(value.dtype), str(value.shape), str(value.strides)]
-        flat = value.reshape(-1) if value.flags.c_contiguous else value.T.reshape(-1)
-        step = max(1, len(flat) // 64)
+        each = max(2, round(256 ** (1 / value.ndim)))  # so many samples along each axis
+        part = value[tuple(slice(None, None, -(-count // each)) for count in value.shape)]
+        ends = (value[(0,) * (value.ndim - 1)][:32], value[(-1,) * (value.ndim - 1)][-32:])
         if value.dtype.hasobject:
-            self.tokens += list(map(id, flat[::step].tolist()))
-        elif value.flags.c_contiguous or value.flags.f_contiguous:
-            for part in (flat[:32], flat[::step], flat[-32:]):
-                self.memory(part.tobytes())
+            self.tokens += list(map(id, part.ravel().tolist()))
+        else:
+            for one in (part, *ends):
+                self.memory(one.tobytes())
 
     def on_buffer(self, value: Any, cls: type) -> None:
         data = memoryview(value).cast("B")
