@@ -162,10 +162,11 @@ class DriverEffects:
     """``reached``: digests of the normalised source of each project function that the driver can reach. ``inside``: the
     effects of each statement inside of a step (in a compound statement or a comprehension), by ``id`` of the
     statement; ``before`` there is what the first turn of a loop finds. ``opened``: the functions whose bodies are told
-    like that too, with their module and scope."""
+    like that too, with their module and scope; ``refused``: those that put others together and are not, and why."""
 
     steps: Mapping[StepKey, StepEffects]
     reached: Mapping[str, str] = field(factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     inside: Mapping[int, StepEffects] = field(factory=dict)
     opened: Mapping[str, tuple[str, int]] = field(factory=dict)
+    refused: Mapping[str, Reason] = field(factory=dict)

@@ -16,7 +16,7 @@ from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions import PLACED, Regions
-from inferflow.analysis.steps import describe_steps
+from inferflow.analysis.steps import Outline, describe_steps
 from inferflow.model import Diagnostic, Edge, Parameter, Place, Task, TaskGraph, Variable, World
 
 __all__ = ["build_graph"]
@@ -35,6 +35,7 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
     notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
     if not any(note.code == "IF390" for note in notes):
         notes = (*notes, *_region_notes(drafts, tasks), *_unknown_notes(tasks))
+        notes = (*notes, *_function_notes(effects), *_map_notes(outline))
     main = driver.project.sources[driver.project.main]
     return TaskGraph(
         target=driver.target,
@@ -127,15 +128,18 @@ HINTS = {
     "IF202": "calls that need nothing of each other, in one arm, run beside each other",
     "IF201": "a call may run ahead if it reads only its item and what no turn changes",
     "IF203": "a 'for' over items that are known when it begins can run ahead",
+    "IF208": "coroutines take turns in one thread, as natively; calls in plain functions may run beside each other",
+    "IF209": "plain functions at the top of a module, which do not call themselves, are opened",
     "IF207": "a list comprehension over items that are known when it begins can run ahead",
 }
 
 
 def _region_notes(drafts: Sequence[Draft], tasks: Sequence[Task]) -> list[Diagnostic]:
     """What keeps regions from being taken apart, each with its code."""
-    found = []
+    found: list[Diagnostic] = []
     for draft, task in zip(drafts, tasks, strict=True):
         if draft.kind != "opaque":
+            found.extend(_notes_of(task, ""))
             continue
         word = type(draft.first.statement).__name__.lower()
         code = OPAQUE.get(word, "IF207")
@@ -147,16 +151,34 @@ def _region_notes(drafts: Sequence[Draft], tasks: Sequence[Task]) -> list[Diagno
     return found
 
 
+def _function_notes(effects: DriverEffects) -> Iterator[Diagnostic]:
+    """Functions that put others together and run as one piece."""
+    for callee, reason in effects.refused.items():
+        code = "IF208" if reason.text.endswith("async function") else "IF209"
+        name = callee.rpartition(":")[2]
+        yield Diagnostic(reason.span, code, f"{name}() runs as one piece: {reason.text}", hint=HINTS[code])
+
+
+def _map_notes(outline: Outline) -> Iterator[Diagnostic]:
+    """``list(map(f, xs))``: lazy, so its calls have no place of their own."""
+    for step in outline.steps:
+        for facts in step.effects.ops:
+            if facts.label == "map" and facts.callees:
+                name = facts.callees[0].rpartition(":")[2]
+                message = f"map() calls {name}() for one item after the other, when it is asked"
+                yield Diagnostic(facts.span, "IF210", message, hint=f"[{name}(x) for x in ...] may run ahead")
+
+
 def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
     for region in task.regions:
         if region.order and region.kind in ("map", "loop"):
             what = {"IF203": "'while' loop", "IF207": "comprehension"}.get(code, "'for' loop")
-            calls = "some of its calls keep their order" if region.strand else "its turns follow one another"
-            message = f"the {what}: {calls}: {region.order[0].text}"
+            how = "some of its calls keep their order" if region.strand else "its turns follow one another"
+            message = f"the {what}: {how}: {region.order[0].text}"
             yield Diagnostic(region.order[0].span, code, message, hint=HINTS.get(code, ""))
         elif region.kind in ("branch", "try", "with"):
-            several = [arm for arm in region.arms if sum(bool(t.callees) for t in arm.tasks) > 1]
-            kept = [t for arm in several if not arm.stages for t in arm.tasks if t.callees]
+            several = [[t for t in arm.tasks if t.callees and not t.regions] for arm in region.arms if not arm.stages]
+            kept = [task for calls in several if len(calls) > 1 for task in calls]
             if kept:
                 word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]
                 message = f"the {word!r} statement: the calls in it run one after the other: {_why_in_order(kept)}"

@@ -528,12 +528,26 @@ class Recorder:
             for reason in patched
         )
         return DriverEffects(
-            steps, dict(sorted(self.reached())), (*program.diagnostics, *diagnostics), inside, self._opened()
+            steps,
+            dict(sorted(self.reached())),
+            (*program.diagnostics, *diagnostics),
+            inside,
+            self._opened(),
+            self._refused(),
         )
 
     def _opened(self) -> dict[str, tuple[str, int]]:
         modules = self.driver.project.modules
         return {f"{m}:{modules[m].scopes[s].qualname}": (m, s) for m, s in self.openings.opened()}
+
+    def _refused(self) -> dict[str, Reason]:
+        modules = self.driver.project.modules
+        found: dict[str, Reason] = {}
+        for (module, number), why in sorted(self.openings.refused.items()):
+            scope = modules[module].scopes[number]
+            if why:
+                found[f"{module}:{scope.qualname}"] = Reason(why, scope.span)
+        return found
 
     def facts_of(self, words: _Words, found: _Step, patched: tuple[Reason, ...]) -> StepEffects:
         ops = tuple([words.facts(op) for op in found.ops])

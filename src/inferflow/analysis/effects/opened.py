@@ -19,29 +19,37 @@ from inferflow.analysis.effects import run
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import Node, Value
 from inferflow.analysis.facts import Project
-from inferflow.analysis.opening import not_plain, project_calls, unknown_decorator
+from inferflow.analysis.opening import not_plain, project_calls
 from inferflow.analysis.walk import every_op
 
 if TYPE_CHECKING:
     from inferflow.analysis.effects.driver import Recorder
 
-__all__ = ["Openings", "is_driver"]
+__all__ = ["Openings", "why_not"]
 
 FEWEST = 2
 """So many calls of functions of the project make a function a driver."""
 
 
-def is_driver(project: Project, module: str, scope: int) -> bool:
-    """Whether a function is one that puts others together, and so plain that its statements can be told apart."""
+def why_not(project: Project, module: str, scope: int) -> str | None:
+    """Why a function is not opened; ``None`` if it is one that puts others together, and so plain that its statements
+    can be told apart; empty if it is no such function anyway."""
     home = project.modules[module]
     code = home.scopes[scope]
-    if code.kind != "function" or code.parent != 0 or code.name == "<lambda>":
-        return False
-    if not_plain(code) or unknown_decorator(code) or code.decorators or code.free:
-        return False
+    if code.kind != "function" or code.name == "<lambda>":
+        return ""
+    if len(list(project_calls(project, home, _statements(home, code.body)))) < FEWEST and not code.is_async:
+        return ""
+    kind = not_plain(code)
+    if kind is not None:
+        return f"it is {kind}"
+    if code.decorators:
+        return f"it is decorated with @{code.decorators[0].split('(')[0]}"
+    if code.parent != 0 or code.free:
+        return "it is defined inside of another function, or in a class"
     if any(_shares_names(home, op) for op in every_op(code.body)):
-        return False
-    return len(list(project_calls(project, home, _statements(home, code.body)))) >= FEWEST
+        return "it shares its names with a function or class that is defined in it"
+    return None
 
 
 def _statements(module: ir.Module, body: tuple[ir.Statement, ...]) -> list[ir.Statement]:
@@ -73,7 +81,8 @@ class Openings:
         self.frames: dict[object, Frame] = {}
         self.stack: list[tuple[str, int]] = []
         self.closed: set[tuple[str, int]] = set()
-        self.known: dict[tuple[str, int], bool] = {}
+        self.refused: dict[tuple[str, int], str] = {}
+        """The functions that are drivers and not opened, and why."""
 
     def opened(self) -> Iterator[tuple[str, int]]:
         """Module and scope of each function whose every call by the driver was followed."""
@@ -83,12 +92,16 @@ class Openings:
         """The driver, or a function that is opened, calls a function."""
         module, scope = function.data
         which = (module, scope)
-        if which in self.closed or not self._is_driver(which):
+        if which in self.closed:
+            return
+        why = why_not(self.recorder.driver.project, module, scope)
+        if why is None:
+            why = self._too_deep(caller, which)
+        if why is not None:
+            self.closed.add(which)
+            self.refused[which] = why
             return
         program = caller.program
-        if len(self.stack) >= self.depth or which in self.stack or 2 * program.work > program.budget:
-            self.closed.add(which)
-            return
         frame = self.frames.get((id(caller), key, which))
         if frame is None:
             frame = self.frames[id(caller), key, which] = Frame(program, module, scope, root=True)
@@ -101,8 +114,11 @@ class Openings:
             run.body(frame, frame.code.body)
         self.stack.pop()
 
-    def _is_driver(self, which: tuple[str, int]) -> bool:
-        found = self.known.get(which)
-        if found is None:
-            found = self.known[which] = is_driver(self.recorder.driver.project, *which)
-        return found
+    def _too_deep(self, caller: Frame, which: tuple[str, int]) -> str | None:
+        if which in self.stack:
+            return "it calls itself"
+        if len(self.stack) >= self.depth:
+            return f"it is called more than {self.depth} levels deep"
+        if 2 * caller.program.work > caller.program.budget:
+            return "the driver is too involved to be followed into it"
+        return None
