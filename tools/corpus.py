@@ -8,7 +8,8 @@
 pip downloads the source distributions by name and installs the packages into an environment in FOLDER; nothing of
 it belongs into the repository. A script, or notebook, counts if it ends natively with status 0 within the time limit.
 The table tells the same, different, refused (a diagnostic instead of a run), tasks found, how many of them ran ahead,
-and how long the inferred run took in proportion to the native one. Exit status 1 if anything differs, or more than 2 %
+and how long the inferred run took in proportion to the native one. A second table tells how many loops, branches and the
+like were seen from inside, how many stay one task, and for which reasons calls in them keep their order. Exit status 1 if anything differs, or more than 2 %
 are refused.
 """
 
@@ -159,6 +160,7 @@ def _verify(folder: Path, python: Path, package: str, script: str, seconds: floa
     command = [str(python.parent / "inferflow"), "verify", source.name, "--json", "--timeout", f"{seconds:g}s"]
     result: dict[str, Any] = {"package": package, "script": script, "date": time.strftime("%Y-%m-%d"), "told": ""}
     try:
+        result["regions"] = _regions(python, source.name, work, environ)
         done = subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, timeout=10 * seconds + 60)
     except subprocess.TimeoutExpired:
         return {**result, "verdict": "hangs"}
@@ -183,6 +185,30 @@ def _verify(folder: Path, python: Path, package: str, script: str, seconds: floa
         told = f"{first['row']} {first['place']}: {first['native'][:150]!r} and {first['inferred'][:150]!r}"
         return {**result, "verdict": "different", "told": told}
     return {**result, "verdict": "same" if verdict["exit_status"] == 0 else "fails natively"}
+
+
+def _regions(python: Path, name: str, work: Path, environ: dict[str, str]) -> dict[str, int]:
+    """How many regions of each kind the script has, tasks that stay opaque, and diagnostics by code."""
+    command = [str(python.parent / "inferflow"), "preview", name, "--json"]
+    done = subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        return {}
+    graph = json.loads(done.stdout)
+    found: dict[str, int] = {}
+    todo = list(graph["tasks"])
+    while todo:
+        task = todo.pop()
+        if task["kind"] == "opaque":
+            found["opaque"] = found.get("opaque", 0) + 1
+        for region in task.get("regions", ()):
+            beside = any(arm.get("stages") for arm in region["arms"])
+            for what in (region["kind"], "split") if beside or region["kind"] == "map" else (region["kind"],):
+                found[what] = found.get(what, 0) + 1
+            todo += [inner for arm in region["arms"] for inner in arm.get("tasks", ())]
+    for note in graph.get("diagnostics", ()):
+        if note["code"].startswith("IF2"):
+            found[note["code"]] = found.get(note["code"], 0) + 1
+    return found
 
 
 # -- telling -------------------------------------------------------------------------------------------
@@ -227,6 +253,31 @@ def _table(everything: list[dict[str, Any]], what: str) -> str:
     return "\n".join(lines)
 
 
+def _regions_told(found: list[dict[str, Any]]) -> list[str]:
+    """What was found of regions in all scripts together."""
+    told: dict[str, int] = {}
+    for one in found:
+        for name, number in one.get("regions", {}).items():
+            told[name] = told.get(name, 0) + number
+    if not told:
+        return []
+    kinds = [name for name in ("map", "loop", "branch", "try", "with", "group") if name in told]
+    codes = sorted(name for name in told if name.startswith("IF"))
+    return [
+        "",
+        "What stands in loops, branches and the like, as `preview` sees it; *split*: of these, regions of which something may",
+        "run ahead or beside something else; *opaque*: statements of which nothing is seen from inside.",
+        "",
+        "| " + " | ".join([*kinds, "split", "opaque"]) + " |",
+        "|" + "---|" * (len(kinds) + 2),
+        "| " + " | ".join(str(told.get(name, 0)) for name in (*kinds, "split", "opaque")) + " |",
+        "",
+        "Why the others keep their order ([diagnostics](diagnostics.md)): "
+        + (", ".join(f"{code} {told[code]} times" for code in codes) or "no reason was given")
+        + ".",
+    ]
+
+
 def _document(found: list[dict[str, Any]]) -> str:
     dates = sorted({one["date"] for one in found})
     scripts, books = (
@@ -255,6 +306,7 @@ def _document(found: list[dict[str, Any]]) -> str:
         f"Left out: {books[0]} notebooks in which a cell fails natively (many are there to test that), and {books[1]}",
         "that take too long.",
     ]
+    lines += _regions_told(found)
     if odd:
         lines += ["", "Not the same:", ""]
         lines += [f"- {one['package']}, `{one['script']}`: {one['verdict']}, {one['told']}" for one in odd]
