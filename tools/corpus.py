@@ -9,8 +9,8 @@ pip downloads the source distributions by name and installs the packages into an
 it belongs into the repository. A script, or notebook, counts if it ends natively with status 0 within the time limit.
 The table tells the same, different, refused (a diagnostic instead of a run), tasks found, how many of them ran ahead,
 and how long the inferred run took in proportion to the native one. A second table tells how many loops, branches and
-the like were seen from inside, how many stay one task, and for which reasons calls in them keep their order. Exit status
-1 if anything differs, or more than 2 % are refused.
+the like were seen from inside, how many stay one task, and for which reasons calls in them keep their order. Exit
+status 1 if anything differs, or more than 2 % are refused.
 """
 
 from __future__ import annotations
@@ -265,8 +265,8 @@ def _regions_told(found: list[dict[str, Any]]) -> list[str]:
     codes = sorted(name for name in told if name.startswith("IF"))
     return [
         "",
-        "What stands in loops, branches and the like, as `preview` sees it; *split*: of these, regions of which something",
-        "may run ahead or beside something else; *opaque*: statements of which nothing is seen from inside.",
+        "What stands in loops, branches and the like, as `preview` sees it; *split*: of these, regions of which",
+        "something may run ahead or beside something else; *opaque*: statements of which nothing is seen from inside.",
         "",
         "| " + " | ".join([*kinds, "split", "opaque"]) + " |",
         "|" + "---|" * (len(kinds) + 2),
