@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,8 +41,12 @@ def test_generated_drivers_are_the_same(name: str, kind: str, tmp_path: Path, re
         for command in ([sys.executable, "driver.py"], inferred, [sys.executable, "driver.py"]):
             shutil.rmtree(folder, ignore_errors=True)
             write_files(folder, dict(files))
-            seen.append(observe(command, folder, b"", variables))
-        if seen[0] == seen[2]:  # else it is not the same natively either
+            try:
+                seen.append(observe(command, folder, b"", variables, timeout=60 if command is inferred else 15))
+            except subprocess.TimeoutExpired:
+                assert command is not inferred, f"number {number}, {jobs} processes: hangs"
+                break  # some end natively neither
+        if len(seen) == 3 and seen[0] == seen[2]:  # else it is not the same natively either
             compared += 1
             assert seen[1] == seen[0], f"number {number}, {jobs} processes"
     assert compared > COUNT // 2

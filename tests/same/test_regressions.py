@@ -25,6 +25,27 @@ if v24:
     del v26
 print(v24)
 """,
+    "a name that an arm which was not taken would bind, before code that may change anything": """
+def last():
+    return getattr(globals().get('recorded'), 'last', -1)
+
+def set_global(n):
+    globals()['CO' + 'UNT'] = n
+
+match 5 % 3:
+    case 0:
+        v4 = last()
+    case _:
+        pass
+v9 = last()
+print(v9)
+if v9 < 0:
+    del v9
+w = last()
+set_global(w)
+print(globals()['COUNT'])
+set_global(v6)
+""",
     "a literal that a task running on trust shares": """
 import time
 

@@ -20,7 +20,7 @@ from attrs import define, evolve, field
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger
 from inferflow.analysis.drafts import Draft, anchor_of, binders, effects_of, last_module_task, span_of
-from inferflow.analysis.facts import UNKNOWN_TYPE, DefUse, Driver, StepKey, Use
+from inferflow.analysis.facts import UNKNOWN_TYPE, Bind, DefUse, Driver, StepKey, Use
 from inferflow.analysis.steps import Outline, Step
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.ties import binds_function, own_reasons, words
@@ -115,6 +115,9 @@ class Linker:
         self.params = _parameter_names(driver)
         self.module_tasks = last_module_task(driver, drafts)
         self.next_step = 0
+        self.bound = set(self.params)
+        self.unsure: set[Variable] = set()
+        """Names that are bound on some paths only, or not any more."""
 
     def name(self, index: int) -> str:
         base, number = self.keys[index]
@@ -359,12 +362,24 @@ class Linker:
             step = steps[self.next_step]
             self.next_step += 1
             self.versions.pass_step(step, -1)
+            for bind in step.names.binds:
+                self._bind(bind)
             if any((step.key, bind.variable) in self.binder for bind in step.names.binds):
                 continue
             for bind in step.names.binds:
                 self.versions.bound[bind.variable] = (step.key, -1)
             if step.kind == "replicated":
                 self.loose.append(step)
+
+    def _bind(self, bind: Bind) -> None:
+        """Take note of whether a name is surely bound from here on."""
+        if bind.deletes:
+            self.unsure.add(bind.variable)
+        elif bind.definite:
+            self.bound.add(bind.variable)
+            self.unsure.discard(bind.variable)
+        elif bind.variable not in self.bound:
+            self.unsure.add(bind.variable)
 
     def _preamble(self, index: int, draft: Draft, found: _Gathered) -> None:
         """Close the set of replicated statements over what they read themselves, and refuse what cannot be repeated."""
@@ -512,7 +527,7 @@ class Linker:
             if read.producer >= 0 and read.variable.scope != VALUE_SCOPE:
                 outputs = self.made[read.producer].outputs
                 if read.variable not in outputs:
-                    there = read.variable not in self.gone.get(read.producer, ())
+                    there = read.variable not in self.gone.get(read.producer, ()) and read.variable not in self.unsure
                     outputs[read.variable] = Output(read.variable, there, "changed")
         return tuple(
             Input(read.variable, read.producer, group, read.span) for read, group in zip(reads, groups, strict=True)
@@ -558,6 +573,7 @@ class Linker:
             for bind in step.names.binds:
                 if draft.has(step, bind.op):
                     self.versions.bound[bind.variable] = (step.key, index)
+                    self._bind(bind)
         self.ledger.record(index, [e for e in effects if not isinstance(e.place, Object) or e.mode == "write"])
         self._record_proved(index, draft, effects)
 
