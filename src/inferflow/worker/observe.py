@@ -8,6 +8,7 @@ runs the task.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -352,6 +353,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "tempfile": lambda tempfile: tempfile.tempdir,
     "socket": lambda socket: socket.getdefaulttimeout(),
     "time": lambda time: list(time.tzname),
+    "calendar": lambda calendar: calendar.firstweekday(),
+    "_csv": lambda csv: [csv.field_size_limit(), csv.list_dialects()],
     "builtins": lambda builtins: list(builtins.__dict__.values()),
     "copyreg": lambda copyreg: list(copyreg.dispatch_table),
 }  # fmt: skip
@@ -404,6 +407,10 @@ class HiddenState:
         if signal is not None:
             out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         out["recursion limit"] = sys.getrecursionlimit()
+        out["umask"] = os.umask(0)
+        os.umask(out["umask"])
+        out["priority"] = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
+        out["interpreter"] = [sys.getswitchinterval(), getattr(sys, "get_int_max_str_digits", int)(), gc.isenabled()]
         out["sys"] = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, sys.displayhook, sys.gettrace()]
         for name, option in _OPTIONS.items():
             module = modules.get(name)
