@@ -208,3 +208,59 @@ def test_groups_of_a_stage_are_handed_out_at_once_and_one_by_one() -> None:
     crew.sent.clear()
     desk.act(0)  # home waits: there is room for one more, if there were another helper
     assert len(crew.asked) == 4
+
+
+def simulated(count: int, seconds: float, jobs: int, start: float = 0.02) -> float:
+    """When home has come to the end of a loop, if a helper is there ``start`` seconds after it was asked for."""
+    crew = Crew()
+    desk = Desk(crew, jobs=jobs)  # type: ignore[arg-type]
+    desk.opened(opened(count))
+    now, index, lease, home_until, waiting = 0.0, 0, 1, seconds, False
+    results: set[int] = set()
+    comes: list[tuple[float, str]] = [(start, "template")]
+    busy: dict[str, tuple[float, dict[str, Any]]] = {}
+    asked = 0
+    while index < count:
+        desk.act(0)
+        for worker, order in crew.sent:
+            busy[worker] = (now + seconds * (order["stop"] - order["start"]), order)
+        crew.sent.clear()
+        comes += [(now + start, name) for name, _ in crew.asked[asked:]]
+        asked = len(crew.asked)
+        times = [time for time, _ in comes] + [time for time, _ in busy.values()]
+        now = min([*times, *([] if waiting else [home_until])])
+        replies: list[dict[str, Any]] = []
+        for moment, name in [one for one in comes if one[0] <= now]:
+            comes.remove((moment, name))
+            if name == "template":
+                desk.template(-1)
+            else:
+                desk.joined(name, -1)
+        for worker in [name for name, (time, _) in busy.items() if time <= now]:
+            replies += desk.finished(worker, done(busy.pop(worker)[1], seconds))
+        if not waiting and home_until <= now:
+            index += 1
+        while index < count and (waiting or home_until <= now):
+            reply = replies.pop() if waiting and replies else None
+            if reply is None and waiting:
+                break
+            if reply is None and index in results:
+                index += 1
+                continue
+            if reply is None and index < lease:
+                home_until = now + seconds
+                break
+            if reply is None:
+                reply = desk.at({"frame": 1, "at": index, "rate": seconds})
+            waiting = reply is None
+            if reply is not None:
+                lease = reply["lease"]
+                for batch in reply["batches"]:
+                    results.update(range(batch["start"], batch["start"] + batch["done"]))
+    return now
+
+
+@pytest.mark.parametrize(("jobs", "count"), [(2, 16), (2, 15), (4, 16), (4, 17), (8, 16)])
+def test_long_items_are_spread_evenly(jobs: int, count: int) -> None:
+    rounds = -(-count // jobs)
+    assert simulated(count, 0.5, jobs) <= 0.5 * rounds * 1.05 + 0.15

@@ -70,6 +70,7 @@ class Frame:
     refused: int = 0
     crowded: int = 0
     ahead: int = 0
+    since: float = field(factory=time.monotonic)
     apart: bool = False
     """The items are different things to do, not one thing for different items: nothing is known of how long one takes
     from how long the others took."""
@@ -317,7 +318,8 @@ class Desk:
                 room -= 1
                 order: Message = {"kind": "items", "frame": frame.number, "start": taken[0], "stop": taken[1]}
                 self.crew.send(worker, order)
-            careful = not frame.rate and not frame.apart
+            # As long as nothing is known of how long an item takes, one helper finds out; if that takes long, it is known.
+            careful = not frame.rate and not frame.apart and time.monotonic() - frame.since < LONG
             wanted = min(room, frame.left // max(1, frame.size(self.jobs)), 1 if careful else self.jobs)
             if self.patient:
                 wanted = min(frame.left, 1 - len(frame.running) - len(frame.idle))
