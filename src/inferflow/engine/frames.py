@@ -318,7 +318,8 @@ class Desk:
                 room -= 1
                 order: Message = {"kind": "items", "frame": frame.number, "start": taken[0], "stop": taken[1]}
                 self.crew.send(worker, order)
-            # As long as nothing is known of how long an item takes, one helper finds out; if that takes long, it is known.
+            # As long as nothing is known of how long an item takes, one helper finds out; if that takes long, that is
+            # known too.
             careful = not frame.rate and not frame.apart and time.monotonic() - frame.since < LONG
             wanted = min(room, frame.left // max(1, frame.size(self.jobs)), 1 if careful else self.jobs)
             if self.patient:
