@@ -479,6 +479,39 @@ def main():
     fails_inside(2)
 main()
 """,
+    "functions that are drivers, in threads and generators": """
+def slowly(x):
+    time.sleep(.01)
+    return x + 1
+def both(x):
+    a = slowly(x)
+    b = slowly(a)
+    c = slowly(x)
+    out = []
+    for i in range(3):
+        out.append(slowly(i))
+    return a, b, c, out
+def deep(n):
+    return both(n) if n == 0 else deep(n - 1)
+def gen():
+    for i in range(2):
+        yield both(i)
+def main():
+    got = []
+    r = both(0)
+    ts = [threading.Thread(target=lambda i=i: got.append(both(i))) for i in range(3)]
+    [t.start() for t in ts]
+    s = both(5)
+    [t.join() for t in ts]
+    u = both(6)
+    print(r, s, sorted(got), u, deep(3), list(gen()), [both(i) for i in range(2)], sum(both(k)[0] for k in (1, 2)))
+    try:
+        both("x")
+    except TypeError:
+        import traceback; traceback.print_exc()
+    both(None)
+main()
+""",
     "functions made in an arm": """
 def main(k):
     if k:
@@ -713,6 +746,66 @@ def test_same(differences: dict[str, str | None], name: str) -> None:
 @pytest.mark.parametrize("name", [*BY_COMMAND, "not caught"])
 def test_same_by_the_command(tmp_path: Path, name: str) -> None:
     assert_same(tmp_path, WORK + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")
+
+
+PACKAGE = {
+    "lib/__init__.py": "",
+    "lib/steps.py": """
+"Steps."
+import time
+SCALE = 3
+
+def slow(x):
+    for i in range(3): pass
+    return x * SCALE
+
+def both(x, /, y=2, *, z=3):
+    "Docs."
+    a = slow(x)
+    b = slow(y)
+    return a + b + z
+
+class C:
+    def both(self, x):
+        a = slow(x); b = slow(x + 1)
+        return a, b
+""",
+    "driver.py": """
+import functools, inspect, pickle
+from lib import steps
+from lib.steps import both, slow
+
+def twice(n):
+    return both(n) + steps.both(n, 5)
+
+def mutual_a(n):
+    a = slow(n); b = mutual_b(n - 1) if n else 0
+    return a + b
+
+def mutual_b(n):
+    a = slow(n); b = mutual_a(n - 1) if n > 0 else 0
+    return a + b
+
+def main():
+    r = both(1)
+    p = functools.partial(both, 2)
+    s = p() + p(z=1)
+    t = twice(3)
+    u = steps.C().both(1)
+    v = mutual_a(4)
+    steps.SCALE = 10
+    w = both(1)
+    f = pickle.loads(pickle.dumps(both))
+    print(r, s, t, u, v, w, f is both, inspect.getsource(both), both.__doc__, inspect.signature(both))
+    print([both(i) for i in range(3)], max([1, 2], key=both), both.__code__.co_firstlineno)
+    print(both(7))
+main()
+""",
+}
+
+
+def test_functions_of_a_package(tmp_path: Path) -> None:
+    assert_same(tmp_path, dict(PACKAGE), options=("--jobs", "3"), _INFERFLOW_TURNS="always")
 
 
 BESIDE = """

@@ -150,7 +150,7 @@ def dress(graph: TaskGraph, source: Source) -> TaskGraph:
             text = "\n".join(shown[line] for line in lines if shown[line].strip())
         guess = task.guess if len(reasons) == len(task.home) else None
         # IPython compiles a cell's statements itself, so compound ones are not looked into.
-        kind = "opaque" if task.regions else task.kind
+        kind = "call" if task.kind == "group" else "opaque" if task.regions else task.kind
         tasks.append(evolve(task, kind=kind, home=tuple(reasons), source=text, guess=guess, regions=()))
     moved = places.moved
     return evolve(
