@@ -14,7 +14,16 @@ from inferflow.analysis import ir
 from inferflow.analysis.facts import Project, StepKey
 from inferflow.analysis.walk import every_op, flatten
 
-__all__ = ["Opened", "absolute", "has_work", "not_plain", "opened_call", "project_calls", "unknown_decorator"]
+__all__ = [
+    "Opened",
+    "absolute",
+    "has_work",
+    "not_plain",
+    "opened_call",
+    "project_calls",
+    "project_names",
+    "unknown_decorator",
+]
 
 MODULE_SCOPE = 0
 
@@ -73,7 +82,7 @@ def opened_call(
     project: Project, module: ir.Module, statements: list[ir.Statement], steps: list[StepKey]
 ) -> Opened | None:
     """The one call among a script's steps whose function's body takes its place, if there is one."""
-    known = _project_names(project, module)
+    known = project_names(project, module)
     calls = [(step, s, op) for step, s in zip(steps, statements, strict=True) for op in _project_calls(s, known)]
     top = {s.name: i for i, s in enumerate(module.scopes) if s.parent == MODULE_SCOPE and s.kind == "function"}
     candidates: list[tuple[bool, Opened]] = []
@@ -95,7 +104,7 @@ def opened_call(
     return candidates[0][1] if only else None
 
 
-def _project_names(project: Project, module: ir.Module) -> frozenset[str]:
+def project_names(project: Project, module: ir.Module) -> frozenset[str]:
     """Names of the module that are (or hold) functions, classes and modules of the project."""
     found = {s.name for s in module.scopes if s.parent == MODULE_SCOPE and s.kind in ("function", "class")}
     ops = tuple(every_op(module.scopes[MODULE_SCOPE].body))
@@ -114,9 +123,9 @@ def _project_names(project: Project, module: ir.Module) -> frozenset[str]:
     return frozenset(found)
 
 
-def project_calls(project: Project, module: ir.Module, body: Iterable[ir.Statement]) -> Iterator[ir.Call]:
-    """The calls in statements of what a module knows of functions, classes and modules of the project."""
-    known = _project_names(project, module)
+def project_calls(known: frozenset[str], body: Iterable[ir.Statement]) -> Iterator[ir.Call]:
+    """The calls in statements of functions, classes and modules of the project, by the names that their module has for
+    them (see ``project_names``)."""
     for statement in body:
         yield from _project_calls(statement, known)
 

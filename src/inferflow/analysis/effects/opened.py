@@ -18,8 +18,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.effects import run
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import Node, Value
-from inferflow.analysis.facts import Project
-from inferflow.analysis.opening import not_plain, project_calls
+from inferflow.analysis.opening import not_plain, project_calls, project_names
 from inferflow.analysis.walk import every_op
 
 if TYPE_CHECKING:
@@ -31,14 +30,14 @@ FEWEST = 2
 """So many calls of functions of the project make a function a driver."""
 
 
-def why_not(project: Project, module: str, scope: int) -> str | None:
+def why_not(home: ir.Module, scope: int, names: frozenset[str]) -> str | None:
     """Why a function is not opened; ``None`` if it is one that puts others together, and so plain that its statements
-    can be told apart; empty if it is no such function anyway."""
-    home = project.modules[module]
+    can be told apart; empty if it is no such function anyway. ``names`` are those that
+    its module has for functions, classes and modules of the project."""
     code = home.scopes[scope]
     if code.kind != "function" or code.name == "<lambda>":
         return ""
-    if len(list(project_calls(project, home, _statements(home, code.body)))) < FEWEST and not code.is_async:
+    if len(list(project_calls(names, _statements(home, code.body)))) < FEWEST and not code.is_async:
         return ""
     kind = not_plain(code)
     if kind is not None:
@@ -81,6 +80,8 @@ class Openings:
         self.frames: dict[object, Frame] = {}
         self.stack: list[tuple[str, int]] = []
         self.closed: set[tuple[str, int]] = set()
+        self.plain: set[tuple[str, int]] = set()
+        self.names: dict[str, frozenset[str]] = {}
         self.refused: dict[tuple[str, int], str] = {}
         """The functions that are drivers and not opened, and why."""
 
@@ -94,7 +95,7 @@ class Openings:
         which = (module, scope)
         if which in self.closed:
             return
-        why = why_not(self.recorder.driver.project, module, scope)
+        why = self._why_not(module, scope)
         if why is None:
             why = self._too_deep(caller, which)
         if why is not None:
@@ -113,6 +114,18 @@ class Openings:
         with self.recorder.inside_of(frame):
             run.body(frame, frame.code.body)
         self.stack.pop()
+
+    def _why_not(self, module: str, scope: int) -> str | None:
+        if (module, scope) in self.plain:
+            return None
+        project = self.recorder.driver.project
+        names = self.names.get(module)
+        if names is None:
+            names = self.names[module] = project_names(project, project.modules[module])
+        why = why_not(project.modules[module], scope, names)
+        if why is None:
+            self.plain.add((module, scope))
+        return why
 
     def _too_deep(self, caller: Frame, which: tuple[str, int]) -> str | None:
         if which in self.stack:
