@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+
 import pytest
 
 from inferflow.worker.frames_items import items_of, same, short
@@ -90,3 +93,12 @@ def test_items_in_a_few_characters() -> None:
         "",
         "'" + "x" * 38 + "…",
     ]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="looking at one would warn")
+def test_products_are_looked_into_where_that_does_no_harm() -> None:
+    assert items_of(itertools.product([1, 2], "a")) == ((1, "a"), (2, "a"))
+    begun = consumed(itertools.product([1, 2], repeat=2))
+    assert items_of(begun) == ((1, 2), (2, 1), (2, 2))
+    assert list(begun) == [(1, 2), (2, 1), (2, 2)]  # type: ignore[call-overload]
+    assert items_of(itertools.product(range(3000), repeat=2)) is None

@@ -8,6 +8,9 @@ True
 
 from __future__ import annotations
 
+import itertools
+import math
+import sys
 from typing import Any
 
 __all__ = ["items_of", "same", "short"]
@@ -61,6 +64,14 @@ def _twin(iterator: Any) -> Any:
             return None
         twins = [_twin(inner) for inner in reduced[1]]
         return None if any(twin is None for twin in twins) else zip(*twins)
+    if kind is itertools.product and sys.version_info < (3, 12):  # later ones warn when they are looked at
+        function, pools, *state = iterator.__reduce__()
+        if math.prod(map(len, pools)) > _MOST:
+            return None
+        made = function(*pools)
+        if state:
+            made.__setstate__(state[0])
+        return made
     return None
 
 
