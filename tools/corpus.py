@@ -119,12 +119,20 @@ def _scripts(folder: Path, package: str, most: int, notebooks: bool) -> Iterator
         return
     names = sorted(p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*.ipynb" if notebooks else "*.py"))
     if notebooks:
-        names = [name for name in names if not NO_NOTEBOOKS.search(name)]
+        names = [name for name in names if not NO_NOTEBOOKS.search(name) and _is_python(unpacked / name)]
     else:
         names = [n for n in names if FOLDERS.search(n) and not NOT_EXAMPLES.search(n) and not NO_SCRIPTS.search(n)]
     step = max(1.0, len(names) / most)
     for at in range(min(most, len(names))):
         yield package, names[int(at * step)]
+
+
+def _is_python(notebook: Path) -> bool:
+    try:
+        metadata = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+        return str(metadata.get("kernelspec", {}).get("language", "python")).lower() == "python"
+    except (ValueError, KeyError, AttributeError):
+        return False
 
 
 def _download(folder: Path, package: str, target: Path) -> bool:

@@ -100,6 +100,7 @@ def test_independent_cells_run_ahead(tmp_path: Path) -> None:
         "return 5",
         "await nothing()",
         "import nosuchmodule",
+        "import asyncio\nasyncio.run(asyncio.sleep(0))",
     ],
 )  # fmt: skip
 def test_failures(cell: str, tmp_path: Path) -> None:
@@ -138,6 +139,76 @@ def test_small_notebooks(cells: list[str], tmp_path: Path) -> None:
     files = {"s.py": "made = 5\nprint('ran')\n", "helper.py": "def double(x):\n    return 2 * x\n"}
     order = "os.write" not in cells[0]
     observed, _ = assert_same(tmp_path, book(*cells), "-j", "2", order=order, **files)
+    assert observed.exit_code == 0, observed.stderr
+
+
+MAGICS = [
+    "import sys, os\nX = 1\ndef f():\n    return 'mine'\nf()",
+    "%run s.py a b\nmade, sys.argv[0][-3:]",
+    "X = 5\nf()",
+    "bump()\nX = 7\nf(), [k for k in globals() if k.startswith('_priv')]",
+    "%run -i s2.py\nseen, X",
+    "%run -n s.py\nguarded",
+    "%run other.ipynb\ninner(2)",
+    "%env A=1\n%env B {1+1}\n%set_env C=$A\nx = %env A",
+    "x, os.environ['B'], os.environ['C']",
+    "y = []\nt = %timeit -n2 -r2 -o -q y.append(1)\nlen(y), t.loops",
+    "%%timeit -n3 -r1 -q z = []\nz.append(1)\ny.append(2)",
+    "len(y), 'z' in globals()",
+    "%%capture c\nprint('a')\nprint('b', file=sys.stderr)\n7",
+    "c.stdout, c.stderr, c.outputs",
+    "%%writefile w.py\ndef g():\n    return 42",
+    "import w\nw.g()",
+    "%%writefile -a w.py\nV = 2",
+    "%cat w.py\n%cd sub\nopen('new.txt', 'w').write('x')\n%cd ..\n%pushd sub\n%popd\n%dirs",
+    "%load_ext myext\n%mine 5",
+    "v = %mine 6\nv",
+    "%%minecell\nq = 4",
+    "q",
+    "%unload_ext myext",
+    "%%html\n<b>x</b>",
+    "%system echo a",
+    "y = !!echo c\ny",
+    "%%sh --out o --err e\necho x; echo y >&2",
+    "o, e",
+    "%who_ls\n",
+    "%alias hi echo hi %s\n%hi there",
+    "for i in range(2):\n    %time r = i\n    !echo {i}\nr",
+    "get_ipython().user_ns_hidden.keys() >= {'In', '__doc__'}, type(sys.stdout)",
+    "%reset_selective -f ^y$\n'y' in globals()",
+]
+BESIDE = {
+    "s.py": "import sys\nmade = len(sys.argv)\nX = 's'\n_priv = 3\nprint('ran', __name__)\ndef f():\n    return X\n"
+    "def bump():\n    global X\n    X = X + '!'\nguarded = __name__ == '__main__'\n",
+    "s2.py": "seen = X\nX = 100\n",
+    "other.ipynb": book("fromother = 9", "def inner(x):\n    return x + fromother"),
+    "sub/there.txt": "",
+    "myext.py": "def load_ipython_extension(ip):\n"
+    "    ip.register_magic_function(lambda line: int(line) + 1, 'line', 'mine')\n"
+    "    ip.register_magic_function(lambda line, cell: ip.ex(cell), 'cell', 'minecell')\n"
+    "def unload_ipython_extension(ip):\n    print('bye')\n",
+}
+
+
+def test_magics(tmp_path: Path) -> None:
+    observed, _ = assert_same(tmp_path, book(*MAGICS), "-j", "2", **BESIDE)
+    assert observed.exit_code == 0, observed.stderr
+
+
+def test_a_loop_is_running_and_goes_on_between_cells(tmp_path: Path) -> None:
+    """Tasks that a cell makes live on; what they print later belongs to that cell, and stands in no other."""
+    cells = [
+        "import asyncio, contextvars\nasync def f(x):\n    await asyncio.sleep(0.05)\n    print('f', x)\n    return x",
+        "t = asyncio.create_task(f(1))\nasyncio.get_running_loop().is_running()",
+        "print('between')",
+        "await t",
+        "q = asyncio.Queue()\nasync def work():\n    while True:\n        print('got', await q.get())\n        q.task_done()",
+        "worker = asyncio.create_task(work())\nv = contextvars.ContextVar('v', default=0)\nv.set(5)",
+        "for i in range(3):\n    q.put_nowait(i)\nawait q.join()\nv.get()",
+        "worker.cancel()",
+        "async def g():\n    print('mine')\n    return v.get()\nawait asyncio.gather(g(), g()), await asyncio.gather(worker, return_exceptions=True)",
+    ]
+    observed, _ = assert_same(tmp_path, book(*cells), "-j", "2")
     assert observed.exit_code == 0, observed.stderr
 
 

@@ -781,3 +781,19 @@ a = mk('a'); s1 = size(); b = mk('b'); s2 = size(); del a; s3 = size(); print(s1
 @pytest.mark.parametrize("name", DRIVERS)
 def test_the_same_with_four_processes(tmp_path: Path, name: str) -> None:
     assert_same(tmp_path, DRIVERS[name], options=("-j", "4"))
+
+
+WRITTEN = "STATE = []\ndef g(x):\n    STATE.append(x)\n    return len(STATE)\n"
+
+
+@pytest.mark.parametrize("form", ["before", "inside", "loop"])
+def test_a_module_that_the_driver_writes_before_it_imports_it(form: str, tmp_path: Path) -> None:
+    """What was analysed is what stood there before: nothing that was proved of that counts."""
+    calls = {
+        "before": "import w\ns = slow()\na = w.g(1)\nb = w.g(2)\nc = w.g(3)\nprint(s, a, b, c, w.STATE)",
+        "inside": "def use(x):\n    import w\n    return w.g(x)\ns = slow()\na = use(1)\nb = use(2)\nprint(s, a, b, use(5))",
+        "loop": "import w\ns = slow()\nprint([w.g(x) for x in range(6)], w.STATE)",
+    }[form]
+    driver = f"import time\ndef slow():\n    time.sleep(0.3)\nopen('w.py', 'w').write({WRITTEN!r})\n{calls}\n"
+    files = {"driver.py": driver, "w.py": "import time\ndef g(x):\n    time.sleep(0.01)\n    return 1\n"}
+    assert_same(tmp_path, files, options=("-j", "4"), _INFERFLOW_TURNS="1")

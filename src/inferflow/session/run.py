@@ -6,6 +6,7 @@ The home worker starts first, so that the driver's imports run while the driver 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -25,12 +26,14 @@ from inferflow.engine.plan import Plan, make_plan
 from inferflow.engine.posts import is_firm, places_of
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import CodeIdentity, Environment, Event, Placement, Run, RunStarted, TaskFailed, TaskGraph
+from inferflow.model.content import content_digest
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.notebook import check_notebook, write_executed
 from inferflow.session.observer import Observer, Silent
 from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
+from inferflow.session.text import NotText, decode_source
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import environment, process_identity, start_code_identity
 from inferflow.storage.learned import Lesson, learn, lessons
@@ -192,6 +195,7 @@ class _Session:
         ahead = self._jobs() > 1 and start_method(self.settings) == "fork"
         message["regions"] = region_rows(graph, lambda name: self.settings.at_home(name) is not None, ahead)
         message["turns_ahead"] = ahead
+        message["sources"] = _sources(Path(self.target.root), graph)
         message["patient"] = bool(os.environ.get("_INFERFLOW_TURNS"))
         return message
 
@@ -363,6 +367,26 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "parameters": raw,
         "entry": graph.entry,
     }
+
+
+def _sources(root: Path, graph: TaskGraph) -> list[list[object]]:
+    """The project files that were analysed besides the driver's own, as home looks at them (``worker.analysed``): the
+    digest is empty where a file has been written since."""
+    rows: list[list[object]] = []
+    for path, digest in graph.sources:
+        if path == graph.path:
+            continue
+        try:
+            state = os.stat(root / path)
+            data = (root / path).read_bytes()
+            same = content_digest(decode_source(data).encode("utf-8", "surrogatepass")) == digest
+        except (OSError, NotText):
+            continue
+        if same:
+            rows.append([str(root / path), state.st_mtime_ns, state.st_size, hashlib.sha256(data).hexdigest()])
+        else:
+            rows.append([str(root / path), 0, 0, ""])
+    return rows
 
 
 def _started(

@@ -88,7 +88,7 @@ import asyncio, sys, nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 book = nbformat.read(sys.argv[1], as_version=4)
-client = NotebookClient(book, timeout=None, resources={"metadata": {"path": "."}})
+client = NotebookClient(book, timeout=None, kernel_name="python3", resources={"metadata": {"path": "."}})
 async def execute():
     async with client.async_setup_kernel():
         info = await client.async_wait_for_reply(client.kc.kernel_info())
@@ -108,8 +108,9 @@ status = asyncio.run(execute())
 nbformat.write(book, sys.argv[2])
 sys.exit(status)
 """
-"""A notebook natively: from top to bottom in a fresh kernel. What it shows is kept in a second notebook. A last cell,
-which stands in neither and in no history, has the kernel write its state down."""
+"""A notebook natively: from top to bottom in a fresh kernel of this Python (whatever kernel it names: inferred, it runs
+in this Python too). What it shows is kept in a second notebook. A last cell, which stands in neither and in no history,
+has the kernel write its state down."""
 
 
 def run_native(look: Look, side: Side) -> Seen:

@@ -172,8 +172,9 @@ def _drawing(data: bytes, name: str) -> list[tuple[str, str]]:
 
 
 def _notebook(data: bytes, name: str) -> list[tuple[str, str]]:
-    """Cell by cell: its source, its count, its outputs. Where a stream is cut into pieces is a matter of time; so are
-    process numbers in the names of a kernel's files, addresses, and what ``%%time`` tells."""
+    """Cell by cell: its source, its count, its outputs. Where a kernel cuts a stream into pieces is a matter of time,
+    and so is which of stdout and stderr comes first between two other outputs (each has a buffer of its own); process
+    numbers in the names of a kernel's files, addresses, and what ``%%time`` tells, differ between any two runs."""
     parts = []
     for number, cell in enumerate(json.loads(data)["cells"], 1):
         parts.append((f"cell {number}", "".join(cell["source"])))
@@ -184,10 +185,10 @@ def _notebook(data: bytes, name: str) -> list[tuple[str, str]]:
         for output in cell["outputs"]:
             if output["output_type"] != "stream":
                 outputs.append(output)
-            elif outputs and outputs[-1].get("name") == output["name"]:
-                outputs[-1]["text"] += "".join(output["text"])
-            else:
-                outputs.append({**output, "text": "".join(output["text"])})
+                continue
+            if not outputs or outputs[-1]["output_type"] != "streams":
+                outputs.append({"output_type": "streams", "stdout": "", "stderr": ""})
+            outputs[-1][output["name"]] += "".join(output["text"])
         for place, output in enumerate(outputs, 1):
             text = json.dumps(output, sort_keys=True, ensure_ascii=False)
             text = re.sub(r"ipykernel_\d+/\d+", "ipykernel", text)

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 from inferflow.worker.channel import high_descriptor
@@ -18,10 +19,15 @@ from inferflow.worker.channel import high_descriptor
 __all__ = ["CellStream", "Past", "Record", "notebook_text"]
 
 
+_CELL: ContextVar[int] = ContextVar("cell")
+
+
 class Record:
-    """The outputs of the cell that runs, as the file format has them."""
+    """The outputs of the cell that runs, as the file format has them. What a task of the event loop prints that an
+    earlier cell made belongs to that cell, which is done: it is shown, but stands in no notebook (as with nbclient)."""
 
     def __init__(self, past: Any) -> None:
+        self.number = 0
         self.past = past
         self.outputs: list[dict[str, Any]] = []
         self.displays: dict[str, list[dict[str, Any]]] = {}
@@ -30,10 +36,19 @@ class Record:
     def begin(self) -> None:
         self.outputs = []
         self.clear = False
+        self.number += 1
+        _CELL.set(self.number)
+
+    def _is_late(self) -> bool:
+        return _CELL.get(self.number) != self.number
 
     def stream(self, name: str, text: str) -> None:
-        if not text:
-            return
+        """What a cell printed."""
+        if text and not self._is_late():
+            self.add(name, text)
+
+    def add(self, name: str, text: str) -> None:
+        """Add text to a stream of the cell that runs."""
         self._cleared()
         last = self.outputs[-1] if self.outputs else None
         if last is not None and last["output_type"] == "stream" and last["name"] == name:
@@ -45,6 +60,8 @@ class Record:
         """What the shell sends to its frontends. A helper that displays something ends: home does it then."""
         if any(text.note.capture for text in self.past.streams.texts.values()):
             os._exit(3)
+        if self._is_late():
+            return
         if kind == "stream":
             self.stream(content["name"], content["text"])
             return
@@ -125,6 +142,10 @@ class CellStream(io.TextIOBase):
         """A kernel's stream has it."""
 
 
+for _name, _value in (("__module__", "ipykernel.iostream"), ("__name__", "OutStream"), ("__qualname__", "OutStream")):
+    setattr(CellStream, _name, _value)  # as a kernel's are called
+
+
 class Past:
     """What is written past Python's streams: descriptors 1 and 2 lead to files that are read here and passed on."""
 
@@ -156,7 +177,7 @@ class Past:
         for name, (reader, _) in self.files.items():
             data = os.read(reader, 1 << 20)
             while data:
-                record.stream(name, data.decode("utf-8", "replace"))
+                record.add(name, data.decode("utf-8", "replace"))
                 text = self.streams.texts.get(name)
                 if text is not None:
                     text.flush()

@@ -67,11 +67,14 @@ def make_shell(session: Any) -> Any:
             code = transform.replace_sentinel(code_obj, session.home.hooks)
             return await super().run_code(code, result, async_=async_)
 
+    for name in ("__module__", "__name__", "__qualname__"):
+        setattr(Shell, name, getattr(ZMQInteractiveShell, name))  # as it is called in a kernel
     config = Config()
     config.HistoryManager.enabled = False  # no thread that writes it
     config.HistoryManager.hist_file = ":memory:"
     kernel = _Kernel()
     shell = Shell.instance(config=config, kernel=kernel, compiler_class=XCachingCompiler)
+    shell.extension_manager.load_extension("storemagic")  # a kernel's application does
     sender = Sender(session="inferflow", username="inferflow")
     kernel.session = sender
     for part in (shell.displayhook, shell.display_pub):

@@ -19,6 +19,7 @@ What cells print goes to stdout and stderr as they print it, and into the record
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import re
@@ -36,6 +37,9 @@ from inferflow.worker.hooks import thread_ident
 from inferflow.worker.program import Job, future_mask
 
 __all__ = ["run_notebook"]
+
+BETWEEN = 0.01
+"""Seconds that a kernel takes to get the next cell: what other tasks of the loop have at least."""
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -107,9 +111,9 @@ class Session:
             return
         program.module = self.shell.user_module
         try:
-            for position in range(len(self.cells)):
-                if not self._cell(position):
-                    break
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(self._cells())
             self.take_plan()
             self.finish()
         except BaseException as error:  # what IPython lets through: a fault of ours, or Ctrl-C between cells
@@ -136,7 +140,29 @@ class Session:
 
     # -- a cell --------------------------------------------------------------------------------------
 
-    def _cell(self, position: int) -> bool:
+    async def _cells(self) -> None:
+        """Run the cells, up to one that fails. As in a kernel a loop is running while they do, and what they left in it
+        goes on between them."""
+        for position in range(len(self.cells)):
+            if not await self._cell(position):
+                break
+            if len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(BETWEEN)
+
+    async def _run_cell(self, source: str) -> Any:
+        """Run a cell as a kernel does: one that awaits as a task of the loop, any other at once."""
+        shell = self.shell
+        failed = None
+        try:
+            text = shell.transform_cell(source)
+        except Exception:
+            text, failed = source, sys.exc_info()
+        if not shell.should_run_async(source, transformed_cell=text, preprocessing_exc_tuple=failed):
+            return shell.run_cell(source, store_history=True)
+        rest = {"transformed_cell": text, "preprocessing_exc_tuple": failed}
+        return await asyncio.ensure_future(shell.run_cell_async(source, store_history=True, **rest))
+
+    async def _cell(self, position: int) -> bool:
         """Run one cell; whether the next may follow."""
         shell = self.shell
         facts = self.cells[position]
@@ -147,7 +173,7 @@ class Session:
         source = source if isinstance(source, str) else "".join(source)
         self.record.begin()
         count = shell.execution_count
-        result = shell.run_cell(source, store_history=True)
+        result = await self._run_cell(source)
         self.past.drain(self.record)
         shell.payload_manager.clear_payload()
         error = result.error_before_exec or result.error_in_exec

@@ -123,7 +123,7 @@ class Frames:
         for unit in place.units:
             self.flags[unit.unit] = True
         frame = self.frames[region] = Frame(place)
-        if self.off or self.home.alone or not self.home.hooks.at_home():
+        if self.off or self.home.alone or not self.home.hooks.at_home() or self.home.analysed.departed():
             return iterable
         if place.function and not self.home.opened.is_called(place, sys._getframe(1)):
             return iterable

@@ -143,6 +143,8 @@ class Strand:
         why = helper.state_changed()
         if not why and self.output and len(sys.modules) != modules:
             why = "it prints and imports modules, which may print once, when home comes to it"
+        if not why and len(sys.modules) != modules:
+            why = helper.home.analysed.departed()
         if not why and before is not None:
             self.checked = True
             if before != self._print(items[start:stop]):

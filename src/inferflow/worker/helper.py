@@ -268,6 +268,9 @@ class Helper:
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
             "memory": self.memory.peak(),
         }  # fmt: skip
+        departed = self.home.analysed.departed() if self.imported else ""
+        if departed:
+            self.refuse(departed, again=False)
         if failure is not None and order.get("apart"):
             self._tell(failure, facts)
             return

@@ -26,6 +26,7 @@ from typing import Any
 
 from inferflow import runners
 from inferflow.worker import transform
+from inferflow.worker.analysed import Analysed
 from inferflow.worker.apart import fork_apart, watches_children
 from inferflow.worker.channel import Closed
 from inferflow.worker.ending import exception_facts, show, stripped
@@ -70,6 +71,7 @@ class Home:
         self.opened = Opened(self)
         self.table = table_of([])
         self.executed = Executed([])
+        self.analysed = Analysed([])
         self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -167,6 +169,7 @@ class Home:
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
         self.executed = Executed(plan["notebooks"])
+        self.analysed = Analysed(plan["sources"])
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
 

@@ -160,7 +160,9 @@ class Hooks:
             return self._bring(task, reply)
         if reply["kind"] != "adopt":
             return False
-        why, unforeseen = stale(home, frame, reply)
+        why, unforeseen = home.analysed.departed(), False
+        if not why:
+            why, unforeseen = stale(home, frame, reply)
         if why:
             return self._refused(task, why, unforeseen)
         carried: Any = None

@@ -110,6 +110,9 @@ class Portrait:
                 self.part(path, f"the same object as {first}")
                 return
             self.kept.append(value)
+        if any(base.__name__ in ("AbstractEventLoop", "InteractiveShell") for base in cls.__mro__[1:]):
+            self.unseen(path, value)  # what is in it belongs to whatever runs it
+            return
         try:
             if is_data(value):
                 data_parts(self, path, value)
