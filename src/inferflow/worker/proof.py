@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inferflow.worker.exact_graph import UNSET, attributes
-from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, Walk, registered
+from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 
 __all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest"]
 
@@ -177,6 +177,19 @@ def plain(value: Any) -> str:
     return ""
 
 
+def whereabouts(value: Any) -> str:
+    """Where the objects of a value are, if their state cannot be seen: home and helpers are copies of one process, so
+    what has not been replaced is at the same place in both."""
+    cls = type(value)
+    if cls in (tuple, list):
+        return f"{cls.__name__}({','.join(map(whereabouts, value))})"
+    if cls is dict:
+        return f"dict({','.join(whereabouts(part) for pair in value.items() for part in pair)})"
+    if cls is types.MethodType:  # made anew each time that it is looked up
+        return f"method {id(value.__self__):x} {id(value.__func__):x}"
+    return plain(value) or f"{cls.__qualname__} {id(value):x}"
+
+
 class HiddenDigests:
     """Digests of hidden states that any code may depend on, made anew only for those that have changed."""
 
@@ -195,8 +208,11 @@ class HiddenDigests:
         except Exception:  # something that cannot be compared
             pass
         walk = Walk(frozenset(), addresses=False)
-        walk.run([value])
-        digest = walk.hash.hexdigest()[:16]
+        try:
+            walk.run([value])
+            digest = walk.hash.hexdigest()[:16]
+        except CannotCompare:  # a hook that belongs to a notebook's kernel, say
+            digest = whereabouts(value)
         self.known[name] = value, digest
         return digest
 
