@@ -209,12 +209,20 @@ class HiddenDigests:
             pass
         walk = Walk(frozenset(), addresses=False)
         try:
-            walk.run([value])
+            walk.run([[_bare(part) for part in value] if isinstance(value, list) else value])
             digest = walk.hash.hexdigest()[:16]
         except CannotCompare:  # a hook that belongs to a notebook's kernel, say
             digest = whereabouts(value)
         self.known[name] = value, digest
         return digest
+
+
+def _bare(value: Any) -> Any:
+    """A stream or hook of a notebook's shell only by which one it is: from there all that the shell has can be reached,
+    and what its cells have shown so far."""
+    owner = getattr(value, "__self__", value)
+    machinery = type(owner).__module__.partition(".")[0] in ("ipykernel", "IPython", "inferflow")
+    return (type(owner).__qualname__, id(owner)) if machinery else value
 
 
 class Scope:
