@@ -14,10 +14,11 @@ import typing
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferflow.analysis import ir, lower_layout
+from inferflow.analysis import ir, lower_layout, lower_normal
 from inferflow.analysis.lower import _concrete, _from_text, lower
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.walk import bodies, every_op, every_statement, flatten, in_order, operands, result, results
@@ -869,6 +870,16 @@ def test_the_normal_form_is_the_code_without_its_looks() -> None:
     assert all(plain)
     assert len(set(plain)) == len(plain)
     assert plain != forms("class C:\n  @d(2)\n  def m(self, x=1):\n    return [y + 1 for y in x], lambda: f'{x}'\n")
+
+
+def test_the_normal_form_is_the_same_from_the_tree_and_from_the_text() -> None:
+    own = Path(lower_normal.__file__).parent
+    for path in (own / "lower_normal.py", own / "lower_stmt.py", own / "effects" / "heap.py", Path(__file__)):
+        text = path.read_text()
+        scopes = [scope for scope in lowered(text).scopes if scope.node is not None]
+        assert len(scopes) > 5
+        for scope in scopes:
+            assert normal_form(source(text), scope) == normal_form(source(text), evolve(scope, node=None))
 
 
 def test_the_normal_form_does_not_depend_on_the_version() -> None:

@@ -15,9 +15,10 @@ forgotten case. Only ``lower`` makes these values; no other module of the analys
 
 from __future__ import annotations
 
+import ast
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from inferflow.model import Span
 
@@ -496,6 +497,8 @@ class Scope:
     normal_form: str = ""
     """Source without comments, layout and docstrings: what code digests are made over. Left empty by ``lower``, since
     few scopes are asked for it: see ``lower_normal.normal_form(source, scope)``."""
+    node: ast.AST | None = field(default=None, eq=False, repr=False)
+    """What the scope was made from, if its normal form can be made of that."""
 
 
 @frozen

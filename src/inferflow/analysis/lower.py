@@ -57,7 +57,7 @@ def _lower(source: Source, with_layout: bool) -> tuple[ir.Module, tuple[Diagnost
     frame = open_scope(file, tree, "<module>", -1, None)
     end = len(lines) or 1
     span = Span(source.path, 1, 0, end, len(lines[-1].rstrip(b"\r\n")) if lines else 0)
-    close_scope(frame, "module", "<module>", -1, body(frame, tree.body), span, docstring=docstring(tree))
+    close_scope(frame, "module", "<module>", -1, body(frame, tree.body), span, docstring=docstring(tree), node=tree)
     scopes = tuple([scope for scope in file.scopes if scope is not None])
     prefix = prefix_length(tree.body)
     module = ir.Module(source.module, source.path, source.is_package, scopes, futures, _exports(tree), prefix)

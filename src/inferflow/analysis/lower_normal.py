@@ -2,7 +2,7 @@
 
 Two texts have the same normal form exactly when they have the same tree, docstrings aside; code digests are
 made over it. It is the same under all Python versions that inferflow supports (``ast.dump`` and ``ast.unparse``
-are not), and is computed only for the scopes that somebody asks for, from their stretch of the text:
+are not), and is computed only for the scopes that somebody asks for, from their tree or their stretch of the text:
 
     normal_form(source, scope)      of  "def f(x):  # why\\n  return x+1"  is the same as of  "def f(x): return (x + 1)"
 """
@@ -28,6 +28,8 @@ def normal_form(source: Source, scope: ir.Scope) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if scope.node is not None:
+                return deep(normal_form_of, scope.node)
             return deep(_normal_form, source, scope)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
@@ -88,7 +90,15 @@ def normal_form_of(tree: ast.AST) -> str:
                     value = _without_docstring(value)
                 if name == "values" and kind is ast.JoinedStr:
                     value = [piece for piece in value if getattr(piece, "value", None) != ""]  # 3.12.1 has empty ones
-                _push(stack, name, value)
+                if isinstance(value, ast.AST):
+                    stack += (",", value, f"{name}=")
+                elif isinstance(value, list):
+                    stack.append("],")
+                    for element in reversed(value):
+                        stack += (",", element if isinstance(element, ast.AST) else repr(element))
+                    stack.append(f"{name}=[")
+                else:
+                    stack.append(f"{name}={value!r},")
     return "".join(parts)
 
 
@@ -96,18 +106,6 @@ def normal_form_of(tree: ast.AST) -> str:
 def _backwards(fields: tuple[str, ...]) -> tuple[str, ...]:
     """The fields that count, last first."""
     return tuple([name for name in reversed(fields) if name not in _SKIPPED])
-
-
-def _push(stack: list[Any], name: str, value: Any) -> None:
-    if isinstance(value, ast.AST):
-        stack += (",", value, f"{name}=")
-    elif isinstance(value, list):
-        stack.append("],")
-        for element in reversed(value):
-            stack += (",", element if isinstance(element, ast.AST) else repr(element))
-        stack.append(f"{name}=[")
-    else:
-        stack.append(f"{name}={value!r},")
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

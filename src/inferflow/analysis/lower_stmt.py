@@ -193,6 +193,7 @@ def _function(frame: Frame, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Non
         parameters(inner, node.args),
         decorators=tuple([frame.file.source(decorator) for decorator in node.decorator_list]),
         docstring=docstring(node),
+        node=None if node.decorator_list else node,
         is_async=isinstance(node, ast.AsyncFunctionDef),
         is_generator=inner.names.is_generator,
     )
@@ -236,6 +237,7 @@ def _class(frame: Frame, node: ast.ClassDef) -> None:
         span,
         decorators=tuple([frame.file.source(decorator) for decorator in node.decorator_list]),
         docstring=docstring(node),
+        node=None if node.decorator_list else node,
     )
     out = frame.temp()
     frame.ops.append(ir.MakeClass(out, inner.index, bases, keywords, span))
