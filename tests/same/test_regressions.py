@@ -3,6 +3,8 @@ with random delays in the workers, since most needed a certain order of events."
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,28 @@ print(v10, v13 is v10, v13 is kept.__defaults__[0])
 @pytest.mark.parametrize("name", DRIVERS)
 def test_once_different(name: str, seed: str, tmp_path: Path) -> None:
     assert_same(tmp_path, DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_SHAKE=seed)
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no folder in shared memory here")
+def test_files_in_shared_memory_are_files() -> None:
+    """They stand below /dev, whose devices are no files that anybody watches."""
+    driver = """
+import os, time
+def write(p, text):
+    time.sleep(0.3)
+    with open(p, "w") as file:
+        file.write(text)
+def read(p):
+    with open(p) as file:
+        return file.read()
+def drop(p):
+    if os.path.exists(p): os.unlink(p)
+write("x.txt", "old")
+write(os.path.abspath("x.txt"), "new")
+print(read("x.txt"))
+write(os.path.join(os.getcwd(), "y.txt"), "y")
+drop("y.txt")
+print(sorted(n for n in os.listdir(".") if n[0] != "."))
+"""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        assert_same(Path(folder), driver, _INFERFLOW_SHAKE="0.4")

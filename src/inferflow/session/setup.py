@@ -49,7 +49,7 @@ def setup_message(target: Target, settings: Settings, scratch: Path, arguments: 
         "scratch": str(scratch),
         "start": start_method(settings),
         **_cells(target),
-        "ignored": _ignored(settings.store),
+        "ignored": _ignored(settings.store, target),
         "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch
         "shake": os.environ.get("_INFERFLOW_SHAKE", ""),
         "turns": os.environ.get("_INFERFLOW_TURNS", ""),  # of tests: see worker.frames
@@ -99,11 +99,14 @@ def told_ahead(target: Target, settings: Settings, arguments: tuple[str, ...]) -
     return scratch if same and home.told_text == target.source.text and settings.backend == "process" else None
 
 
-def _ignored(store: Path) -> list[str]:
-    """Files that are no data of the driver: the interpreter's, the installed packages', our own, the system's."""
+def _ignored(store: Path, target: Target) -> list[str]:
+    """Files that are no data of the driver: the interpreter's, the installed packages', our own, the system's (where
+    the driver does not itself stand among these)."""
     paths = sysconfig.get_paths()
     own = Path(__file__).resolve().parents[1]
     found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {str(store), str(own), sys.prefix + os.sep + "lib", sys.base_prefix + os.sep + "lib"}
-    found |= {"/proc", "/sys", "/dev", "/usr/lib", "/usr/share/zoneinfo", "/etc"}
-    return sorted(os.path.join(path, "") for path in found if path)
+    found |= {"/proc", "/sys", "/usr/lib", "/usr/share/zoneinfo", "/etc"}
+    folders = sorted(os.path.join(path, "") for path in found if path)
+    own_folders = tuple(os.path.join(path, "") for path in (target.root, target.cwd))
+    return [folder for folder in folders if not any(path.startswith(folder) for path in own_folders)]

@@ -14,7 +14,7 @@ from typing import Any
 
 from inferflow.worker.layout import SMALL, temporary_path
 
-__all__ = ["content_fact", "file_fact"]
+__all__ = ["content_fact", "file_fact", "is_device"]
 
 _CHUNK = 1 << 20
 _known: dict[tuple[str, int, int, int], str] = {}
@@ -90,3 +90,8 @@ def _written(pieces: Iterable[bytes], folder: str) -> str | None:
             pass
         return None
     return temporary
+
+
+def is_device(name: str) -> bool:
+    """Whether a path is one of the system's devices; what lies in shared memory are files like others."""
+    return name.startswith("/dev/") and not name.startswith("/dev/shm/")

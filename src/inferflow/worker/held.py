@@ -24,6 +24,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from inferflow.worker.files import is_device
 from inferflow.worker.held_files import GONE, Kept, Moved, Tree, facts_of, is_same
 
 __all__ = ["Act", "Held"]
@@ -43,9 +44,10 @@ _PATCHED = (
 
 
 class Held:
-    """What the running task holds back. ``refuse(why)`` must not return; ``see(path)`` notes a file that was read."""
+    """What the running task holds back. ``refuse(why)`` must not return; ``see(path)`` notes a file that is about
+    to be read, ``see(path, False)`` one that was not there."""
 
-    def __init__(self, refuse: Callable[[str], None], see: Callable[[Any], None]) -> None:
+    def __init__(self, refuse: Callable[[str], None], see: Callable[..., None]) -> None:
         self.refuse = refuse
         self.see = see
         self.order: list[Any] = []
@@ -198,12 +200,12 @@ class Held:
             raise absent
         if entry is not None:
             return name, entry
+        self.see(name)  # before it is looked at: somebody else may be about to make it
         try:
             facts = self.real["lstat"](name)
         except OSError:
             if name in self.tree.folders or not self._has_parent(name):
                 self.refuse(f"it {what} {name!r}")
-            self.see(name)
             raise absent from None
         parent = os.path.dirname(name)
         if (
@@ -212,7 +214,6 @@ class Held:
             or _sticky(self.real["stat"](parent))
         ):
             self.refuse(f"it {what} {name!r}")
-        self.see(name)
         return name, Moved(name, facts)
 
     def rename(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
@@ -259,6 +260,7 @@ class Held:
         if _is_open(entry) and not (isinstance(entry, Kept) and entry.exclusive):
             self.refuse(f"it removes {name!r}, which is open")
         if isinstance(entry, Kept) and entry.created and entry.name == name and not self._is_renamed(name):
+            self.see(name, False)
             self.order = [act for act in self.order if act[1] != name]  # as if it had never been
             del self.tree.entries[name]
             return None
@@ -344,7 +346,7 @@ class Held:
         if opener is not None and getattr(opener, "__module__", "") == "tempfile":
             return self._quietly(lambda: self.real_open(file, mode, *rest, opener))  # (it opens with ``os.open``)
         name = self._name(file) if isinstance(file, (str, bytes, os.PathLike)) else ""
-        if opener is not None or not name or name.startswith(("/dev/", "/proc/", "/sys/")):
+        if opener is not None or not name or name.startswith(("/proc/", "/sys/")) or is_device(name):
             return self.real_open(file, mode, *rest, opener)
         if not set(mode) & set("wxa+"):
             if name not in self.tree.entries:
@@ -369,7 +371,7 @@ class Held:
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
         temporary = getattr(os, "O_TMPFILE", 0)
         name = self._name(path)
-        if not self.active or dir_fd is not None or not name or name.startswith(("/dev/", "/proc/", "/sys/")):
+        if not self.active or dir_fd is not None or not name or name.startswith(("/proc/", "/sys/")) or is_device(name):
             return self.real["open"](path, flags, mode, dir_fd=dir_fd)  # type: ignore[no-any-return]
         if temporary and flags & temporary == temporary:
             return os.memfd_create("inferflow")
@@ -430,11 +432,12 @@ class Held:
         gone: bool,
     ) -> Kept:  # fmt: skip
         data, facts = b"", None
+        if not gone and (exclusive or not create or not (truncate or append)):
+            self.see(name)  # before it is looked at: somebody else may be about to make it
         with contextlib.suppress(OSError):
             facts = None if gone else self.real["lstat"](name)
         if facts is not None:
             if exclusive:
-                self.see(name)
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             if not stat.S_ISREG(facts.st_mode) or not self.real["access"](name, os.W_OK) or facts.st_size > LARGEST:
                 self.refuse(f"it opens {name!r} for writing")
@@ -444,12 +447,9 @@ class Held:
                 with self.real_open(number, "rb") as old:
                     data = old.read()
         elif not create:
-            self.see(name)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         elif not self._has_parent(name):
             self.refuse(f"it opens {name!r} for writing")
-        elif exclusive and not gone:
-            self.see(name)
         how = "a" if append else "w" if truncate or facts is None else "r"
         kept = Kept(os.memfd_create("inferflow"), how, len(data) if append else 0, name, permissions & ~self.umask)
         kept.created, kept.exclusive, kept.real = facts is None, exclusive and not gone, facts

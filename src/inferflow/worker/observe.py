@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from inferflow.worker.files import is_device
 from inferflow.worker.folder import changed, look, named_files
 
 __all__ = ["FileRecorder", "Gate", "HiddenState", "bytes_read", "stamp"]
@@ -115,7 +116,7 @@ class FileRecorder:
             name = os.path.abspath(os.fsdecode(path))
         except (TypeError, ValueError, OSError):
             return None
-        if name.startswith(self.ignored) or name.endswith((".pyc", ".pyo")):
+        if name.startswith(self.ignored) or name.endswith((".pyc", ".pyo")) or is_device(name):
             return None
         return name
 
@@ -321,10 +322,11 @@ class Gate:
         except (OSError, ValueError, TypeError):
             return
 
-    def _see(self, path: Any) -> None:
+    def _see(self, path: Any, there: bool = True) -> None:
+        """Note a file as it is now, before it is looked at; not ``there``: it was looked for already, in vain."""
         name = self.recorder._name(path)
         if name is not None and name not in self.seen:
-            self.seen[name] = stamp(name)
+            self.seen[name] = stamp(name) if there else None
 
 
 def _torch(torch: Any) -> Any:

@@ -58,8 +58,9 @@ def _on_event(event: str, arguments: tuple[object, ...]) -> None:
         name = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return
-    ignored = (*_State.folders, "/dev/", "/proc/")
-    if os.getpid() == _State.pid and not name.startswith(ignored) and name != _State.file:
+    ignored = (*_State.folders, "/proc/")
+    device = name.startswith("/dev/") and not name.startswith("/dev/shm/")
+    if os.getpid() == _State.pid and not device and not name.startswith(ignored) and name != _State.file:
         _State.outside.setdefault(name, None)
 
 
