@@ -48,6 +48,26 @@ set_global(w)
 print(globals()['COUNT'])
 set_global(v6)
 """,
+    "a function that puts others together, pickled by value": """
+import cloudpickle, marshal, pickle
+def slow(x):
+    return [x]
+def stage(n):
+    a = slow(n)
+    b = slow(n + 1)
+    return a + b
+def work(n):
+    c = stage(n)
+    d = stage(n + 2)
+    return c + d
+def main():
+    print(stage(1), work(2))
+    print(pickle.loads(cloudpickle.dumps(work))(5))
+    print(len(marshal.dumps(stage.__code__)), stage.__code__.co_consts)
+main()
+main()
+pickle.loads(cloudpickle.dumps(main))()
+""",
     "a literal that a task running on trust shares": """
 import time
 

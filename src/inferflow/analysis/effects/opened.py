@@ -6,7 +6,9 @@
         return combine(a, b)
 
 What a body does is joined over all calls that stand in the driver, or in a function that is opened itself. If one of
-them cannot be followed like that (too deep, or in itself), the function is not opened at all.
+them cannot be followed like that (too deep, or in itself), the function is not opened at all. Nor is one that other
+code calls or gets hold of: an opened function has hooks in its code, and whoever pickles it by value (joblib does, for
+its processes), compiles or digests it would find them.
 """
 
 from __future__ import annotations
@@ -71,6 +73,20 @@ def _shares_names(module: ir.Module, op: ir.Op) -> bool:
     return False
 
 
+def _uses(module: ir.Module) -> Iterator[tuple[tuple[str, int], str, bool]]:
+    """Where each name and attribute is read, and whether to be called at once. What stands in a comprehension counts
+    as standing around it."""
+    for number, scope in enumerate(module.scopes):
+        around = number
+        while module.scopes[around].kind == "comprehension":
+            around = module.scopes[around].parent
+        ops = list(every_op(scope.body))
+        called = {op.func for op in ops if isinstance(op, ir.Call)}
+        for op in ops:
+            if isinstance(op, ir.Load | ir.Attr):
+                yield (module.name, around), op.name, op.out in called
+
+
 class Openings:
     """The functions that were opened, and how. ``depth`` levels of calls are."""
 
@@ -86,8 +102,22 @@ class Openings:
         """The functions that are drivers and not opened, and why."""
 
     def opened(self) -> Iterator[tuple[str, int]]:
-        """Module and scope of each function whose every call by the driver was followed."""
-        yield from sorted({(frame.module, frame.scope) for frame in self.frames.values()} - self.closed)
+        """Module and scope of each function whose every call by the driver was followed, and that nobody else uses."""
+        driver = self.recorder.driver
+        modules = driver.project.modules
+        found = {(frame.module, frame.scope) for frame in self.frames.values()} - self.closed
+        users = [use for module in modules.values() for use in _uses(module)] if found else []
+        inside = {(block.module, block.scope) for block in driver.blocks}
+        left = -1
+        while left != len(found):
+            left = len(found)
+            allowed = inside | found
+            taken = {name for where, name, called in users if not called or where not in allowed}
+            for which in [which for which in found if modules[which[0]].scopes[which[1]].name in taken]:
+                found.discard(which)
+                self.closed.add(which)
+                self.refused[which] = "other code than the driver uses it, or it is handed on"
+        yield from sorted(found)
 
     def __call__(self, caller: Frame, function: Node, bound: dict[str, Value], key: object) -> None:
         """The driver, or a function that is opened, calls a function."""
