@@ -11,7 +11,6 @@ by ``flatten`` (0 ...), so that the facts of ``train(load())`` can be told apart
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -118,21 +117,6 @@ UNKNOWN_TYPE = "is not known, whose"
 """In the text of an obstacle: a method of that name is pure wherever one is known, but whose it is is not."""
 SHARES_PARTS = "shares parts with"
 """In the text of an obstacle: the result of a call may share objects with what was there before."""
-
-
-@frozen
-class Opening:
-    """Which functions of the project are opened that are drivers themselves: ``depth`` levels of calls; and by
-    ``rules``, patterns of names (a shell's) that are opened or not whatever the depth, of which the last that matches
-    decides."""
-
-    depth: int = 2
-    rules: tuple[tuple[str, bool], ...] = ()
-
-    def said(self, *names: str) -> bool | None:
-        """What the rules say of a function by its names; ``None`` if nothing."""
-        found = [wanted for pattern, wanted in self.rules if any(fnmatchcase(name, pattern) for name in names)]
-        return found[-1] if found else None
 
 
 @frozen

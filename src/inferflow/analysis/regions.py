@@ -30,9 +30,9 @@ from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions_stages import stages_of
-from inferflow.analysis.regions_turns import comprehension_regions, map_regions
+from inferflow.analysis.regions_turns import comprehension_regions
 from inferflow.analysis.regions_weight import Weights
-from inferflow.analysis.steps import NO_EFFECTS, Outline, Step, describe_steps
+from inferflow.analysis.steps import NO_EFFECTS, Outline, describe_steps
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement
 from inferflow.model import Arm, Block, Effect, Object, Reason, Region, Span, Task, TaskKind, Variable
@@ -72,7 +72,7 @@ class Regions:
         block = self.driver.blocks[draft.block]
         if draft.kind != "opaque":
             return self._group(task, draft, draft.block, 0)
-        return self._task(task, draft.first, block, draft.block, 0)
+        return self._task(task, draft.first.statement, block, draft.block, 0)
 
     def _group(self, task: Task, draft: Draft, number: int, depth: int) -> Task:
         """The task with the body of the function that it calls, if that is opened."""
@@ -91,8 +91,7 @@ class Regions:
         region = Region("group", f"{code.name}()", code.span, (arm,), function=callee)
         return evolve(task, kind="group" if draft.expression is None else task.kind, regions=(region,))
 
-    def _task(self, task: Task, step: Step, block: DriverBlock, number: int, depth: int) -> Task:
-        statement = step.statement
+    def _task(self, task: Task, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Task:
         regions: tuple[Region, ...]
         if isinstance(statement, COMPOUND):
             found = self._region(statement, block, number, depth)
@@ -101,13 +100,12 @@ class Regions:
             found_in = comprehension_regions(
                 self.driver, block, number, statement, self.effects, self.texts, self.weights
             )
-            regions = (*found_in, *map_regions(self.driver, number, step, self.texts, self.weights))
+            regions = tuple(found_in)
         if not regions:
             return task
         kind: TaskKind = regions[0].kind
         home = task.home
-        own = any(region.mapped for region in regions) and all("uses up an iterator" in r.text for r in home)
-        if (own or not home) and kind == "map" and any(region.heavy for region in regions):
+        if not home and kind == "map" and any(region.heavy for region in regions):
             # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
             home = (Reason("its items are run ahead one by one", statement.span),)
         return evolve(task, kind=kind, regions=regions, home=home)
@@ -218,7 +216,7 @@ class Regions:
         for task, draft in zip(linker.finished(), drafts, strict=True):
             task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None)
             if draft.kind == "opaque":
-                task = self._task(task, draft.first, block, number, depth + 1)
+                task = self._task(task, draft.first.statement, block, number, depth + 1)
             else:
                 task = self._group(task, draft, number, depth + 1)
             tasks.append(task)

@@ -135,8 +135,6 @@ def _strand(region: Region) -> list[Task]:
 
 
 def _node(place: Place) -> str:
-    if place.region.mapped:
-        return "map"
     if place.region.comprehension:
         return "comprehension"
     if place.region.kind == "group":

@@ -104,6 +104,10 @@ class Engine:
     acting: dict[int, TaskFinished] = field(factory=dict)
     lessons: dict[int, tuple[str, str]] = field(factory=dict)
     """Tasks that were dropped for a reason that will come again: see ``storage.learned``."""
+    took: dict[int, float] = field(factory=dict)
+    """Seconds that each task took, wherever it ran last."""
+    peak: int = 0
+    """Bytes of memory that home has needed."""
     given: dict[int, list[Message]] = field(factory=dict)
     """For tasks away from home, what they were given."""
     checks: dict[int, Message] = field(factory=dict)
@@ -390,6 +394,8 @@ class Engine:
             self._regions(message, task),
         )
         self._count("home", task)
+        self.took[task] = message["duration"]
+        self.peak = max(self.peak, message["memory"])
         self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         if any(value.why_not for value in kept.stored):
             self.counts["pinned"] = self.counts.get("pinned", 0) + 1
@@ -461,6 +467,7 @@ class Engine:
         else:
             self.values.add(task, kept)
         self.results[task] = message
+        self.took[task] = message["duration"]
         self.state = schedule.measured(self.state, self.plan, task, message["cpu"], message["duration"])
         output = message.get("output", {})
         event = TaskFinished(

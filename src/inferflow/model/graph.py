@@ -146,8 +146,7 @@ class Region:
     ``span`` is the definition. Of a ``map`` and a ``loop``, the tasks of the first arm without a reason for home are
     its *strand*: what a helper may run for one item ahead of its turn. ``items`` are the names that each item is bound
     to, ``given`` those that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for
-    a map). ``heavy`` is false where the strand surely takes next to no time. ``comprehension``: it is no statement but
-    part of one; ``mapped``: a call of ``map``, of which ``span`` is.
+    a map). ``heavy`` is false where the strand surely takes next to no time.
     """
 
     kind: Literal["map", "loop", "branch", "try", "with", "group"]
@@ -160,7 +159,6 @@ class Region:
     heavy: bool = True
     comprehension: bool = False
     function: str = ""
-    mapped: bool = False
 
     @property
     def strand(self) -> tuple[Task, ...]:

@@ -84,7 +84,6 @@ def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
         target.function or None,
         more_effects=settings.catalogue,
         depth=settings.depth,
-        rules=settings.opening(),
     )
     if graph is None:
         _refuse_errors(diagnostics)
@@ -108,7 +107,7 @@ def _identity(target: Target, settings: Settings) -> str:
     for part in (
         *(__version__, sys.version, target.text, target.filename, target.module, target.function, target.root),
         *(
-            repr((settings.depth, settings.opening())),
+            str(settings.depth),
             target.folder,
             target.source.digest,
             _stamp(Path(inferflow.model.__file__).parent.parent),

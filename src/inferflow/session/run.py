@@ -25,9 +25,10 @@ from inferflow.engine.loop import Engine, Record
 from inferflow.engine.plan import Plan, make_plan
 from inferflow.engine.posts import is_firm, places_of
 from inferflow.errors import UserError, WrongUse
-from inferflow.model import CodeIdentity, Environment, Event, Placement, Run, RunStarted, TaskFailed, TaskGraph
+from inferflow.model import CodeIdentity, Environment, Event, Hidden, Placement, Run, RunStarted, TaskFailed, TaskGraph
 from inferflow.model.content import content_digest
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
+from inferflow.render.units import duration
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.notebook import check_notebook, write_executed
 from inferflow.session.observer import Observer, Silent
@@ -36,7 +37,7 @@ from inferflow.session.target import Target, check_syntax
 from inferflow.session.text import NotText, decode_source
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import environment, process_identity, start_code_identity
-from inferflow.storage.learned import Lesson, learn, lessons
+from inferflow.storage.learned import Lesson, Small, is_small, learn, learn_size, lessons, small
 from inferflow.storage.runs import Runs
 
 __all__ = ["RunOutcome", "execute"]
@@ -161,7 +162,13 @@ class _Session:
         folder = Folder(settings.store)
         known = lessons(folder, graph)
         scopes = {index: lesson.scope for index, lesson in known.items()}
-        plan, notes = _plan(graph, settings, self._jobs(), scopes, start_method(settings) == "fork")
+        forks = start_method(settings) == "fork"
+        plan, notes = _plan(graph, settings, self._jobs(), scopes, forks)
+        able = plan.ahead
+        weighs = forks and settings.backend == "process" and not os.environ.get("_INFERFLOW_TURNS")
+        little = small(folder, graph) if weighs and able else None
+        if little is not None:
+            plan, notes = _plan(graph, settings, 1, scopes, forks)
         runs.create(started, graph, inferred.json or None, sources=(self.target.source,))
         self.observer.planned(self.run_id, graph)
         self.observer.event(started)
@@ -179,12 +186,20 @@ class _Session:
         self.engine = engine
         if self.crew is None:
             engine.crew = self.crew = self._open(lambda notice: engine.step([notice]))
-        if self._jobs() > 1:
+        if little is not None:
+            engine.reasons[
+                f"nothing was sent ahead: what could be took {duration(little.seconds)} in all, less than helpers cost "
+                f"(learned in {little.run})"
+            ] = None
+        elif self._jobs() > 1:
             for index, lesson in known.items():
                 told = f"{graph.tasks[index].name} was not sent ahead: {lesson.why} (learned in {lesson.run})"
                 engine.reasons[told] = None
         outcome = engine.run(self._tick)
         learn(folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons.items()})
+        if weighs and able and outcome.failure is None and all(index in engine.took for index in able):
+            seconds = sum(engine.took[index] for index in able)
+            learn_size(folder, graph, Small(seconds, self.run_id) if is_small(seconds, engine.peak) else None)
         if engine.misfit:
             raise WrongUse(engine.misfit)
         fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")
@@ -360,6 +375,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "publish": sorted(index for index in plan.publish if index >= 0),
         "settle": sorted(plan.settle),
         "wary": sorted(plan.wary),
+        "draws": _drawing(graph),
         "forks": sorted(plan.forks),
         "inputs": list(plan.entry_inputs),
         "placed": bool(plan.placed),
@@ -367,6 +383,16 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "parameters": raw,
         "entry": graph.entry,
     }
+
+
+def _drawing(graph: TaskGraph) -> list[int]:
+    """The tasks that are known to change which figures there are."""
+    pyplot = Hidden("matplotlib.pyplot")
+    return [
+        index
+        for index, task in enumerate(graph.tasks)
+        if any(e.place == pyplot and e.mode == "write" and not e.assumed for e in task.effects)
+    ]
 
 
 def _sources(root: Path, graph: TaskGraph) -> list[list[object]]:

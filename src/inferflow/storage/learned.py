@@ -2,7 +2,8 @@
 
 One small file for each driver, ``.inferflow/cache/learned/NAME.json``:
 
-    {"code": "ab12...", "tasks": {"fit.2": ["any", "it changed os.environ", "20261125-1547-sure-osprey"]}}
+    {"code": "ab12...", "tasks": {"fit.2": ["any", "it changed os.environ", "20261125-1547-sure-osprey"]},
+     "small": [0.004, "20261125-1547-sure-osprey"]}
 
 It counts only for the code that it was learned of: ``code`` is a digest of the texts of all files of the project that
 the analysis has read (a task that runs unknown code may run any of them). Nothing in it matters to any result, so it is
@@ -22,9 +23,11 @@ from attrs import frozen
 from inferflow.model import TaskGraph
 from inferflow.storage.folder import Folder
 
-__all__ = ["Lesson", "learn", "lessons"]
+__all__ = ["Lesson", "Small", "is_small", "learn", "learn_size", "lessons", "small"]
 
 MOST = 5000
+HELPERS_COST = 0.005, 0.0003
+"""Seconds that helpers cost home at least, and for each MiB of its memory: it is copied page by page as both go on."""
 
 
 @frozen
@@ -35,6 +38,42 @@ class Lesson:
     scope: str
     why: str
     run: str
+
+
+@frozen
+class Small:
+    """All tasks that could have run ahead took ``seconds`` together in run ``run``."""
+
+    seconds: float
+    run: str
+
+
+def is_small(seconds: float, memory: int) -> bool:
+    """Whether helpers cost more than they could save, if all that they could do takes so long. ``memory``: of home, in
+    bytes."""
+    return seconds < HELPERS_COST[0] + HELPERS_COST[1] * memory / 2**20
+
+
+def small(folder: Folder, graph: TaskGraph) -> Small | None:
+    """What was learned of all tasks together, if helpers are not worth while."""
+    found = _read(_file(folder, graph))
+    facts = found.get("small")
+    if found.get("code") != _code(graph) or not isinstance(facts, list) or len(facts) != 2:
+        return None
+    return Small(float(facts[0]), str(facts[1])) if isinstance(facts[0], (int, float)) else None
+
+
+def learn_size(folder: Folder, graph: TaskGraph, new: Small | None) -> None:
+    """Remember that helpers are not worth while, or (None) that they are. Never raises."""
+    file, code = _file(folder, graph), _code(graph)
+    found = _read(file)
+    if found.get("code") != code:
+        found = {}
+    if new is None and "small" not in found:
+        return
+    _write(
+        file, {"code": code, "tasks": found.get("tasks") or {}, **({"small": [new.seconds, new.run]} if new else {})}
+    )
 
 
 def lessons(folder: Folder, graph: TaskGraph) -> dict[int, Lesson]:
@@ -64,7 +103,12 @@ def learn(folder: Folder, graph: TaskGraph, new: Mapping[int, Lesson]) -> None:
     tasks = dict(tasks) if isinstance(tasks, dict) else {}
     for index, lesson in new.items():
         tasks[graph.tasks[index].name] = [lesson.scope, lesson.why[:300], lesson.run]
-    text = json.dumps({"code": code, "tasks": dict(list(tasks.items())[-MOST:])})
+    size = {"small": found["small"]} if found.get("code") == code and "small" in found else {}
+    _write(file, {"code": code, "tasks": dict(list(tasks.items())[-MOST:]), **size})
+
+
+def _write(file: Path, what: dict[str, object]) -> None:
+    text = json.dumps(what)
     temporary = file.with_suffix(f".{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,15 +16,13 @@ home runs the turn. Loops that turn out to be short are never announced: the clo
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferflow.worker import transport
 from inferflow.worker.apart import fork_apart
 from inferflow.worker.frames_items import items_of, same, short
-from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
 from inferflow.worker.stages import StageFrame, Stages
 from inferflow.worker.transform_regions import Place, RegionUnit, Table
@@ -45,8 +43,8 @@ class Frame:
     and output, and the files that the helper looked at."""
 
     __slots__ = (
-        "count", "current", "function", "index", "items", "last", "lease", "live", "locals", "look", "many", "number",
-        "own", "place", "results", "spent", "started", "told",
+        "count", "current", "index", "items", "last", "lease", "live", "locals", "look", "number", "own", "place",
+        "results", "spent", "started", "told",
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
@@ -65,8 +63,6 @@ class Frame:
         self.own = 0  # how many these were
         self.told: list[list[Any]] = []
         self.current = -1
-        self.function: Any = None  # what ``map`` calls, and whether with several arguments
-        self.many = False
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -107,7 +103,6 @@ class Frames:
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
-        hooks.w = self.w
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
 
@@ -118,26 +113,6 @@ class Frames:
         self.arms[key] = self.arms.get(key, 0) + 1
 
     def l(self, region: int, iterable: Any, *outer: Any) -> Any:  # noqa: E743
-        caller = sys._getframe(1)
-        frame = self._begin(region, caller)
-        items = items_of(iterable) if frame is not None else None
-        if frame is not None and items is not None and len(items) > 1:
-            frame.locals = dict(zip(frame.place.outer, outer))
-            self._known(frame, items, caller)
-        return iterable
-
-    def w(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
-        caller = sys._getframe(1)
-        frame = self._begin(region, caller)
-        items = items_of_map(mapping, function, iterables) if frame is not None else None
-        if frame is None or items is None or len(items) < 2:
-            return (function, *iterables)
-        frame.function, frame.many = function, len(iterables) > 1
-        self._known(frame, items, caller)
-        return spread(self, frame, iterables)
-
-    def _begin(self, region: int, caller: Any) -> Frame | None:
-        """A loop begins: its frame, if turns of it may be run ahead."""
         place = self.places[region]
         old = self.frames.get(region)
         if old is not None:
@@ -148,18 +123,18 @@ class Frames:
             self.flags[unit.unit] = True
         frame = self.frames[region] = Frame(place)
         if self.off or self.home.alone or not self.home.hooks.at_home() or self.home.analysed.departed():
-            return None
-        if place.function and not self.home.opened.is_called(place, caller):
-            return None
-        return frame
-
-    def _known(self, frame: Frame, items: tuple[Any, ...], caller: Any) -> None:
-        """The items are these: whether to get helpers for them at once."""
-        frame.items, frame.count = items, len(items)
-        frame.started = frame.last = time.perf_counter()
-        frame.look = 1
-        if self.always or (frame.place.heavy and not self.spent_enough()):
-            self.announce(frame, 0, caller)
+            return iterable
+        if place.function and not self.home.opened.is_called(place, sys._getframe(1)):
+            return iterable
+        items = items_of(iterable)
+        if items is not None and len(items) > 1:
+            frame.items, frame.count = items, len(items)
+            frame.locals = dict(zip(place.outer, outer))
+            frame.started = frame.last = time.perf_counter()
+            frame.look = 1
+            if self.always or (place.heavy and not self.spent_enough()):
+                self.announce(frame, 0, sys._getframe(1))
+        return iterable
 
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames[region]
@@ -167,7 +142,7 @@ class Frames:
         if frame.live:
             self._turn(frame, index, values)
         elif index == frame.look:
-            self.consider(frame, index, sys._getframe(1))
+            self._consider(frame, index, sys._getframe(1))
         return True
 
     def g(self, unit: int) -> Any:
@@ -179,7 +154,7 @@ class Frames:
 
     # -- turns ---------------------------------------------------------------------------------------
 
-    def consider(self, frame: Frame, index: int, caller: Any) -> None:
+    def _consider(self, frame: Frame, index: int, caller: Any) -> None:
         """Whether the turns to come are worth helpers."""
         now = time.perf_counter()
         elapsed = now - frame.started
@@ -198,45 +173,35 @@ class Frames:
         return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
 
     def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
-        self.clocked(frame)
-        for unit in frame.place.units:
-            self.flags[unit.unit] = True
-        units = self.result(frame, index, values)
-        if units is None:
-            frame.current = index
-        else:
-            for unit, kept in zip(frame.place.units, units):
-                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
-                self.flags[unit.unit] = False
-        if index + 1 >= frame.count:
-            with self.home.hooks.shield:
-                self.over(frame)
-        frame.last = time.perf_counter()
-
-    def clocked(self, frame: Frame, turns: int = 1) -> None:
-        """Home's own turns, the last of them ``frame.current``, are over."""
-        if frame.current >= 0 and turns:
-            seconds = time.perf_counter() - frame.last
-            frame.spent += seconds
-            frame.own += turns
-            for index in range(frame.current - turns + 1, frame.current + 1):
-                self._tell(frame, index, seconds / turns, "home")
+        now = time.perf_counter()
+        if frame.current >= 0:
+            frame.spent += now - frame.last
+            frame.own += 1
+            self._tell(frame, frame.current, now - frame.last, "home")
         frame.current = -1
-
-    def result(self, frame: Frame, index: int, values: tuple[Any, ...]) -> list[Any] | None:
-        """What a helper has found of a turn, for each unit; None if home is to run it. ``values``: what the target has
-        been bound to."""
+        place = frame.place
+        for unit in place.units:
+            self.flags[unit.unit] = True
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
                 self.ask(frame, index)
             result = frame.results.pop(index, None)
-        if result is None or self.elsewhere() or not self._is(frame, index, values, result):
-            return None
-        self._tally_of(frame.place.region)[3] += 1
-        self._tell(frame, index, result[2], "ahead")
-        units: list[Any] = result[0]
-        return units
+        if result is not None and (self.elsewhere() or not self._is(frame, index, values, result)):
+            result = None
+        if result is None:
+            frame.current = index
+        else:
+            for unit, kept in zip(place.units, result[0]):
+                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
+                self.flags[unit.unit] = False
+            tally = self._tally_of(frame.place.region)
+            tally[3] += 1
+            self._tell(frame, index, result[2], "ahead")
+        if index + 1 >= frame.count:
+            with self.home.hooks.shield:
+                self.over(frame)
+        frame.last = time.perf_counter()
 
     def elsewhere(self) -> bool:
         """Whether this is not the thread, or not the process, that the frame was announced in."""
@@ -302,9 +267,8 @@ class Frames:
 
     def _gather(self, frame: Frame | StageFrame, caller: Any) -> bool:
         """Keep what helpers need of the function's names; False if one of them is not bound now."""
-        if not frame.given:
-            return True
-        found, code = caller.f_locals, caller.f_code
+        found = caller.f_locals if frame.given else {}
+        code = caller.f_code
         for name in frame.given:
             if name in found:
                 frame.locals[name] = found[name]
@@ -327,20 +291,17 @@ class Frames:
             "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
             "count": frame.count, "at": index, "rate": frame.rate, "apart": isinstance(frame, StageFrame),
         })  # fmt: skip
+
+        def apart() -> NoReturn:
+            self.forked = frame
+            home.be_template(-frame.number)
+
         try:
-            apart = fork_apart()
+            fork_apart(apart)
         except OSError as error:
             home.send({"kind": "frame_over", "frame": frame.number})
             home.send({"kind": "note", "text": f"a loop's turns stayed at home: {error}"})
             return
-        if apart:
-            home.streams.release()
-            self.forked = frame
-            try:
-                assert home.fork_template is not None
-                home.fork_template(home, -frame.number)
-            finally:
-                os._exit(0)
         self.spent += time.process_time() - begun
         self.forks += 1
         frame.live, frame.lease = True, index + 1

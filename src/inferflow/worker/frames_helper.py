@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
-from inferflow.worker.frames_map import held_by
 from inferflow.worker.stages import StageFrame
 from inferflow.worker.transform_regions import group_code, strand_code
 
@@ -69,7 +68,6 @@ class Strand:
         self.output: list[list[Any]] = []
         self.offset = 0
         self.checked = False
-        self.function = getattr(frame, "function", None)  # what ``map`` calls
 
     def run(self) -> None:
         """Run what ``current`` stands for: a turn of the loop, or a group of the stage."""
@@ -88,7 +86,7 @@ class Strand:
             )
         else:
             code = strand_code(source.tree(), source.filename, source.flags, source.block, self.place, names, self)
-        if self.place.node in ("comprehension", "map") or source.block["kind"] == "function":
+        if self.place.node == "comprehension" or source.block["kind"] == "function":
             function: Any = types.FunctionType(code, source.space)
             return lambda: function(**frame.locals)
         return _InModule(code, source.space).run
@@ -98,11 +96,6 @@ class Strand:
     def item(self) -> Any:
         """The item of this turn."""
         return self.current
-
-    def arguments(self) -> tuple[Any, ...]:
-        """What ``map`` would call its function with."""
-        found: tuple[Any, ...] = self.current if getattr(self.frame, "many", False) else (self.current,)
-        return found
 
     def u(self, unit: int, *values: Any) -> None:
         """A unit is done, and left these values."""
@@ -185,16 +178,12 @@ class Strand:
                 message["inline"] = stored.inline
         helper.channel.send(message)
 
-    def given(self) -> tuple[Any, ...]:
-        """What is the same for all items."""
-        return (*self.frame.locals.values(), *held_by(self.function))
-
     def _shared(self, items: tuple[Any, ...], rows: list[list[tuple[Any, ...]]]) -> str:
         values = tuple(value for row in rows for unit in row for value in unit)
         theirs = reach(values)
         if not theirs.objects and not theirs.memory:
             return ""
-        shared = common(reach((items, *self.given())), theirs)
+        shared = common(reach((items, *self.frame.locals.values())), theirs)
         if shared:
             return f"its result shares {shared} with its inputs"
         shared = self.helper._shared_with_state(values, True)
@@ -203,7 +192,7 @@ class Strand:
     def _print(self, items: tuple[Any, ...]) -> bytes | None:
         """A fingerprint of the items and of what else is given; None where that would cost too much."""
         try:
-            packed = transport.pack((items, *self.given()), quiet=True)
+            packed = transport.pack((items, *self.frame.locals.values()), quiet=True)
         except Exception:
             return None
         if packed.size > SMALL:

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from inferflow import runners
 from inferflow.worker import transform
@@ -65,7 +65,10 @@ class Home:
         self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
         self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
+        self._looked_at: set[str] = set()
         self.observer = Observer(self)
+        self.witness: Any = None
+        """In processes forked from here: see ``testify``."""
         self.hooks = Hooks(self)
         self.frames = Frames(self)
         self.opened = Opened(self)
@@ -147,6 +150,7 @@ class Home:
         """The prefix is executed; the plan may come."""
         self.files.install()  # not before: imports open thousands of files that nobody asks for
         self.threads_at_start = os_threads()
+        self.project_modules()  # before anything is forked
         output = self.streams.mark()
         self.send(
             {
@@ -165,6 +169,7 @@ class Home:
         hooks.publish = dict.fromkeys(plan["publish"], True)
         hooks.settle = frozenset(plan["settle"])
         hooks.wary = frozenset(plan["wary"])
+        self.observer.drawing = frozenset(plan["draws"])
         hooks.forks = frozenset(plan["forks"])
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
@@ -279,9 +284,13 @@ class Home:
         count = len(sys.modules)
         if self._modules[0] != count:
             folders = (os.path.join(self.setup["root"], ""), os.path.join(self.setup["path0"], ""))
-            names = {"__main__"}
-            for name, module in list(sys.modules.items()):
-                file = getattr(module, "__file__", None)
+            names = {"__main__", *(name for name in self._modules[1] if name in sys.modules)}
+            new = [name for name in list(sys.modules) if name not in self._looked_at]
+            self._looked_at.update(new)
+            if len(self._looked_at) > count:  # some are gone, and may come again
+                self._looked_at.intersection_update(sys.modules)
+            for name in new:  # (thousands: to look at one copies its page, if the process has been forked)
+                file = getattr(sys.modules.get(name), "__file__", None)
                 if isinstance(file, str) and file.startswith(folders) and not file.startswith(self.files.ignored):
                     names.add(name)
             self._modules = (count, frozenset(names))
@@ -337,18 +346,21 @@ class Home:
         if self.keeper.writer is not None:
             self.keeper.writer.rest()
         try:
-            apart = fork_apart()
+            fork_apart(lambda: self.be_template(epoch))
         except OSError as error:
             self.send({"kind": "note", "text": f"no helpers from before task {epoch + 1} on: {error}"})
             return
-        if apart:
-            self.streams.release()
-            try:
-                self.fork_template(self, epoch)
-            finally:
-                os._exit(0)
         self.hooks.ask = True
         self.fork_spent += time.perf_counter() - begun
+
+    def be_template(self, number: int) -> NoReturn:
+        """In a process that was forked from here: make helpers, for the epoch or frame of this number."""
+        self.streams.release()
+        try:
+            assert self.fork_template is not None
+            self.fork_template(self, number)
+        finally:
+            os._exit(0)
 
     def _spent_enough(self) -> bool:
         """Whether forking has taken so much of the run by now that more of it would cost more than it gains."""

@@ -88,7 +88,7 @@ class Hooks:
             message["before"] = before
         home.send(message)
         self.memory.reset()
-        home.observer.ran += 1
+        home.observer.begins(task)
         home.files.on = True
         self.cpu = time.process_time()
         self.started = time.perf_counter()

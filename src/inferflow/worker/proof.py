@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import itertools
+import marshal
 import opcode
 import operator
 import sys
@@ -207,14 +209,21 @@ class HiddenDigests:
                 return known[1]
         except Exception:  # something that cannot be compared
             pass
-        walk = Walk(frozenset(), addresses=False)
-        try:
-            walk.run([[_bare(part) for part in value] if isinstance(value, list) else value])
-            digest = walk.hash.hexdigest()[:16]
-        except CannotCompare:  # a hook that belongs to a notebook's kernel, say
-            digest = whereabouts(value)
-        self.known[name] = value, digest
-        return digest
+        digest = self.known[name] = value, _digest(value)
+        return digest[1]
+
+
+def _digest(value: Any) -> str:
+    try:
+        return hashlib.blake2b(marshal.dumps(value, 2), digest_size=8).hexdigest()  # (2: nothing of identity is in it)
+    except ValueError:  # there is more in it than plain data
+        pass
+    walk = Walk(frozenset(), addresses=False)
+    try:
+        walk.run([[_bare(part) for part in value] if isinstance(value, list) else value])
+        return walk.hash.hexdigest()[:16]
+    except CannotCompare:  # a hook that belongs to a notebook's kernel, say
+        return whereabouts(value)
 
 
 def _bare(value: Any) -> Any:
@@ -240,6 +249,23 @@ class Scope:
             return True
         name, _, part = root[1].partition(".")
         return part != "" and (root[0], name) in self.classes and (part in self.attributes or part[:2] == "__")
+
+    def names(self, package: str) -> bool:
+        """Whether something of this package, or the package, is what the code could name."""
+        if self.everything or any(one.partition(".")[0] == package for one in self.attributes):
+            return True
+        for module, name in self.roots:
+            value = vars(sys.modules[module]).get(name) if module in sys.modules else None
+            if isinstance(value, types.ModuleType):
+                owner: Any = value.__name__
+            else:
+                named = (
+                    value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
+                )
+                owner = named.__module__
+            if isinstance(owner, str) and owner.partition(".")[0] == package:
+                return True
+        return False
 
 
 class Scopes:

@@ -1,7 +1,8 @@
 """In a helper: what home has to compare at a proved task's turn (see ``proof``), and what the task did to the state of
 the process although it was proved not to.
 
-    witness = Witness(home, state)        digests of all roots, as they were when the helper was forked
+    witness = Witness(home, tree)         in the template: digests of all roots; helpers are forked from there
+    witness.sworn(state)                  in the helper
     ...the task runs...
     scope = witness.scope(code, space, inputs)     what it could read
     witness.changed(scope, duration)               "__main__.CACHE", if it did change that
@@ -17,6 +18,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from inferflow.worker.observe import HiddenState
 from inferflow.worker.proof import HiddenDigests, Root, Scope, Scopes, every_root, glance, root_digest
 
 __all__ = ["Witness"]
@@ -29,7 +31,7 @@ task's own time. Otherwise only what the task could read is looked at."""
 class Witness:
     """The state of a helper's process as it was when it began."""
 
-    def __init__(self, home: Any, state: Any, tree: ast.Module) -> None:
+    def __init__(self, home: Any, tree: ast.Module) -> None:
         self.home = home
         self.own = home.project_modules()
         self.roots: dict[Root, str] = {}
@@ -40,13 +42,20 @@ class Witness:
         self.foreign = list(_callables(self.own))
         self.takes = time.thread_time() - begun
         self.scopes = Scopes(self.own)
-        self.hidden = HiddenDigests().of(state.facts())
+        self.digests = HiddenDigests()
+        self.hidden = self.digests.of(HiddenState().facts())
         self.rebound = _rebound(home, tree)
 
     def _add(self) -> None:
         for root in every_root(self.own):
             if root not in self.roots:
                 self.roots[root] = root_digest(root, self.own)
+
+    def sworn(self, state: HiddenState) -> Witness:
+        """The same for a helper that was forked since, whose hidden states are these: only what differs is digested
+        once more."""
+        self.hidden = self.digests.of(state.facts())
+        return self
 
     def scope(self, code: types.CodeType, space: dict[str, Any], values: Iterable[Any]) -> Scope:
         """What the task could read."""
@@ -81,7 +90,10 @@ class Witness:
         for root in [*filter(scope.holds, self.roots), *others]:
             if root[0] != main or root[1].partition(".")[0] not in self.rebound:
                 found.setdefault(root[0], {})[root[1]] = self.roots.get(root) or root_digest(root, self.own)
-        return {"ran": self.home.observer.ran, "roots": found, "hidden": self.hidden}
+        return {
+            "ran": self.home.observer.ran, "roots": found, "hidden": self.hidden,
+            "aloof": not scope.names("matplotlib"),
+        }  # fmt: skip
 
 
 def _callables(own: frozenset[str]) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,6 @@
                                       else: y, = HOOK.g(7)
                                       out.append(g(y) if HOOK.f[8] else HOOK.g(8))
     [f(x) for x in xs if ok(x)]   [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if ok(x)]
-    list(map(f, xs))              list(map(*HOOK.w(6, map, f, xs)))
     if a:                         if a:
         y = f(a)                      HOOK.m(6, 0); HOOK.e(2)
         z = g(a)                      if HOOK.t(10): y = f(a)
@@ -15,7 +14,6 @@
 
     l(region, iterable, *outer)   a loop begins; gives the iterable back. ``outer``: names of the loops around it
     n(region, *item)              a turn begins, with these names bound by the target; True
-    w(region, map, f, *iterables) what to give to ``map`` in their place (see ``frames_map``)
     m(region, arm)                an arm begins
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
@@ -145,7 +143,7 @@ def _unit(row: list[Any]) -> RegionUnit:
 
 _NODES: dict[str, str] = {
     "For": "for", "While": "while", "If": "if", "With": "with", "Try": "try", "TryStar": "try", "Match": "match",
-    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension", "Call": "map",
+    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension",
 }  # fmt: skip
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -181,8 +179,6 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
         table.names[stage.stage] = names_read(arms_of(node)[stage.arm], stage)
     if isinstance(node, ast.For):
         _for(node, place, table)
-    elif isinstance(node, ast.Call):
-        _map(node, place, table)
     elif kind == "comprehension":
         _comprehension(node, place, table)
     else:
@@ -310,13 +306,6 @@ def _comprehension(node: Any, place: Place, table: Table) -> None:
     generator.ifs.insert(0, _call("n", [_number(place.region), *_loads([name for name, _ in paths])], at))
 
 
-def _map(node: ast.Call, place: Place, table: Table) -> None:
-    if place.ahead:
-        table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
-        given = _call("w", [_number(place.region), copy.deepcopy(node.func), *node.args], node)
-        node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
-
-
 def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...]) -> list[ast.stmt]:
     """The statements of an arm with the units of its stages hooked, and those of the loop's strand."""
     stages = [stage for stage in place.stages if stage.arm == arm]
@@ -399,12 +388,6 @@ def strand_code(
     the level of a module, to execute in its namespace."""
     owner = find_block(tree, block["kind"], block["line"], block["column"])
     node = _find_region(owner.body, place)
-    if place.node == "map":
-        made = cast(
-            ast.Call, _call("function", [ast.Starred(value=_call("arguments", [], node), ctx=ast.Load())], node)
-        )
-        name = block["name"] if block["kind"] == "function" else "turn"
-        return _function_code([_kept(place.units[0], made)], filename, flags, name, names, hook)
     comprehension = place.node == "comprehension"
     target = node.generators[-1].target if comprehension else node.target
     taken = _call("item", [], target)

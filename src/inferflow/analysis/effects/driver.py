@@ -20,7 +20,7 @@ from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
-from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, Opening, OpFacts, StepEffects, StepKey
+from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.programs import ProgramKind, kind_of
 from inferflow.analysis.walk import every_op, operands
@@ -35,14 +35,14 @@ RECURSION = 12_000
 Labels: TypeAlias = frozenset[Node]
 
 
-def infer_effects(driver: Driver, catalogue: Catalogue, opening: Opening | None = None) -> DriverEffects:
-    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`. ``opening``: which
-    functions that are drivers themselves are looked into (by default none)."""
+def infer_effects(driver: Driver, catalogue: Catalogue, depth: int = 0) -> DriverEffects:
+    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`. ``depth``: so many
+    levels of functions that are drivers themselves are looked into."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION))
     restart()
     try:
-        return Recorder(driver, catalogue, opening or Opening(0)).run()
+        return Recorder(driver, catalogue, depth).run()
     finally:
         sys.setrecursionlimit(limit)
 
@@ -121,11 +121,11 @@ class _Inner:
 class Recorder:
     """The state of one analysis of a driver."""
 
-    def __init__(self, driver: Driver, catalogue: Catalogue, opening: Opening) -> None:
+    def __init__(self, driver: Driver, catalogue: Catalogue, depth: int) -> None:
         self.driver = driver
         self.program = Program(driver.project, catalogue)
-        self.openings = Openings(self, opening)
-        if opening.depth or any(wanted for _, wanted in opening.rules):
+        self.openings = Openings(self, depth)
+        if depth:
             self.program.opener = self.openings
         self.place = ("", "", False)
         """Of the statements that are run: their module, the scope of local names, whether they stand in a function."""
