@@ -59,6 +59,19 @@ def test_the_new_process_is_a_copy_and_no_child(way: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "no child x\n" * 3, "")
 
 
+def test_no_room_for_another_stack() -> None:
+    """Address space is limited: the process between is forked as elsewhere."""
+    program = f"""
+import mmap
+def full(*_, **__):
+    raise OSError(12, "no memory")
+mmap.mmap = full
+{PROGRAM.replace("WAY", "apart.fork_apart")}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no child x\n" * 3, "")
+
+
 def test_no_more_processes() -> None:
     program = """
 import ctypes, mmap, os, resource

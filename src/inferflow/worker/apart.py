@@ -79,7 +79,11 @@ def _clone(run: Callable[[], NoReturn]) -> None:
     limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
     size = min(max(limit, _STACK[0]), _STACK[1]) if limit > 0 else _STACK[0]
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_STACK", 0) | getattr(mmap, "MAP_NORESERVE", 0)
-    stack = mmap.mmap(-1, size, flags=flags)
+    try:
+        stack = mmap.mmap(-1, size, flags=flags)
+    except OSError:  # so much address space is not granted
+        _fork_twice(run)
+        return
     low = ctypes.addressof(ctypes.c_char.from_buffer(stack))
     libc = ctypes.PyDLL(None, use_errno=True)  # it keeps the interpreter's lock
     libc.mprotect(ctypes.c_void_p(low), ctypes.c_size_t(mmap.PAGESIZE), 0)  # what runs over it is noticed
