@@ -51,6 +51,7 @@ def template(home: Home, epoch: int) -> None:
             from inferflow.worker.testify import Witness
 
             home.witness = Witness(home, home.program.tree())  # once for all helpers, not in each
+        _flush_c()
         while True:
             order = channel.receive()
             if order["kind"] == "fork":
@@ -102,6 +103,16 @@ def serve(home: Home, name: str, epoch: int) -> None:
         os._exit(0)
 
 
+def _flush_c() -> None:
+    """What C code has printed and C's library still holds is written now."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
 class _Descriptor:
     """What reaches descriptor 1 or 2 past Python's streams (C code): its bytes cannot be told apart or ordered, so a
     task that writes any is left to home."""
@@ -136,7 +147,7 @@ class Helper:
         self.imported = False
         home.streams.capture()
         self.descriptors = [_Descriptor(1), _Descriptor(2)]
-        self._flush_c()
+        _flush_c()
         for descriptor in self.descriptors:
             descriptor.clear()
         self.gate = Gate(self.refuse)
@@ -159,14 +170,6 @@ class Helper:
         self.literals: list[list[str]] = []
         self.crossed = ""
         """A global of the driver's module that the running task has bound without naming it."""
-
-    def _flush_c(self) -> None:
-        try:
-            import ctypes
-
-            ctypes.CDLL(None).fflush(None)
-        except (ImportError, OSError, AttributeError):
-            pass
 
     def _watch_warnings(self) -> None:
         """Whether a warning is shown depends on which were shown before, in order: home decides."""
@@ -214,7 +217,7 @@ class Helper:
 
     def state_changed(self) -> str:
         """What of the process is not as it was; empty if all is."""
-        self._flush_c()
+        _flush_c()
         if any(descriptor.used() for descriptor in self.descriptors):
             return "code outside Python wrote to its standard streams"
         changed = self.state.changed()
