@@ -218,3 +218,48 @@ def test_what_reads_the_annotations_of_the_module_keeps_its_place() -> None:
     """They grow with each annotated assignment, wherever that is executed."""
     graph = analyzed("import math\nx = math.sqrt(2)\nz: int = 4\nprint(__annotations__)\n")
     assert any("__annotations__" in reason.text for reason in graph.tasks[-1].home)
+
+
+NESTED = """
+def a(x): return x + 1
+def b(x): return x * 2
+def inner(x):
+    y = a(x)
+    return y + b(x)
+def outer(x): return inner(x) + a(x)
+def single(x): return a(x)
+def main():
+    p = outer(1)
+    q = single(2)
+    return p + q
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("depth", "rules", "opened"),
+    [
+        (2, [], {"outer", "inner"}),
+        (1, [], {"outer"}),
+        (0, [], set()),
+        (1, [("inner", True)], {"outer", "inner"}),
+        (0, [("__main__:*", True)], {"outer", "inner", "single"}),
+        (2, [("*", True), ("inn*", False)], {"outer", "single"}),
+        (2, [("out*", False)], set()),
+        (2, [("out*", False), ("outer", True)], {"outer", "inner"}),
+    ],
+)
+def test_which_functions_are_opened(depth: int, rules: list[tuple[str, bool]], opened: set[str]) -> None:
+    source = Source("__main__", "driver.py", "/p/driver.py", NESTED)
+    graph, notes = analyze(source, find, "driver.py", depth=depth, rules=rules)
+    assert graph is not None
+    found = set()
+    todo = list(graph.tasks)
+    while todo:
+        task = todo.pop()
+        for region in task.regions:
+            found |= {region.function.rpartition(":")[2]} if region.kind == "group" else set()
+            todo += [inner for arm in region.arms for inner in arm.tasks]
+    assert found == opened
+    closed = [note.message for note in notes if "the settings keep it closed" in note.message]
+    assert bool(closed) == any(wanted is False for _, wanted in rules[-1:])

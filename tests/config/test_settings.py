@@ -116,6 +116,18 @@ def test_task_rules_the_last_that_matches_decides(tmp_path: Path) -> None:
     assert settings.at_home("load") is None
 
 
+def test_tables_of_tasks_say_which_functions_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "inferflow.toml").write_text(
+        '[tasks."*"]\nopen = true\n[tasks."fit*"]\nhome = true\n[tasks."fit.2"]\nopen = false\n'
+    )
+    settings = load(tmp_path)
+    assert settings.opening() == (("*", True), ("fit.2", False))
+    assert settings.at_home("fit.2") is not None  # what a table does not say is left to the others
+    (tmp_path / "inferflow.toml").write_text('[tasks."fit"]\nopen = "some"\n')
+    with pytest.raises(WrongUse, match="setting 'open' of tasks 'fit' is 'some'"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("given", "seconds"), [("90s", 90), ("1h30m", 5400), ("1.5", 1.5), (2, 2), ("250ms", 0.25), ("2 d", 172800)]
 )

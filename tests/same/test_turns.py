@@ -843,6 +843,118 @@ def main():
     print(out)
 main()
 """,
+    "map ahead": """
+import time
+def f(x): time.sleep(.03); print('f', x); return [x]
+def main():
+    xs = [3, 1, 2, 3, 5]
+    ys = list(map(f, xs))
+    ys[0].append(9)
+    print(ys, list(map(f, [])), list(map(f, (7,))))
+main()
+""",
+    "map consumers": """
+import functools, time
+def f(x): time.sleep(.02); return x % 4
+def g(x, y): time.sleep(.02); return x * y
+def main():
+    k, xs = 3, list(range(6))
+    print(sum(map(f, xs)), sorted(map(f, xs)), set(map(f, xs)), tuple(map(f, xs)), max(map(f, xs)))
+    print(dict(zip(xs, map(f, xs))), [*map(f, xs)], dict(enumerate(map(f, xs))), any(map(f, xs)), all(map(f, xs)))
+    print(','.join(map(str, map(f, xs))), sum(map(lambda x: f(x) + k, xs)))
+    print(list(map(g, xs, range(4))), list(map(functools.partial(g, 2), xs)), list(map(g, [1, 2], {5, 6})))
+    a, b = map(f, [1, 6])
+    print(a, b)
+main()
+""",
+    "map of an iterator": """
+import time
+def f(x): time.sleep(.02); return x * 2
+def main():
+    it = iter([1, 2, 3, 4, 5, 6])
+    print(next(it), list(map(f, it)), list(it))
+    it = iter(range(5))
+    try:
+        a, b = map(f, it)
+    except ValueError as e:
+        print(e, list(it))
+    print(any(map(f, iter([0, 0, 1, 2]))))
+main()
+""",
+    "map ended by StopIteration": """
+import time
+def f(x):
+    time.sleep(.02)
+    if x == 3: raise StopIteration
+    return x
+def main():
+    print(list(map(f, [1, 2, 3, 4])), list(map(f, [3, 1])), list(map(f, [1, 2, 4, 5, 3])), sum(map(f, range(9))))
+main()
+""",
+    "map exc": """
+import time
+def f(x):
+    time.sleep(.02); print('f', x)
+    return 10 // (x - 3)
+def main():
+    try:
+        list(map(f, range(6)))
+    except ZeroDivisionError as e:
+        print(e)
+    for bad in (5, None):
+        try:
+            list(map(f, bad))
+        except TypeError as e:
+            print(e)
+    return list(map(f, range(6)))
+main()
+""",
+    "map grows": """
+import time
+def f(x): time.sleep(.02); return x
+class Add:
+    def __init__(self, x): self.x = x
+    def __lt__(self, other): XS.append(0) if len(XS) < 8 else None; return self.x < other.x
+def g(x): time.sleep(.01); return Add(x + len(XS))
+XS = [3, 1, 2, 5]
+def main():
+    print([a.x for a in sorted(map(g, XS))], XS, max(map(g, XS)).x)
+main()
+""",
+    "map shadowed": """
+import time
+def f(x): time.sleep(.01); return x
+def map(f, xs): print('mine'); return [f(x) for x in xs]
+def main():
+    print(list(map(f, [1, 2, 3])))
+main()
+""",
+    "map at top": """
+import time
+def f(x): time.sleep(.03); return x + N
+N = 5
+ys = list(map(f, [1, 2, 3, 4]))
+N = 6
+zs = sorted(map(lambda x: -f(x), ys))
+print(ys, zs)
+for i in range(3):
+    zs = list(map(f, zs))
+print(zs)
+list(map(f, [1, None, 3]))
+""",
+    "map keeps": """
+import time
+LOG = []
+def f(x): time.sleep(.01); LOG.append(x); return LOG
+def box(x, k=[]): time.sleep(.01); k.append(x); return k
+class Sum:
+    def __init__(self): self.n = 0
+    def add(self, x): time.sleep(.01); self.n += x; return self.n
+def main():
+    s = Sum()
+    print(list(map(f, [1, 2, 3])), list(map(box, [1, 2, 3])), list(map(s.add, [1, 2, 3])), s.n)
+main()
+""",
     "slow top level": """
 import time
 def f(x): time.sleep(.03); return x * 2

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferflow.analysis.catalogue import Catalogue
-    from inferflow.analysis.facts import DefUse, Driver, DriverEffects, SourceFinder
+    from inferflow.analysis.facts import DefUse, Driver, DriverEffects, Opening, SourceFinder
     from inferflow.model import Diagnostic, Source, TaskGraph
 
 __all__ = ["Stages", "analyze"]
@@ -45,6 +45,7 @@ def analyze(
     more_effects: Sequence[Path] = (),
     stages: Stages | None = None,
     depth: int = 2,
+    rules: Sequence[tuple[str, bool]] = (),
 ) -> tuple[TaskGraph | None, tuple[Diagnostic, ...]]:
     """The task graph of a driver, and all that is to be said about it; no graph if it cannot be taken as a driver
     (then a diagnostic of severity ERROR says why).
@@ -52,7 +53,9 @@ def analyze(
     ``main`` is the driver's file, ``find`` gives other files of the project, ``target`` is how the user named the
     driver, ``function`` the function in it (``None``: the file as a script). ``catalogue`` is what is known of
     libraries: by default what comes with inferflow, and the files ``more_effects``. ``stages`` is filled if given.
-    ``depth``: so many levels of functions that are drivers themselves are opened."""
+    ``depth``: so many levels of functions that are drivers themselves are opened; ``rules`` say for patterns of names
+    whether they are in any case, or never."""
+    from inferflow.analysis.facts import Opening
     from inferflow.analysis.frontend import find_driver, load_project
     from inferflow.analysis.lower import lower
     from inferflow.model import Severity
@@ -66,7 +69,7 @@ def analyze(
         stages.driver = driver
         if any(found.severity is Severity.ERROR for found in driver.diagnostics):
             return None, (*project.diagnostics, *driver.diagnostics)
-        graph = _graph(driver, catalogue, more_effects, stages, depth)
+        graph = _graph(driver, catalogue, more_effects, stages, Opening(depth, tuple(rules)))
         if main.cells:
             from inferflow.analysis.cells import dress
 
@@ -81,7 +84,7 @@ def analyze(
 
 
 def _graph(
-    driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages, depth: int
+    driver: Driver, catalogue: Catalogue | None, more_effects: Sequence[Path], stages: Stages, opening: Opening
 ) -> TaskGraph:
     from inferflow.analysis.graph import build_graph
 
@@ -93,7 +96,7 @@ def _graph(
         if catalogue is None:
             catalogue = load_catalogue(extra=more_effects)
         stages.names = find_names(driver)
-        stages.effects = find_effects(driver, stages.names, catalogue, depth)
+        stages.effects = find_effects(driver, stages.names, catalogue, opening)
         return build_graph(driver, stages.names, stages.effects)
     except Exception as error:
         if os.environ.get("INFERFLOW_STRICT") and not _is_too_involved(error):

@@ -204,7 +204,8 @@ def dump_tasks(graph: TaskGraph) -> str:
 
 
 def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
-    """A row for each task, and below it one for each arm of its regions and each task in that."""
+    """A row for each task, and below it one for each arm of its regions and each task in that; of an arm also what runs
+    ahead with the turns of how many loops around."""
     for task in tasks:
         name, *rest = _task_row(tasks, task)
         yield (indent + name, *rest)
@@ -214,6 +215,8 @@ def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
                 more = [f"items={','.join(region.items)}"] if region.items and arm is region.arms[0] else []
                 more += [f"given={given}"] if given and arm is region.arms[0] else []
                 more += [_stage_text(arm, stage) for stage in arm.stages]
+                ahead = ",".join(f"{arm.tasks[index].name}/{loops}" for index, loops in arm.ahead)
+                more += [f"ahead={ahead}"] if ahead else []
                 line = (
                     f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
                 )

@@ -11,6 +11,7 @@ by ``flatten`` (0 ...), so that the facts of ``train(load())`` can be told apart
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -120,6 +121,21 @@ SHARES_PARTS = "shares parts with"
 
 
 @frozen
+class Opening:
+    """Which functions of the project are opened that are drivers themselves: ``depth`` levels of calls; and by
+    ``rules``, patterns of names (a shell's) that are opened or not whatever the depth, of which the last that matches
+    decides."""
+
+    depth: int = 2
+    rules: tuple[tuple[str, bool], ...] = ()
+
+    def said(self, *names: str) -> bool | None:
+        """What the rules say of a function by its names; ``None`` if nothing."""
+        found = [wanted for pattern, wanted in self.rules if any(fnmatchcase(name, pattern) for name in names)]
+        return found[-1] if found else None
+
+
+@frozen
 class OpFacts:
     """What operation ``op`` of a step does beyond reading and binding names (-1: somewhere in a compound statement).
 
@@ -155,6 +171,8 @@ class StepEffects:
     """Nothing but cheap operations: glue that joins its neighbours, and may be replicated."""
     literal: bool = False
     """Binds names to literals, imports or definitions only."""
+    head: OpFacts | None = None
+    """Of a compound statement inside of a step: what it does but for the statements in it."""
 
 
 @frozen

@@ -13,6 +13,7 @@ from inferflow.analysis.accesses import is_wide
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 from inferflow.analysis.link import Linker
+from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions import PLACED, Regions
@@ -160,24 +161,30 @@ def _function_notes(effects: DriverEffects) -> Iterator[Diagnostic]:
 
 
 def _map_notes(outline: Outline) -> Iterator[Diagnostic]:
-    """``list(map(f, xs))``: lazy, so its calls have no place of their own."""
+    """``map(f, xs)`` that is not used up where it stands: its calls have no place of their own."""
     for step in outline.steps:
+        eager = {found.call for found in eager_maps(step.ops, step.effects.ops)}
         for facts in step.effects.ops:
-            if facts.label == "map" and facts.callees:
+            if facts.label == "map" and facts.callees and facts.op not in eager:
                 name = facts.callees[0].rpartition(":")[2]
                 message = f"map() calls {name}() for one item after the other, when it is asked"
-                yield Diagnostic(facts.span, "IF210", message, hint=f"[{name}(x) for x in ...] may run ahead")
+                yield Diagnostic(facts.span, "IF210", message, hint=f"list(map({name}, ...)) may run ahead")
 
 
 def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
     for region in task.regions:
         if region.order and region.kind in ("map", "loop"):
-            what = {"IF203": "'while' loop", "IF207": "comprehension"}.get(code, "'for' loop")
+            said = "IF210" if region.mapped else "IF207" if region.comprehension else code
+            what = {"IF203": "'while' loop", "IF207": "comprehension", "IF210": "'map'"}.get(said, "'for' loop")
             how = "some of its calls keep their order" if region.strand else "its turns follow one another"
             message = f"the {what}: {how}: {region.order[0].text}"
-            yield Diagnostic(region.order[0].span, code, message, hint=HINTS.get(code, ""))
+            yield Diagnostic(region.order[0].span, said, message, hint=HINTS.get(said, ""))
         elif region.kind in ("branch", "try", "with"):
-            several = [[t for t in arm.tasks if t.callees and not t.regions] for arm in region.arms if not arm.stages]
+            several = [
+                [t for t in arm.tasks if t.callees and not t.regions]
+                for arm in region.arms
+                if not arm.stages and not arm.ahead
+            ]
             kept = [task for calls in several if len(calls) > 1 for task in calls]
             if kept:
                 word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]

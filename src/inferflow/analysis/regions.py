@@ -9,7 +9,7 @@ Each statement list inside a region is cut into tasks like a block of the driver
 there before. A *turn* is one execution of a loop's body. Of a turn, a task is *free* if all that it does is proved
 (as outside of loops) and, besides, what it reads is the same whichever turns have run before: the item of its own
 turn, names and objects that no turn changes, and what free tasks of the same turn made. The free tasks of a turn are
-its *strand*: a helper may run it for any item at any time.
+its *strand*: a helper may run it for any item at any time. What stands deeper in a turn may too: ``regions_slices``.
 
 What stands in an arm and is free of the arm's other tasks may run beside those as soon as home has come to the arm: see
 ``regions_stages``.
@@ -17,25 +17,26 @@ What stands in an arm and is free of the arm's other tasks may run beside those 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from inferflow.analysis import ir
-from inferflow.analysis.accesses import Ledger, is_wide
 from inferflow.analysis.defuse import names_within
 from inferflow.analysis.drafts import Draft
-from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects, StepEffects, StepKey
+from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects, StepKey
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
+from inferflow.analysis.regions_judge import Body, Judge, written_in
+from inferflow.analysis.regions_slices import Slicer
 from inferflow.analysis.regions_stages import stages_of
-from inferflow.analysis.regions_turns import comprehension_regions
+from inferflow.analysis.regions_turns import comprehension_regions, map_regions
 from inferflow.analysis.regions_weight import Weights
-from inferflow.analysis.steps import NO_EFFECTS, Outline, describe_steps
+from inferflow.analysis.steps import NO_EFFECTS, Step, describe_steps
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement
-from inferflow.model import Arm, Block, Effect, Object, Reason, Region, Span, Task, TaskKind, Variable
+from inferflow.model import Arm, Block, Reason, Region, Span, Task, TaskKind, Variable
 
 __all__ = ["PLACED", "Regions"]
 
@@ -44,17 +45,6 @@ DEEPEST = 12
 
 COMPOUND = (ir.If, ir.For, ir.While, ir.With, ir.Try, ir.Match)
 PLACED = "nothing else in this arm could run at the same time"
-
-
-@frozen
-class _Body:
-    """A statement list cut into tasks."""
-
-    driver: Driver
-    names: DefUse
-    outline: Outline
-    drafts: tuple[Draft, ...]
-    tasks: tuple[Task, ...]
 
 
 class Regions:
@@ -66,13 +56,15 @@ class Regions:
         self.effects = effects
         self.texts = Texts(driver.project.sources)
         self.weights = Weights(driver)
+        self.cuts: dict[int, Body] = {}
+        self.loops = 0
 
     def within(self, task: Task, draft: Draft) -> Task:
         """The task with what is inside it, if it is a compound statement or holds comprehensions of calls."""
         block = self.driver.blocks[draft.block]
         if draft.kind != "opaque":
             return self._group(task, draft, draft.block, 0)
-        return self._task(task, draft.first.statement, block, draft.block, 0)
+        return self._task(task, draft.first, block, draft.block, 0)
 
     def _group(self, task: Task, draft: Draft, number: int, depth: int) -> Task:
         """The task with the body of the function that it calls, if that is opened."""
@@ -87,11 +79,14 @@ class Regions:
         if any(id(s) not in self.effects.inside for s in body):
             return task
         block = DriverBlock(Block("function", code.name, "<driver>", code.span), module, scope, code.body)
+        around, self.loops = self.loops, 0
         arm = self._arm("body", code.body[0], body, block, number, depth)
+        self.loops = around
         region = Region("group", f"{code.name}()", code.span, (arm,), function=callee)
         return evolve(task, kind="group" if draft.expression is None else task.kind, regions=(region,))
 
-    def _task(self, task: Task, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Task:
+    def _task(self, task: Task, step: Step, block: DriverBlock, number: int, depth: int) -> Task:
+        statement = step.statement
         regions: tuple[Region, ...]
         if isinstance(statement, COMPOUND):
             found = self._region(statement, block, number, depth)
@@ -100,12 +95,13 @@ class Regions:
             found_in = comprehension_regions(
                 self.driver, block, number, statement, self.effects, self.texts, self.weights
             )
-            regions = tuple(found_in)
+            regions = (*found_in, *map_regions(self.driver, number, step, self.texts, self.weights))
         if not regions:
             return task
         kind: TaskKind = regions[0].kind
         home = task.home
-        if not home and kind == "map" and any(region.heavy for region in regions):
+        own = any(region.mapped for region in regions) and all("uses up an iterator" in r.text for r in home)
+        if (own or not home) and not self.loops and kind == "map" and any(region.heavy for region in regions):
             # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
             home = (Reason("its items are run ahead one by one", statement.span),)
         return evolve(task, kind=kind, regions=regions, home=home)
@@ -199,7 +195,7 @@ class Regions:
         number: int,
         depth: int,
         carried: frozenset[Variable] = frozenset(),
-    ) -> _Body:
+    ) -> Body:
         """A statement list, cut into tasks as a block of the driver is."""
         statements = tuple(s for s in body if not _is_unbinding(s))
         inner = DriverBlock(block.block, block.module, block.scope, statements)
@@ -216,46 +212,54 @@ class Regions:
         for task, draft in zip(linker.finished(), drafts, strict=True):
             task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None)
             if draft.kind == "opaque":
-                task = self._task(task, draft.first.statement, block, number, depth + 1)
+                task = self._task(task, draft.first, block, number, depth + 1)
             else:
                 task = self._group(task, draft, number, depth + 1)
             tasks.append(task)
-        return _Body(driver, names, outline, drafts, tuple(tasks))
+        made = self.cuts[id(body)] = Body(driver, names, outline, drafts, tuple(tasks))
+        return made
 
     # -- loops -----------------------------------------------------------------------------------------
 
     def _loop(self, statement: ir.For | ir.While, block: DriverBlock, number: int, depth: int) -> Region:
         turns = statement.body
         items, bound = self._bound(statement, block)
+        self.loops += 1
         body = self._cut(turns, block, number, depth, bound - items)
-        written = self._written(statement, body)
+        self.loops -= 1
+        written = written_in(statement, self.driver, self.effects)
         items -= written.names
         bound |= written.names
-        judge = _Judge(block, items, bound, written, body, self.names.captured | body.names.captured)
+        judge = Judge(block, items, bound, written, body, self.names.captured | body.names.captured)
         tasks = judge.tasks()
-        if isinstance(statement, ir.While):
+        slicer = Slicer(block, self.effects, self.cuts, judge, self._branch_arms, _is_work)
+        if isinstance(statement, ir.For):
+            tasks = slicer.tasks(statement, body, tasks)
+        else:
             reason = Reason("whether there is another turn is known only then", statement.span)
             tasks = [task if task.home else evolve(task, home=(reason,)) for task in tasks]
         arms = [Arm("turn", _span_of(statement, turns), tuple(tasks))]
         if statement.orelse:
             arms.append(self._arm("else", statement, statement.orelse, block, number, depth))
         strand = [task for task in tasks if not task.home]
-        working = [task for task in strand if self.weights.is_work(task)]
+        working = [task for task in (*strand, *slicer.ahead) if self.weights.is_work(task)]
         if not working:  # nothing that is worth the way to another process
             light = Reason("there is no call in it that could run ahead", statement.span)
             tasks = [task if task.home else evolve(task, home=(light,)) for task in tasks]
             arms[0] = evolve(arms[0], tasks=tuple(tasks))
         elsewhere = [index for index, task in enumerate(tasks) if not task.home]
         arms[0] = _turn(self._staged(evolve(arms[0], tasks=body.tasks), elsewhere), tasks)
-        tied = [task for task in tasks if task.home and _is_work(task)]
+        sliced = isinstance(statement, ir.For)
+        tied = [task.home[0] for task in tasks if task.home and _is_work(task) and not (sliced and _is_compound(task))]
+        tied += slicer.kept
         return Region(
             "map" if working and not tied else "loop",
             self._head(statement.span, turns),
             statement.span,
             tuple(arms),
             tuple(sorted(variable.name for variable in items)),
-            tuple(sorted(judge.given)),
-            tuple(dict.fromkeys(task.home[0] for task in tied))[:6],
+            tuple(sorted(judge.given | slicer.given)),
+            tuple(dict.fromkeys(tied))[:6],
             any(self.weights.is_heavy(task) for task in working),
         )
 
@@ -282,145 +286,6 @@ class Regions:
                     pass
         return frozenset(target - other), frozenset(target | other)
 
-    def _written(self, statement: ir.Statement, body: _Body) -> _Written:
-        """What all turns of a loop do to places, and who of the body's tasks does what to which objects."""
-        ledger = Ledger(frozenset(self.driver.project.modules))
-        objects: dict[str, set[int]] = {}
-        wide: Reason | None = None
-        mine: dict[int, int] = {}
-        for index, draft in enumerate(body.drafts):
-            for step in draft.steps:
-                mine.setdefault(id(step.statement), index)
-        effects: list[Effect] = []
-        for inner in (*every_statement(statement.body), *every_statement(getattr(statement, "orelse", ()))):  # type: ignore[union-attr]
-            facts: StepEffects = self.effects.inside.get(id(inner), NO_EFFECTS)
-            owner = mine.get(id(inner), -1)
-            for fact in facts.ops:
-                if bodies(inner) and owner < 0:
-                    continue  # told by its own statements
-                for effect in fact.effects:
-                    if effect.mode == "write" and isinstance(effect.place, Object):
-                        objects.setdefault(effect.place.label, set()).add(owner)
-                    elif effect.mode == "write":
-                        effects.append(effect)
-                        if is_wide(effect.place):
-                            wide = wide or effect.reason
-        ledger.record(0, effects)
-        names = frozenset(effect.place for effect in effects if isinstance(effect.place, Variable))
-        return _Written(ledger, objects, wide, names)
-
-
-@frozen
-class _Written:
-    """``objects``: for each label the tasks of the body that change it (-1: something else in the loop); ``names`` that
-    functions called in the loop bind; ``wide``: what anything may depend on (unknown code, the environment)."""
-
-    ledger: Ledger
-    objects: dict[str, set[int]]
-    wide: Reason | None
-    names: frozenset[Variable]
-
-
-class _Judge:
-    """Tells which tasks of a loop's body are free of the other turns."""
-
-    def __init__(
-        self,
-        block: DriverBlock,
-        items: frozenset[Variable],
-        bound: frozenset[Variable],
-        written: _Written,
-        body: _Body,
-        captured: frozenset[Variable],
-    ) -> None:
-        self.block = block
-        self.items = items
-        self.bound = bound
-        self.written = written
-        self.body = body
-        self.captured = captured
-        self.given: set[Variable] = set()
-        self.free: set[int] = set()
-
-    def tasks(self) -> list[Task]:
-        """The tasks, each that depends on other turns with the reason."""
-        found = []
-        for index, (task, draft) in enumerate(zip(self.body.tasks, self.body.drafts, strict=True)):
-            given: set[Variable] = set()
-            reasons = list(dict.fromkeys(self._reasons(index, task, draft, given)))
-            if reasons:
-                task = evolve(task, home=tuple(dict.fromkeys((*reasons, *task.home))), preamble=())
-            else:
-                self.free.add(index)
-                self.given |= given
-            found.append(task)
-        return found
-
-    def _reasons(self, index: int, task: Task, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
-        yield from task.home
-        if self.written.wide is not None:
-            yield self.written.wide
-        steps = {step.key: step for step in self.body.outline.steps}
-        wanted = [(step, use) for step in draft.steps for use in step.names.uses if draft.has(step, use.op)]
-        seen: set[StepKey] = set()
-        while wanted:
-            step, use = wanted.pop()
-            for definition in use.defs:
-                if definition is None:
-                    yield from self._outside(use.variable, use.span, given)
-                elif definition in steps and steps[definition].kind == "replicated" and definition not in seen:
-                    seen.add(definition)
-                    wanted += [(steps[definition], other) for other in steps[definition].names.uses]
-        for item in task.inputs:
-            if item.producer >= 0 and item.producer not in self.free:
-                yield Reason(f"reads {item.variable.name!r}, which is made in order", item.span)
-        for other in (*task.needs, *task.inner):
-            if other not in self.free:
-                yield Reason(f"comes after {self.body.tasks[other].name}, which keeps its order", task.span)
-        for step in draft.steps:
-            for bind in step.names.binds:
-                if draft.has(step, bind.op) and bind.variable in self.captured:
-                    yield Reason(f"binds {bind.variable.name!r}, which a nested function shares", bind.span)
-        yield from self._effects(index, draft, given)
-
-    def _outside(self, variable: Variable, span: Span, given: set[Variable]) -> Iterator[Reason]:
-        """A name that the turn does not bind before it is read."""
-        if variable in self.items:
-            if variable in self.captured:
-                yield Reason(f"uses {variable.name!r}, which a nested function shares", span)
-        elif variable in self.bound:
-            yield Reason(f"{variable.name!r} goes from one turn to the next", span)
-        else:
-            given.add(variable)
-
-    def _effects(self, index: int, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
-        born = self.body.outline.born
-        reads: list[Effect] = []
-        for _, facts in draft.facts():
-            for effect in facts.effects:
-                place = effect.place
-                if isinstance(place, Variable):
-                    local = place.scope == "<driver>"
-                    made = any(out.variable == place for other in self.free for out in self.body.tasks[other].outputs)
-                    if place in self.bound and (local or not (place in self.items or made)):
-                        yield Reason(f"{place.name!r} goes from one turn to the next", effect.reason.span)
-                    elif place not in self.bound and place.scope == self.block.block.scope:
-                        given.add(place)
-                if isinstance(place, Object):
-                    others = self.written.objects.get(place.label, set()) - {index}
-                    own = born.get(place.label, -1) >= 0
-                    if (
-                        others - self.free
-                        or (others and not own)
-                        or (effect.mode == "read" and index in self.written.objects.get(place.label, ()) and not own)
-                    ):
-                        yield Reason(f"uses an object that turns change: {effect.reason.text}", effect.reason.span)
-                elif effect.mode == "read":
-                    reads.append(effect)
-        for dependence in self.written.ledger.dependences(reads):
-            if dependence.flow and not isinstance(dependence.place, Variable):
-                yield Reason(f"turns change what it reads: {dependence.why[-1].text}", dependence.why[-1].span)
-
 
 def _turn(staged: Arm, tasks: Sequence[Task]) -> Arm:
     """The arm of a loop's turn: tasks as they are among all turns; what helpers repeat before them as within one."""
@@ -443,6 +308,11 @@ def _is_work(task: Task) -> bool:
         or bool(task.callees)
         or any(_is_work(t) for r in task.regions for a in r.arms for t in a.tasks)
     )
+
+
+def _is_compound(task: Task) -> bool:
+    """Whether a task is a compound statement that was looked into."""
+    return any(not region.comprehension and region.kind != "group" for region in task.regions)
 
 
 def _is_docstring(statement: ir.Statement) -> bool:

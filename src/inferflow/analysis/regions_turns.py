@@ -2,6 +2,7 @@
 
     scores = [evaluate(model, fold) for fold in folds]      map over folds: evaluate, given model
     table = {k: load(p) for k, p in paths.items()}          map: load
+    rows = list(map(parse, lines))                          map: parse
     total = sum(f(x) for x in xs)                           none: a generator runs when it is asked, bit by bit
 
 The innermost loop is the one whose items count; names of the loops around it, and of the driver, are given. A call
@@ -16,15 +17,16 @@ from attrs import frozen
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger, is_wide
-from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
+from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts
+from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.naming import called_name
 from inferflow.analysis.regions_weight import Weights
-from inferflow.analysis.steps import NO_EFFECTS, op_reasons, separable
+from inferflow.analysis.steps import NO_EFFECTS, Step, op_reasons, separable
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import every_op, every_statement, flatten
 from inferflow.model import Anchor, Arm, Effect, Input, Object, Output, Reason, Region, Task, Variable
 
-__all__ = ["comprehension_regions"]
+__all__ = ["comprehension_regions", "map_regions"]
 
 
 def comprehension_regions(
@@ -49,6 +51,42 @@ def comprehension_regions(
         region = _region(driver, block, number, op, turns, effects, texts, weights)
         if region is not None:
             yield region
+
+
+def map_regions(driver: Driver, number: int, step: Step, texts: Texts, weights: Weights) -> Iterator[Region]:
+    """A region for each ``map`` of a statement that calls functions of the project and is used up at once. ``number``
+    is that of the block."""
+    facts = step.effects.ops
+    for found in eager_maps(step.ops, facts):
+        mine = next(fact for fact in facts if fact.op == found.call)
+        written = _Written(driver, [fact for fact in facts if found.call <= fact.op <= found.consumer])
+        reasons = tuple(dict.fromkeys([*op_reasons(mine, None, 0), *written.reasons([mine])]))
+        name = mine.callees[-1].rpartition(":")[2].rpartition(".")[2].strip("<>")
+        value = Variable("<value>", name)
+        span = step.ops[found.call].span
+        task = Task(
+            key=(name, 1),
+            kind="call",
+            span=span,
+            source=texts.cut(span),
+            anchor=Anchor(number, 0, 0, span),
+            callees=mine.callees,
+            outputs=(Output(value),),
+            effects=mine.effects,
+            value=value,
+            home=reasons,
+        )
+        head = " ".join(texts.cut(span).split())
+        yield Region(
+            "loop" if reasons else "map",
+            head if len(head) <= 60 else f"{head[:59]}…",
+            span,
+            (Arm("turn", span, (task,)),),
+            order=reasons[:1],
+            heavy=weights.is_heavy(task),
+            comprehension=True,
+            mapped=True,
+        )
 
 
 @frozen
@@ -104,7 +142,8 @@ def _region(
     ops = flatten(element)
     ranges = separable(element, ops, facts)
     outermost = [call for call in ranges if not any(ranges[o] <= call < o for o in ranges)]
-    written = _Written(driver, turns, effects)
+    inner = [fact for s in every_statement(turns.inside) for fact in effects.inside.get(id(s), NO_EFFECTS).ops]
+    written = _Written(driver, inner)
     scope = driver.project.modules[block.module].scopes[op.scope]
     walrus = any(isinstance(o, ir.Store) and o.how == "walrus" for o in every_op(scope.body))
     tasks: list[Task] = []
@@ -196,21 +235,19 @@ def _odd(ops: tuple[ir.Op, ...], numbers: range) -> Iterator[Reason]:
 class _Written:
     """What all turns of a comprehension change."""
 
-    def __init__(self, driver: Driver, turns: _Turns, effects: DriverEffects) -> None:
+    def __init__(self, driver: Driver, facts: Iterable[OpFacts]) -> None:
         self.ledger = Ledger(frozenset(driver.project.modules))
         self.objects: set[str] = set()
         self.wide: Reason | None = None
         found: list[Effect] = []
-        for statement in every_statement(turns.inside):
-            facts: StepEffects = effects.inside.get(id(statement), NO_EFFECTS)
-            for fact in facts.ops:
-                for effect in fact.effects:
-                    if effect.mode == "write" and isinstance(effect.place, Object):
-                        self.objects.add(effect.place.label)
-                    elif effect.mode == "write":
-                        found.append(effect)
-                        if is_wide(effect.place):
-                            self.wide = self.wide or effect.reason
+        for fact in facts:
+            for effect in fact.effects:
+                if effect.mode == "write" and isinstance(effect.place, Object):
+                    self.objects.add(effect.place.label)
+                elif effect.mode == "write":
+                    found.append(effect)
+                    if is_wide(effect.place):
+                        self.wide = self.wide or effect.reason
         self.ledger.record(0, found)
 
     def reasons(self, facts: Iterable[OpFacts]) -> Iterator[Reason]:

@@ -63,7 +63,9 @@ class Weights:
 
     def is_work(self, task: Task) -> bool:
         """Whether there is a call in the task that is worth thinking about (``print`` is not)."""
-        return task.kind in ("call", "group") or (task.kind == "library" and task.key[0] not in LIGHT)
+        if task.kind in ("call", "group") or (task.kind == "library" and task.key[0] not in LIGHT):
+            return True
+        return any(self.is_work(inner) for region in task.regions for arm in region.arms for inner in arm.tasks)
 
     def is_heavy(self, task: Task) -> bool:
         """Whether running the task may take more than some microseconds."""

@@ -29,6 +29,7 @@ from inferflow.analysis.facts import (
     StepKey,
     StepNames,
 )
+from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
 
@@ -213,8 +214,12 @@ def _kind(
 
 
 def _calls_in_turn(ops: tuple[ir.Op, ...], effects: StepEffects) -> bool:
-    """Whether a comprehension calls functions of the project."""
-    return any(facts.callees and facts.op >= 0 and isinstance(ops[facts.op], ir.Comprehension) for facts in effects.ops)
+    """Whether a comprehension, or a ``map`` that is used up at once, calls functions of the project."""
+    if not any(facts.callees for facts in effects.ops):
+        return False
+    if any(facts.callees and facts.op >= 0 and isinstance(ops[facts.op], ir.Comprehension) for facts in effects.ops):
+        return True
+    return next(eager_maps(ops, effects.ops), None) is not None
 
 
 def _is_nothing(statement: ir.Plain) -> bool:

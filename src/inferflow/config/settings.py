@@ -55,10 +55,12 @@ anew), and of a command that ``inferflow.shell`` runs, which may run inferflow i
 @frozen
 class TaskRule:
     """What a table ``[tasks."pattern"]`` says of the tasks whose name matches: with ``home``, never run them ahead;
-    ``place`` is where they run and on what, as far as the table says so."""
+    ``open`` whether functions of that name are looked into; ``place`` is where they run and on what. ``None``: the
+    table says nothing of it."""
 
     pattern: str
-    home: bool = False
+    home: bool | None = None
+    open: bool | None = None
     place: Placement = field(factory=Placement)
 
     def matches(self, name: str) -> bool:
@@ -106,9 +108,14 @@ class Settings:
                 place = place.overlaid(rule.place)
         return place if place.backend == "docker" else Placement(backend=place.backend, timeout=place.timeout)
 
+    def opening(self) -> tuple[tuple[str, bool], ...]:
+        """Patterns of functions that are opened in any case, or never; the last that matches decides."""
+        return tuple((rule.pattern, rule.open) for rule in self.tasks if rule.open is not None)
+
     def at_home(self, name: str) -> TaskRule | None:
         """The rule that keeps the task ``name`` at home, if there is one (the last that matches decides)."""
-        ruling = next((rule for rule in reversed(self.tasks) if rule.matches(name)), None)
+        said = [rule for rule in self.tasks if rule.home is not None and rule.matches(name)]
+        ruling = said[-1] if said else None
         return ruling if ruling and ruling.home else None
 
 
@@ -216,12 +223,13 @@ def _task_rules(value: object, path: Path, text: str, prefix: tuple[str, ...]) -
                 raise WrongUse(
                     f"setting {key!r} of tasks {pattern!r} is {given!r}; it must be {refused}", span=span
                 ) from None
-        rules.append(TaskRule(pattern, said.pop("home", False), placement(said)))
+        rules.append(TaskRule(pattern, said.pop("home", None), said.pop("open", None), placement(said)))
     return tuple(rules)
 
 
 _TASK_KEYS: dict[str, Callable[[object], Any]] = {
     "home": parse_flag,
+    "open": parse_flag,
     "backend": lambda value: parse_choice(value, ("process", "docker")),
     "timeout": parse_duration,
     **PLACEMENT_KEYS,

@@ -21,7 +21,7 @@ from attrs import define, field
 
 from inferflow.protocols import Crew, Message
 
-__all__ = ["Desk", "Frame"]
+__all__ = ["LONG", "Desk", "Frame"]
 
 BATCH = 0.05
 """Seconds that a batch should take at most, where items are short."""
@@ -123,7 +123,8 @@ class Frame:
         if left < 1:
             return None
         size = self.size(jobs)
-        last = self.rate >= LONG and left <= jobs
+        # (An item that is under way at home for so long is a long one.)
+        last = (self.rate >= LONG or (not self.rate and time.monotonic() - self.since >= LONG)) and left <= jobs
         skip = 0 if self.apart or last or self.waiting >= 0 else size
         for low, high in self.free:
             if high - low <= skip:
@@ -163,6 +164,12 @@ class Desk:
     def busy(self) -> int:
         """How many helpers run turns, or will in a moment."""
         return sum(len(frame.running) + len(frame.hiring) for frame in self.frames.values())
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether there are items of which it will be known in a moment that they take long."""
+        now = time.monotonic()
+        return any(frame.left and not frame.rate and now - frame.since < 2 * LONG for frame in self.frames.values())
 
     # -- what happened -------------------------------------------------------------------------------
 

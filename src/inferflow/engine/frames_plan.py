@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from inferflow.model import ItemFacts, Region, RegionFacts, Span, Task, TaskGraph
+from inferflow.model import Arm, ItemFacts, Region, RegionFacts, Span, Task, TaskGraph
 
 __all__ = ["Place", "region_facts", "region_rows", "regions_of"]
 
@@ -58,63 +58,126 @@ def _regions(task: Task, path: str, around: str) -> Iterator[tuple[str, Region, 
 def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool) -> list[dict[str, Any]]:
     """The table, as plain data. ``stays_home`` tells of a task's name whether the user wants it at home; ``ahead``
     whether there are helpers."""
-    rows = []
-    units = stages = 0
-    for place in regions_of(graph):
-        if place.code != place.number:
-            continue
+    places = [place for place in regions_of(graph) if place.code == place.number]
+    table = _Table(places, stays_home if ahead else lambda name: True)
+    return [table.row(place) for place in places]
+
+
+class _Table:
+    """The rows in the making: units are numbered as they come up, each task once."""
+
+    def __init__(self, places: list[Place], stays_home: Callable[[str], bool]) -> None:
+        self.stays_home = stays_home
+        self.numbers = {id(place.region): place.number for place in places}
+        self.units: dict[int, list[Any]] = {}
+        self.stages = 0
+        self.slices = {place.number: self._slice(place.region) for place in places}
+        self.around: dict[int, list[int]] = {}
+        for place in places:  # outer ones come first, so inner ones end up in front
+            for loop in self.slices[place.number]["loops"]:
+                self.around.setdefault(loop, []).insert(0, place.number)
+
+    def unit(self, task: Task) -> list[Any]:
+        """The row of a task that may run elsewhere."""
+        made = self.units.get(id(task))
+        if made is None:
+            made = self.units[id(task)] = _unit(len(self.units), task)
+        return made
+
+    def row(self, place: Place) -> dict[str, Any]:
         region = place.region
-        tasks = [task for task in _strand(region) if not stays_home(task.name)] if ahead else []
-        if len(tasks) < len(_strand(region)):
+        tasks = _strand(region)
+        if any(self.stays_home(task.name) for task in tasks):
             tasks = []  # later ones may need what is kept at home
-        staged = _stages(region, stages, units + len(tasks), stays_home) if ahead else []
-        rows.append(
-            {
-                "region": place.number,
-                "task": place.task,
-                "block": place.statement.anchor.block,
-                "function": place.function,
-                "node": _node(place),
-                "span": list(_span(region.span)),
-                "heavy": region.heavy,
-                "ahead": bool(tasks),
-                "units": [_unit(units + number, task) for number, task in enumerate(tasks)],
-                "preamble": _preamble(region.strand if tasks else ()),
-                "given": [v.name for v in region.given if v.scope == "<driver>"],
-                "outer": [v.name for v in region.given if v.scope == "<turn>"],
-                "stages": staged,
-            }
-        )
-        units += len(tasks) + sum(len(group) for stage in staged for group in stage["groups"])
-        stages += len(staged)
-    return rows
+        sliced = self.slices[place.number]
+        preamble = [*_preamble(region.strand if tasks else ()), *sliced.pop("preamble")]
+        return {
+            "region": place.number,
+            "task": place.task,
+            "block": place.statement.anchor.block,
+            "function": place.function,
+            "node": _node(place),
+            "span": list(_span(region.span)),
+            "heavy": region.heavy,
+            "ahead": bool(tasks or sliced["arms"]),
+            "units": [self.unit(task) for task in tasks],
+            "preamble": [list(span) for span in dict.fromkeys(map(tuple, preamble))],
+            "given": [v.name for v in region.given if v.scope == "<driver>"],
+            "outer": [v.name for v in region.given if v.scope == "<turn>"],
+            "stages": self._stages(region),
+            "slice": sliced,
+            "around": self.around.get(place.number, []),
+            "arms": self._arms(region),
+        }
 
+    def _slice(self, region: Region) -> dict[str, Any]:
+        """What of a loop's turn may run ahead deeper in it: ``heads`` are the regions that helpers enter, ``loops``
+        those of them that are loops; ``arms`` has rows ``[region, arm, *numbers of units]``."""
+        found: dict[str, Any] = {"heads": [], "loops": [], "arms": [], "preamble": []}
+        if region.kind in ("map", "loop") and not region.comprehension:
+            tasks = list(self._inside(region.arms[0].tasks, 1, found))
+            if any(self.stays_home(task.name) for task in (*region.strand, *tasks)):
+                return {"heads": [], "loops": [], "arms": [], "preamble": []}
+            found["preamble"] = _preamble(tasks)
+        return found
 
-def _stages(region: Region, number: int, units: int, stays_home: Callable[[str], bool]) -> list[dict[str, Any]]:
-    """The stages of a region's arms, numbered from ``number``, with units from ``units`` on."""
-    rows: list[dict[str, Any]] = []
-    for position, arm in enumerate(region.arms):
-        for stage in arm.stages:
-            groups = []
-            for group in stage.groups:
-                tasks = [arm.tasks[index] for index in group]
-                if any(stays_home(arm.tasks[index].name) for index in arm.covered(group)):
+    def _inside(self, tasks: Iterable[Task], loops: int, found: dict[str, Any]) -> Iterator[Task]:
+        for task in tasks:
+            for region in task.regions:
+                if region.through < loops:
                     continue
-                groups.append([_unit(units + offset, task) for offset, task in enumerate(tasks)])
-                units += len(tasks)
-            if groups:
-                every = sorted(index for group in stage.groups for index in arm.covered(group))
-                preamble = _preamble([arm.tasks[index] for index in every])
-                rows.append(
-                    {
-                        "stage": number + len(rows),
-                        "arm": position,
-                        "first": stage.first,
-                        "groups": groups,
-                        "preamble": preamble,
-                    }
-                )
-    return rows
+                number = self.numbers[id(region)]
+                found["heads"].append(number)
+                inner = loops
+                if region.kind in ("map", "loop"):
+                    found["loops"].append(number)
+                    inner += 1
+                for position, arm in enumerate(region.arms):
+                    chosen = _outermost(arm, [index for index, most in arm.ahead if most >= inner])
+                    if chosen:
+                        units = [self.unit(part)[0] for part in chosen]
+                        found["arms"].append([number, position, *units])
+                    yield from (arm.tasks[index] for index, most in arm.ahead if most >= inner)
+                    yield from self._inside(arm.tasks, inner, found)
+
+    def _arms(self, region: Region) -> list[list[Any]]:
+        """The units in each arm that belong to turns of loops around: ``[arm, *units]``."""
+        rows = []
+        for position, arm in enumerate(region.arms):
+            units = [self.units[id(t)] for t in _outermost(arm, [i for i, _ in arm.ahead]) if id(t) in self.units]
+            if units:
+                rows.append([position, *units])
+        return rows
+
+    def _stages(self, region: Region) -> list[dict[str, Any]]:
+        """The stages of a region's arms."""
+        rows: list[dict[str, Any]] = []
+        for position, arm in enumerate(region.arms):
+            for stage in arm.stages:
+                groups = [
+                    [self.unit(arm.tasks[index]) for index in group]
+                    for group in stage.groups
+                    if not any(self.stays_home(arm.tasks[index].name) for index in arm.covered(group))
+                ]
+                if groups:
+                    every = sorted(index for group in stage.groups for index in arm.covered(group))
+                    rows.append(
+                        {
+                            "stage": self.stages,
+                            "arm": position,
+                            "first": stage.first,
+                            "groups": groups,
+                            "preamble": _preamble([arm.tasks[index] for index in every]),
+                        }
+                    )
+                    self.stages += 1
+        return rows
+
+
+def _outermost(arm: Arm, indices: list[int]) -> list[Task]:
+    """Tasks of an arm, without those that stand inside of another one of them."""
+    inside = {inner for index in indices for inner in arm.tasks[index].inner}
+    return [arm.tasks[index] for index in indices if index not in inside]
 
 
 def _preamble(tasks: Iterable[Task]) -> list[list[int]]:
@@ -126,15 +189,13 @@ def _strand(region: Region) -> list[Task]:
     """The tasks of the strand, without those that stand inside another one of them."""
     if region.kind not in ("map", "loop"):
         return []
-    every = region.arms[0].tasks
-    inside: set[int] = set()
-    for task in every:
-        if not task.home:
-            inside.update(task.inner)
-    return [task for index, task in enumerate(every) if not task.home and index not in inside]
+    arm = region.arms[0]
+    return _outermost(arm, [index for index, task in enumerate(arm.tasks) if not task.home])
 
 
 def _node(place: Place) -> str:
+    if place.region.mapped:
+        return "map"
     if place.region.comprehension:
         return "comprehension"
     if place.region.kind == "group":

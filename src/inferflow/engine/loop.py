@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
-from inferflow.engine.frames import Desk
+from inferflow.engine.frames import LONG, Desk
 from inferflow.engine.frames_plan import Place, region_facts, regions_of
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
@@ -170,6 +170,7 @@ class Engine:
 
     def _patience(self, wanted: float | None) -> float:
         limit = 0.002 if self.arrivals else 0.1 if len(self.state.flights) else 0.25
+        limit = min(limit, LONG) if self.desk.is_undecided else limit
         return limit if wanted is None else min(limit, wanted)
 
     def _flush(self) -> None:

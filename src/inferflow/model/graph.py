@@ -114,12 +114,15 @@ class Arm:
     """One statement list inside a region: the body of a loop, an arm of a branch, a handler. ``name`` says which, as
     the source does (``for x in xs``, ``elif n > 3``, ``except ValueError``, ``else``). The tasks are in program order;
     their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it. What ``stages``
-    name may run beside other tasks of the same arm, once home has come to it."""
+    name may run beside other tasks of the same arm, once home has come to it. ``ahead`` are tasks that belong to the
+    turns of loops around the arm's region, by index, with how many of these loops (the innermost first) may run them
+    ahead."""
 
     name: str
     span: Span
     tasks: tuple[Task, ...] = ()
     stages: tuple[Stage, ...] = ()
+    ahead: tuple[tuple[int, int], ...] = ()
 
     @property
     def beside(self) -> frozenset[int]:
@@ -146,7 +149,9 @@ class Region:
     ``span`` is the definition. Of a ``map`` and a ``loop``, the tasks of the first arm without a reason for home are
     its *strand*: what a helper may run for one item ahead of its turn. ``items`` are the names that each item is bound
     to, ``given`` those that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for
-    a map). ``heavy`` is false where the strand surely takes next to no time.
+    a map). ``heavy`` is false where the strand surely takes next to no time. ``comprehension``: it is no statement but
+    part of one; ``mapped``: a call of ``map``, of which ``span`` is. ``through``: so many of the loops around (the
+    innermost first) have helpers run the head of this one too, to get to what ``Arm.ahead`` names in it.
     """
 
     kind: Literal["map", "loop", "branch", "try", "with", "group"]
@@ -159,6 +164,8 @@ class Region:
     heavy: bool = True
     comprehension: bool = False
     function: str = ""
+    mapped: bool = False
+    through: int = 0
 
     @property
     def strand(self) -> tuple[Task, ...]:

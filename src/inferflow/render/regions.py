@@ -91,7 +91,7 @@ def inside(found: Iterable[Part]) -> tuple[str, ...]:
 def mark(region: Region, arm: Arm, index: int) -> str:
     """Whether a task in a region may be run ahead or beside others, keeps an order, or just has its place."""
     task = arm.tasks[index]
-    if index in arm.beside:
+    if index in arm.beside or any(index == number for number, _ in arm.ahead):
         return "○"
     if region.kind in ("map", "loop") and arm is region.arms[0]:
         return "●" if task.home else "○"

@@ -84,6 +84,7 @@ def _analyze(target: Target, modules: Modules, settings: Settings) -> TaskGraph:
         target.function or None,
         more_effects=settings.catalogue,
         depth=settings.depth,
+        rules=settings.opening(),
     )
     if graph is None:
         _refuse_errors(diagnostics)
@@ -107,7 +108,7 @@ def _identity(target: Target, settings: Settings) -> str:
     for part in (
         *(__version__, sys.version, target.text, target.filename, target.module, target.function, target.root),
         *(
-            str(settings.depth),
+            repr((settings.depth, settings.opening())),
             target.folder,
             target.source.digest,
             _stamp(Path(inferflow.model.__file__).parent.parent),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from inferflow.worker import transport
 from inferflow.worker.apart import fork_apart
 from inferflow.worker.frames_items import items_of, same, short
+from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
 from inferflow.worker.stages import StageFrame, Stages
 from inferflow.worker.transform_regions import Place, RegionUnit, Table
@@ -43,8 +44,8 @@ class Frame:
     and output, and the files that the helper looked at."""
 
     __slots__ = (
-        "count", "current", "index", "items", "last", "lease", "live", "locals", "look", "number", "own", "place",
-        "results", "spent", "started", "told",
+        "caller", "count", "current", "fed", "feeds", "function", "index", "items", "last", "lease", "live", "locals",
+        "look", "many", "number", "own", "place", "results", "spent", "started", "told",
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
@@ -63,6 +64,14 @@ class Frame:
         self.own = 0  # how many these were
         self.told: list[list[Any]] = []
         self.current = -1
+        self.caller = 0
+        self.feeds: dict[tuple[int, ...], dict[int, Any]] | None = None
+        """Of the present turn, what a helper has found deeper in it: by the indices of the loops inside, for each unit
+        (for ``~region``: the values that the target of that loop had)."""
+        self.fed: list[tuple[int, int]] = []
+        """Units of it that are at hand now, each with how many loops inside of the turn it stands in."""
+        self.function: Any = None  # what ``map`` calls, and whether with several arguments
+        self.many = False
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -83,6 +92,9 @@ class Frames:
         self.places: dict[int, Place] = {}
         self.paths: dict[int, list[tuple[int, ...]]] = {}
         self.frames: dict[int, Frame] = {}
+        self.table = Table({}, 0, {}, {})
+        self.expressions: frozenset[int] = frozenset()
+        """The units that are expressions."""
         self.flags: list[bool] = []
         self.ready: dict[int, Any] = {}
         self.arms: dict[tuple[int, int], int] = {}
@@ -97,12 +109,17 @@ class Frames:
 
     def begin(self, table: Table, ahead: bool) -> None:
         """The plan is there; its regions will be hooked. ``ahead``: turns may be run ahead at all."""
+        self.table = table
         self.places = {place.region: place for place in table.places.values()}
         self.paths = table.paths
         self.flags = [True] * table.units
+        every = [unit for place in self.places.values() for unit in place.units]
+        every += [unit for place in self.places.values() for found in place.arms.values() for unit in found]
+        self.expressions = frozenset(unit.unit for unit in every if unit.expression is not None)
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
+        hooks.w = self.w
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
 
@@ -113,28 +130,58 @@ class Frames:
         self.arms[key] = self.arms.get(key, 0) + 1
 
     def l(self, region: int, iterable: Any, *outer: Any) -> Any:  # noqa: E743
+        caller = sys._getframe(1)
+        frame = self._begin(region, caller)
+        items = items_of(iterable) if frame is not None else None
+        if frame is not None and items is not None and len(items) > 1:
+            frame.locals = dict(zip(frame.place.outer, outer))
+            frame.caller = id(caller)
+            if frame.place.ahead and self._feeder(frame.place, caller) is None:
+                self._known(frame, items, caller, self._is_shared_out(frame.place))
+            else:
+                frame.items, frame.count = items, len(items)
+        return iterable
+
+    def w(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
+        caller = sys._getframe(1)
+        frame = self._begin(region, caller)
+        items = items_of_map(mapping, function, iterables) if frame is not None else None
+        if frame is None or items is None or len(items) < 2:
+            return (function, *iterables)
+        frame.function, frame.many = function, len(iterables) > 1
+        self._known(frame, items, caller)
+        return spread(self, frame, iterables)
+
+    def _begin(self, region: int, caller: Any) -> Frame | None:
+        """A loop begins: its frame, if turns of it may be run ahead."""
         place = self.places[region]
         old = self.frames.get(region)
         if old is not None:
             self._tally(old)
+            self._starve(old, 0)
             if old.live:
                 self.over(old)
         for unit in place.units:
             self.flags[unit.unit] = True
         frame = self.frames[region] = Frame(place)
         if self.off or self.home.alone or not self.home.hooks.at_home() or self.home.analysed.departed():
-            return iterable
-        if place.function and not self.home.opened.is_called(place, sys._getframe(1)):
-            return iterable
-        items = items_of(iterable)
-        if items is not None and len(items) > 1:
-            frame.items, frame.count = items, len(items)
-            frame.locals = dict(zip(place.outer, outer))
-            frame.started = frame.last = time.perf_counter()
-            frame.look = 1
-            if self.always or (place.heavy and not self.spent_enough()):
-                self.announce(frame, 0, sys._getframe(1))
-        return iterable
+            return None
+        if place.function and not self.home.opened.is_called(place, caller):
+            return None
+        return frame
+
+    def _is_shared_out(self, place: Place) -> bool:
+        """Whether helpers run turns of a loop around: then they have enough to do, unless this one takes long."""
+        around = [self.frames.get(region) for region in place.around]
+        return any(frame is not None and frame.live for frame in around)
+
+    def _known(self, frame: Frame, items: tuple[Any, ...], caller: Any, patient: bool = False) -> None:
+        """The items are these: whether to get helpers for them at once."""
+        frame.items, frame.count = items, len(items)
+        frame.started = frame.last = time.perf_counter()
+        frame.look = 1
+        if self.always or (frame.place.heavy and not patient and not self.spent_enough()):
+            self.announce(frame, 0, caller)
 
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames[region]
@@ -142,7 +189,11 @@ class Frames:
         if frame.live:
             self._turn(frame, index, values)
         elif index == frame.look:
-            self._consider(frame, index, sys._getframe(1))
+            self.consider(frame, index, sys._getframe(1))
+        if frame.place.around:
+            feeder = self._feeder(frame.place, sys._getframe(1))
+            if feeder is not None:
+                self._feed_inside(feeder[0], feeder[1], frame.place.region, values)
         return True
 
     def g(self, unit: int) -> Any:
@@ -154,7 +205,7 @@ class Frames:
 
     # -- turns ---------------------------------------------------------------------------------------
 
-    def _consider(self, frame: Frame, index: int, caller: Any) -> None:
+    def consider(self, frame: Frame, index: int, caller: Any) -> None:
         """Whether the turns to come are worth helpers."""
         now = time.perf_counter()
         elapsed = now - frame.started
@@ -173,35 +224,95 @@ class Frames:
         return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
 
     def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
-        now = time.perf_counter()
-        if frame.current >= 0:
-            frame.spent += now - frame.last
-            frame.own += 1
-            self._tell(frame, frame.current, now - frame.last, "home")
-        frame.current = -1
-        place = frame.place
-        for unit in place.units:
+        self.clocked(frame)
+        for unit in frame.place.units:
             self.flags[unit.unit] = True
+        self._starve(frame, 0)
+        frame.feeds = None
+        units = self.result(frame, index, values)
+        if units is None:
+            frame.current = index
+        elif frame.place.slice.arms:
+            frame.feeds = {}
+            for (unit, path), kept in units:
+                frame.feeds.setdefault(path, {})[unit] = kept
+            self._feed(frame, ())
+        else:
+            for unit, kept in zip(frame.place.units, units):
+                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
+                self.flags[unit.unit] = False
+        if index + 1 >= frame.count:
+            with self.home.hooks.shield:
+                self.over(frame)
+        frame.last = time.perf_counter()
+
+    def _feed(self, frame: Frame, path: tuple[int, ...]) -> None:
+        """Home has come so far in a turn: what was found there is at hand."""
+        assert frame.feeds is not None
+        for unit, kept in frame.feeds.pop(path, {}).items():
+            if unit >= 0:
+                self.ready[unit] = (kept[0], kept[1], unit in self.expressions)
+                self.flags[unit] = False
+                frame.fed.append((unit, len(path)))
+
+    def _starve(self, frame: Frame, level: int) -> None:
+        """What is at hand so deep in a turn, or deeper, is not about what comes next."""
+        for unit, deep in frame.fed:
+            if deep >= level:
+                self.ready.pop(unit, None)
+                self.flags[unit] = True
+        frame.fed = [(unit, deep) for unit, deep in frame.fed if deep < level]
+
+    def _feeder(self, place: Place, caller: Any) -> tuple[Frame, tuple[int, ...]] | None:
+        """The loop around of whose present turn a helper has run what it can, and the indices of the loops inside of
+        that turn, this one included."""
+        path: list[int] = [self.frames[place.region].index]
+        for region in place.around:
+            frame = self.frames.get(region)
+            if frame is None or frame.caller != id(caller) or self.elsewhere():
+                return None
+            if frame.feeds is not None:
+                return frame, tuple(reversed(path))
+            path.append(frame.index)
+        return None
+
+    def _feed_inside(self, frame: Frame, path: tuple[int, ...], region: int, values: tuple[Any, ...]) -> None:
+        """A turn begins of a loop inside of a turn of which a helper has run what it can."""
+        assert frame.feeds is not None
+        self._starve(frame, len(path))
+        had = frame.feeds.get(path, {}).get(~region)
+        if had is None:
+            return
+        if had[0] and not all(map(same, had[0], values)):
+            self.stop(frame, "a loop inside of it went through something else")
+            return
+        self._tally_of(region)[3] += 1
+        self._feed(frame, path)
+
+    def clocked(self, frame: Frame, turns: int = 1) -> None:
+        """Home's own turns, the last of them ``frame.current``, are over."""
+        if frame.current >= 0 and turns:
+            seconds = time.perf_counter() - frame.last
+            frame.spent += seconds
+            frame.own += turns
+            for index in range(frame.current - turns + 1, frame.current + 1):
+                self._tell(frame, index, seconds / turns, "home")
+        frame.current = -1
+
+    def result(self, frame: Frame, index: int, values: tuple[Any, ...]) -> list[Any] | None:
+        """What a helper has found of a turn, for each unit; None if home is to run it. ``values``: what the target has
+        been bound to."""
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
                 self.ask(frame, index)
             result = frame.results.pop(index, None)
-        if result is not None and (self.elsewhere() or not self._is(frame, index, values, result)):
-            result = None
-        if result is None:
-            frame.current = index
-        else:
-            for unit, kept in zip(place.units, result[0]):
-                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
-                self.flags[unit.unit] = False
-            tally = self._tally_of(frame.place.region)
-            tally[3] += 1
-            self._tell(frame, index, result[2], "ahead")
-        if index + 1 >= frame.count:
-            with self.home.hooks.shield:
-                self.over(frame)
-        frame.last = time.perf_counter()
+        if result is None or self.elsewhere() or not self._is(frame, index, values, result):
+            return None
+        self._tally_of(frame.place.region)[3] += 1
+        self._tell(frame, index, result[2], "ahead")
+        units: list[Any] = result[0]
+        return units
 
     def elsewhere(self) -> bool:
         """Whether this is not the thread, or not the process, that the frame was announced in."""
@@ -251,9 +362,12 @@ class Frames:
             outputs.setdefault(item, {}).setdefault(unit, []).append((name, data))
         seen = dict(batch["seen"])
         each = batch["duration"] / max(1, batch["done"])
+        keys = batch.get("keys")
         for offset, row in enumerate(rows):
             written = outputs.get(offset, {})
-            units = [(values, written.get(number, ())) for number, values in enumerate(row)]
+            units: list[Any] = [(values, written.get(number, ())) for number, values in enumerate(row)]
+            if keys is not None:
+                units = [((unit, tuple(path)), kept) for (unit, path), kept in zip(keys[offset], units)]
             frame.results[start + offset] = (units, seen.get(offset, ()), each)
 
     # -- frames ----------------------------------------------------------------------------------------
@@ -267,8 +381,9 @@ class Frames:
 
     def _gather(self, frame: Frame | StageFrame, caller: Any) -> bool:
         """Keep what helpers need of the function's names; False if one of them is not bound now."""
-        found = caller.f_locals if frame.given else {}
-        code = caller.f_code
+        if not frame.given:
+            return True
+        found, code = caller.f_locals, caller.f_code
         for name in frame.given:
             if name in found:
                 frame.locals[name] = found[name]
@@ -323,6 +438,8 @@ class Frames:
         text = f"the {what} in line {place.span[0]} that were run ahead were dropped: {why}"
         self.home.send({"kind": "note", "text": text})
         self.over(frame)
+        if isinstance(frame, Frame):
+            frame.feeds = None
 
     def reentered(self) -> None:
         """The driver's function runs a second time: its loops are not told apart any more."""
@@ -364,6 +481,7 @@ class Frames:
             if frame.live and frame.current >= 0:
                 self._tell(frame, frame.current, time.perf_counter() - frame.last, "home")
             self._tally(frame)
+            self._starve(frame, 0)
             self.over(frame)
         self.frames.clear()
         self.flags[:] = [True] * len(self.flags)

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
+from inferflow.worker.frames_items import is_plain
+from inferflow.worker.frames_map import held_by
 from inferflow.worker.stages import StageFrame
-from inferflow.worker.transform_regions import group_code, strand_code
+from inferflow.worker.strand_code import group_code, strand_code
 
 if TYPE_CHECKING:
     from inferflow.worker.helper import Helper
@@ -65,9 +67,12 @@ class Strand:
         self.codes: dict[int, Callable[[], Any]] = {}
         self.current: Any = None
         self.values: list[tuple[Any, ...]] = []
+        self.keys: list[list[Any]] = []
+        self.path: list[int] = []
         self.output: list[list[Any]] = []
         self.offset = 0
         self.checked = False
+        self.function = getattr(frame, "function", None)  # what ``map`` calls
 
     def run(self) -> None:
         """Run what ``current`` stands for: a turn of the loop, or a group of the stage."""
@@ -85,8 +90,11 @@ class Strand:
                 source.tree(), source.filename, source.flags, source.block, self.place, frame.place, group, names, self
             )
         else:
-            code = strand_code(source.tree(), source.filename, source.flags, source.block, self.place, names, self)
-        if self.place.node == "comprehension" or source.block["kind"] == "function":
+            places = self.helper.home.frames.table.places
+            code = strand_code(
+                source.tree(), source.filename, source.flags, source.block, self.place, places, names, self
+            )
+        if self.place.node in ("comprehension", "map") or source.block["kind"] == "function":
             function: Any = types.FunctionType(code, source.space)
             return lambda: function(**frame.locals)
         return _InModule(code, source.space).run
@@ -97,10 +105,30 @@ class Strand:
         """The item of this turn."""
         return self.current
 
+    def arguments(self) -> tuple[Any, ...]:
+        """What ``map`` would call its function with."""
+        found: tuple[Any, ...] = self.current if getattr(self.frame, "many", False) else (self.current,)
+        return found
+
+    def b(self, level: int) -> None:
+        """A loop inside of the turn begins."""
+        self.path[level:] = [-1]
+
+    def x(self, level: int) -> None:
+        """It has ended."""
+        del self.path[level:]
+
+    def k(self, region: int, level: int, *values: Any) -> None:
+        """A turn of a loop inside of the turn begins, with these names bound."""
+        self.path[level] += 1
+        self.values.append(values if all(map(is_plain, values)) else ())
+        self.keys.append([~region, list(self.path)])
+
     def u(self, unit: int, *values: Any) -> None:
         """A unit is done, and left these values."""
         number = len(self.values)
         self.values.append(values)
+        self.keys.append([unit, list(self.path)])
         for name, (noted, _, left_out) in self.helper.home.streams.mark().items():
             if left_out:
                 raise MemoryError("it prints too much to keep and repeat")
@@ -115,12 +143,14 @@ class Strand:
         before = None if self.checked else self._print(items[start:stop])
         modules = len(sys.modules)
         rows: list[list[tuple[Any, ...]]] = []
+        keys: list[list[list[Any]]] = []
         seen: list[list[Any]] = []
         self.output, failed = [], False
         helper.home.streams.mark()
         began = time.perf_counter()
         for number in range(start, stop):
             self.current, self.values, self.offset = items[number], [], number - start
+            self.keys, self.path = [], []
             kept = len(self.output)
             helper.gate.seen = {}
             helper.gate.on = True
@@ -134,6 +164,7 @@ class Strand:
                 helper.home.streams.mark()
                 break
             rows.append(self.values)
+            keys.append(self.keys)
             if helper.gate.seen:
                 seen.append([number - start, list(helper.gate.seen.items())])
             if time.perf_counter() - began > PATIENCE:
@@ -152,16 +183,18 @@ class Strand:
         why = why or self._shared(items[start : start + len(rows)], rows)
         if why:
             helper.refuse(why)
-        self._send(start, rows, failed, duration, seen)
+        self._send(start, rows, failed, duration, seen, keys if self.place.slice.arms else None)
 
     def _send(
-        self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any]
+        self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any], keys: Any
     ) -> None:
         helper = self.helper
         message: dict[str, Any] = {
             "kind": "items", "frame": self.frame.number, "start": start, "done": len(rows), "failed": failed,
             "duration": duration, "output": self.output, "seen": seen,
         }  # fmt: skip
+        if keys is not None:
+            message["keys"] = keys
         if rows:
             why = ""
             try:
@@ -178,12 +211,16 @@ class Strand:
                 message["inline"] = stored.inline
         helper.channel.send(message)
 
+    def given(self) -> tuple[Any, ...]:
+        """What is the same for all items."""
+        return (*self.frame.locals.values(), *held_by(self.function))
+
     def _shared(self, items: tuple[Any, ...], rows: list[list[tuple[Any, ...]]]) -> str:
         values = tuple(value for row in rows for unit in row for value in unit)
         theirs = reach(values)
         if not theirs.objects and not theirs.memory:
             return ""
-        shared = common(reach((items, *self.frame.locals.values())), theirs)
+        shared = common(reach((items, *self.given())), theirs)
         if shared:
             return f"its result shares {shared} with its inputs"
         shared = self.helper._shared_with_state(values, True)
@@ -192,7 +229,7 @@ class Strand:
     def _print(self, items: tuple[Any, ...]) -> bytes | None:
         """A fingerprint of the items and of what else is given; None where that would cost too much."""
         try:
-            packed = transport.pack((items, *self.frame.locals.values()), quiet=True)
+            packed = transport.pack((items, *self.given()), quiet=True)
         except Exception:
             return None
         if packed.size > SMALL:

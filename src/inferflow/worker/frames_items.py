@@ -13,7 +13,7 @@ import math
 import sys
 from typing import Any
 
-__all__ = ["items_of", "same", "short"]
+__all__ = ["is_plain", "items_of", "same", "short"]
 
 _MOST = 2_000_000
 """Items beyond which a loop is not looked into (they are kept until it ends)."""
@@ -87,6 +87,12 @@ def same(first: Any, second: Any) -> bool:
     if kind is tuple:
         return len(first) == len(second) and all(a is b or same(a, b) for a, b in zip(first, second))
     return False
+
+
+def is_plain(value: Any) -> bool:
+    """Whether ``same`` can tell of another such value that it is the same."""
+    kind = type(value)
+    return kind in _EQUAL or kind is float or (kind is tuple and all(map(is_plain, value)))
 
 
 def short(item: Any) -> str:

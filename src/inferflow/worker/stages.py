@@ -86,6 +86,8 @@ class Stages:
         if self.base.off or self.home.alone or not self.home.hooks.at_home():
             return
         stage = self.places[number]
+        if any(not self.base.flags[unit.unit] for group in stage.groups for unit in group):
+            return  # found with the turn of a loop around
         old = self.open.pop(number, None)
         if old is not None:
             self._close(old)
@@ -101,6 +103,8 @@ class Stages:
 
     def t(self, unit: int) -> bool:
         """Whether a unit is to be run here."""
+        if not self.base.flags[unit]:
+            return False
         number, group = self.group_of[unit]
         frame = self.open.get(number)
         if frame is None or self.base.elsewhere() or frame.caller != id(sys._getframe(1)):

@@ -1,4 +1,4 @@
-"""Hooks inside loops, branches and comprehensions; and the code with which a helper runs one turn of a loop.
+"""Hooks inside loops, branches and comprehensions.
 
     for x in xs:                  for x in HOOK.l(4, xs):
         y = f(x)                      HOOK.n(4, x)
@@ -6,6 +6,7 @@
                                       else: y, = HOOK.g(7)
                                       out.append(g(y) if HOOK.f[8] else HOOK.g(8))
     [f(x) for x in xs if ok(x)]   [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if ok(x)]
+    list(map(f, xs))              list(map(*HOOK.w(6, map, f, xs)))
     if a:                         if a:
         y = f(a)                      HOOK.m(6, 0); HOOK.e(2)
         z = g(a)                      if HOOK.t(10): y = f(a)
@@ -14,6 +15,7 @@
 
     l(region, iterable, *outer)   a loop begins; gives the iterable back. ``outer``: names of the loops around it
     n(region, *item)              a turn begins, with these names bound by the target; True
+    w(region, map, f, *iterables) what to give to ``map`` in their place (see ``frames_map``)
     m(region, arm)                an arm begins
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
@@ -21,8 +23,7 @@
     t(unit)                       False: the result of a unit of a stage is at hand
 
 Numbers of regions and units count over the whole driver. As in ``transform``, every new node has the position of the
-user's node that it stands beside. What helpers run is a turn's *strand*: ``TARGET = HOOK.item()``, then each unit
-followed by ``HOOK.u(unit, *values)``.
+user's node that it stands beside. What helpers run: ``strand_code``.
 """
 
 from __future__ import annotations
@@ -30,21 +31,22 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Container, Iterator
-from types import CodeType
 from typing import Any, NamedTuple, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code
+from inferflow.worker.transform import _call, _number, _placed, _span
 
 __all__ = [
+    "NODES",
     "Place",
     "RegionUnit",
     "StagePlace",
     "Table",
-    "group_code",
     "hook_opened",
     "hook_regions",
+    "arms_of",
+    "expression_in",
     "item_paths",
-    "strand_code",
+    "loads",
     "table_of",
 ]
 
@@ -80,10 +82,21 @@ class StagePlace(NamedTuple):
         return self.groups[0][0].first == self.first
 
 
+class Slice(NamedTuple):
+    """What helpers run of a turn beside its strand: they enter the regions ``heads``, of which ``loops`` are loops, to
+    get to units in arms (``arms``: numbers by region and arm)."""
+
+    heads: frozenset[int]
+    loops: frozenset[int]
+    arms: dict[tuple[int, int], tuple[int, ...]]
+
+
 class Place(NamedTuple):
     """A region: its number, the top-level task that it stands in, its block (or the function that is opened, as
     ``module:name``), kind of node and position; ``units`` and
-    ``preamble`` (spans of statements to repeat before them) if turns may run ahead, given ``given`` and ``outer``."""
+    ``preamble`` (spans of statements to repeat before them) if turns may run ahead, given ``given`` and ``outer``;
+    ``slice`` what else of a turn. ``around`` are the loops whose slices go through this one, the innermost first;
+    ``arms`` the units in each arm that are run with turns of loops around."""
 
     region: int
     task: int
@@ -98,6 +111,9 @@ class Place(NamedTuple):
     given: tuple[str, ...]
     outer: tuple[str, ...]
     stages: tuple[StagePlace, ...]
+    slice: Slice
+    around: tuple[int, ...]
+    arms: dict[int, tuple[RegionUnit, ...]]
 
 
 class Table(NamedTuple):
@@ -125,15 +141,22 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             )
             for part in row["stages"]
         )  # fmt: skip
+        arms = {arm: tuple(map(_unit, found)) for arm, *found in row["arms"]}
         every = [*units, *(unit for stage in stages for group in stage.groups for unit in group)]
+        every += [unit for found in arms.values() for unit in found]
         count = max([count, *(unit.unit + 1 for unit in every)])
         span: Span = tuple(row["span"])
         places[row["function"], row["node"], span] = Place(
             row["region"], row["task"], row["block"], row["function"], row["node"], span, row["heavy"], row["ahead"],
             units, tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
-            stages,
+            stages, _slice(row["slice"]), tuple(row["around"]), arms,
         )  # fmt: skip
     return Table(places, count, {}, {})
+
+
+def _slice(row: dict[str, Any]) -> Slice:
+    arms = {(region, arm): tuple(units) for region, arm, *units in row["arms"]}
+    return Slice(frozenset(row["heads"]), frozenset(row["loops"]), arms)
 
 
 def _unit(row: list[Any]) -> RegionUnit:
@@ -141,9 +164,9 @@ def _unit(row: list[Any]) -> RegionUnit:
     return RegionUnit(number, first, last, tuple(span) if span else None, tuple(names))
 
 
-_NODES: dict[str, str] = {
+NODES: dict[str, str] = {
     "For": "for", "While": "while", "If": "if", "With": "with", "Try": "try", "TryStar": "try", "Match": "match",
-    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension",
+    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension", "Call": "map",
 }  # fmt: skip
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -169,7 +192,7 @@ def hook_opened(node: ast.FunctionDef, table: Table, place: Place) -> None:
 def _visit(node: ast.AST, table: Table, function: str) -> None:
     if isinstance(node, _SCOPES):
         return
-    kind = _NODES.get(type(node).__name__)
+    kind = NODES.get(type(node).__name__)
     place = table.places.get((function, kind, _span(node))) if kind else None
     for child in ast.iter_child_nodes(node):
         _visit(child, table, function)
@@ -179,6 +202,8 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
         table.names[stage.stage] = names_read(arms_of(node)[stage.arm], stage)
     if isinstance(node, ast.For):
         _for(node, place, table)
+    elif isinstance(node, ast.Call):
+        _map(node, place, table)
     elif kind == "comprehension":
         _comprehension(node, place, table)
     else:
@@ -223,7 +248,7 @@ def names_read(body: list[ast.stmt], stage: StagePlace) -> tuple[str, ...]:
         bound = set(ready)
         for unit in group:
             parts: list[Any] = list(body[unit.first : unit.last + 1])
-            for part in parts if unit.expression is None else [_expression(parts[0], unit)]:
+            for part in parts if unit.expression is None else [expression_in(parts[0], unit)]:
                 found.update(dict.fromkeys(name for name in _loaded(part) if name not in bound))
                 bound.update(_bound_by(part))
     return tuple(found)
@@ -271,21 +296,21 @@ def item_paths(target: ast.expr, path: tuple[int, ...] = ()) -> list[tuple[str, 
     return None
 
 
-def _loads(names: list[str]) -> list[ast.expr]:
+def loads(names: list[str]) -> list[ast.expr]:
     return [ast.Name(id=name, ctx=ast.Load()) for name in names]
 
 
 def _for(node: ast.For, place: Place, table: Table) -> None:
-    paths = item_paths(node.target) if place.ahead else None
+    paths = item_paths(node.target) if place.ahead or place.around else None
     if paths is not None:
         table.paths[place.region] = [path for _, path in paths]
         node.body = _hooked(node.body, place, 0, place.units)
-        node.iter = _call("l", [_number(place.region), node.iter, *_loads(list(place.outer))], node.iter)
+        node.iter = _call("l", [_number(place.region), node.iter, *loads(list(place.outer))], node.iter)
     at = node.body[0]
     if paths is None:
         _arm(node.body, place, 0)
     else:
-        begin = _call("n", [_number(place.region), *_loads([name for name, _ in paths])], at)
+        begin = _call("n", [_number(place.region), *loads([name for name, _ in paths])], at)
         node.body.insert(0, _placed(ast.Expr(value=begin), at))
     _arm(node.orelse, place, 1)
 
@@ -301,19 +326,26 @@ def _comprehension(node: Any, place: Place, table: Table) -> None:
     for part in ("elt", "key", "value"):
         if hasattr(node, part):
             setattr(node, part, wrap.visit(getattr(node, part)))
-    generator.iter = _call("l", [_number(place.region), generator.iter, *_loads(list(place.outer))], generator.iter)
+    generator.iter = _call("l", [_number(place.region), generator.iter, *loads(list(place.outer))], generator.iter)
     at = generator.ifs[0] if generator.ifs else generator.iter
-    generator.ifs.insert(0, _call("n", [_number(place.region), *_loads([name for name, _ in paths])], at))
+    generator.ifs.insert(0, _call("n", [_number(place.region), *loads([name for name, _ in paths])], at))
+
+
+def _map(node: ast.Call, place: Place, table: Table) -> None:
+    if place.ahead:
+        table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
+        given = _call("w", [_number(place.region), copy.deepcopy(node.func), *node.args], node)
+        node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
 
 
 def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...]) -> list[ast.stmt]:
     """The statements of an arm with the units of its stages hooked, and those of the loop's strand."""
     stages = [stage for stage in place.stages if stage.arm == arm]
     beside = [unit for stage in stages for group in stage.groups for unit in group]
-    if not beside and not strand:
+    units = list({unit.unit: unit for unit in (*strand, *place.arms.get(arm, ()), *beside)}.values())
+    if not units:
         return body
     staged = {unit.unit for unit in beside}
-    units = [*strand, *beside]
     wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, staged)
     statements = {unit.first: unit for unit in units if unit.expression is None}
     begins = {stage.first: stage.stage for stage in reversed(stages)}
@@ -378,107 +410,5 @@ class _Units(ast.NodeTransformer):
         return _placed(ast.IfExp(test=test, body=cast(ast.expr, node), orelse=taken), node)
 
 
-# -- for helpers -----------------------------------------------------------------------------------
-
-
-def strand_code(
-    tree: ast.Module, filename: str, flags: int, block: dict[str, Any], place: Place, names: list[str], hook: object
-) -> CodeType:
-    """Code that runs the strand of one turn. In a function or a comprehension: of a function that takes ``names``; at
-    the level of a module, to execute in its namespace."""
-    owner = find_block(tree, block["kind"], block["line"], block["column"])
-    node = _find_region(owner.body, place)
-    comprehension = place.node == "comprehension"
-    target = node.generators[-1].target if comprehension else node.target
-    taken = _call("item", [], target)
-    begin = copy.deepcopy(target)
-    statements: list[ast.stmt] = [_placed(ast.Assign(targets=[begin], value=taken), target)]
-    if comprehension:
-        statements += [_kept(unit, _expression(node, unit)) for unit in place.units]
-        name = block["name"] if block["kind"] == "function" else "turn"
-        return _function_code(statements, filename, flags, name, names, hook)
-    statements += _pieces(node.body, place.units, place.preamble)
-    return _code_of(statements, filename, flags, block, names, hook)
-
-
-def group_code(
-    tree: ast.Module,
-    filename: str,
-    flags: int,
-    block: dict[str, Any],
-    place: Place,
-    stage: StagePlace,
-    group: int,
-    names: list[str],
-    hook: object,
-) -> CodeType:
-    """Code that runs a group of a stage, as ``strand_code`` does a turn."""
-    owner = find_block(tree, block["kind"], block["line"], block["column"])
-    body = owner.body if place.node == "function" else arms_of(_find_region(owner.body, place))[stage.arm]
-    statements = _group_body(body, stage, group)
-    return _code_of(statements, filename, flags, block, names, hook)
-
-
-def _find_region(body: list[ast.stmt], place: Place) -> Any:
-    return next(
-        part
-        for statement in body
-        for part in ast.walk(statement)
-        if _NODES.get(type(part).__name__) == place.node and _span(part) == place.span
-    )
-
-
-def _code_of(
-    statements: list[ast.stmt], filename: str, flags: int, block: dict[str, Any], names: list[str], hook: object
-) -> CodeType:
-    if block["kind"] != "function":
-        module = ast.Module(body=statements, type_ignores=[])
-        code = compile(module, filename, "exec", flags=flags, dont_inherit=True)
-        return _replace_constant(code, hook)
-    return _function_code(statements, filename, flags, block["name"], names, hook)
-
-
-def _function_code(
-    statements: list[ast.stmt], filename: str, flags: int, name: str, names: list[str], hook: object
-) -> CodeType:
-    at = statements[0]
-    arguments = ast.arguments(
-        posonlyargs=[], args=[_placed(ast.arg(arg=name), at) for name in names], vararg=None, kwonlyargs=[],
-        kw_defaults=[], kwarg=None, defaults=[],
-    )  # fmt: skip
-    function = ast.FunctionDef(name=name, args=arguments, body=statements, decorator_list=[], returns=None)
-    if "type_params" in ast.FunctionDef._fields:
-        function.type_params = []  # type: ignore[attr-defined]
-    function.lineno, function.col_offset, function.end_lineno, function.end_col_offset = _span(at)
-    compiled = compile(ast.Module(body=[function], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
-    return _replace_constant(find_code(compiled, name, function.lineno), hook)
-
-
-def _group_body(body: list[ast.stmt], stage: StagePlace, group: int) -> list[ast.stmt]:
-    return _pieces(body, stage.groups[group], stage.preamble)
-
-
-def _pieces(body: list[ast.stmt], units: tuple[RegionUnit, ...], preamble: tuple[Span, ...]) -> list[ast.stmt]:
-    """The statements of units, each followed by telling what it left; before them those to repeat."""
-    spans = {(line, column) for line, column, _, _ in preamble}
-    parts: list[tuple[int, int, list[ast.stmt]]] = [
-        (number, 0, [node]) for number, node in enumerate(body) if (node.lineno, node.col_offset) in spans
-    ]
-    for order, unit in enumerate(units):
-        if unit.expression is not None:
-            parts.append((unit.first, 1 + order, [_kept(unit, _expression(body[unit.first], unit))]))
-        else:
-            at = body[unit.last]
-            tell = _call("u", [_number(unit.unit), *_loads(list(unit.names))], at)
-            done = _placed(ast.Expr(value=tell), at)
-            parts.append((unit.first, 1 + order, [*body[unit.first : unit.last + 1], done]))
-    return [statement for _, _, run in sorted(parts, key=lambda part: part[:2]) for statement in run]
-
-
-def _expression(inside: ast.AST, unit: RegionUnit) -> ast.expr:
+def expression_in(inside: ast.AST, unit: RegionUnit) -> ast.expr:
     return next(part for part in ast.walk(inside) if isinstance(part, ast.Call) and _span(part) == unit.expression)
-
-
-def _kept(unit: RegionUnit, value: ast.expr) -> ast.stmt:
-    kept: ast.stmt = _placed(ast.Expr(value=_call("u", [_number(unit.unit), value], value)), value)
-    return kept

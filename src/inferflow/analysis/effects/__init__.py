@@ -26,11 +26,11 @@ from __future__ import annotations
 
 from inferflow.analysis.catalogue import Catalogue
 from inferflow.analysis.effects.driver import infer_effects
-from inferflow.analysis.facts import DefUse, Driver, DriverEffects
+from inferflow.analysis.facts import DefUse, Driver, DriverEffects, Opening
 
 __all__ = ["find_effects", "infer_effects"]
 
 
-def find_effects(driver: Driver, names: DefUse, catalogue: Catalogue, depth: int = 0) -> DriverEffects:
+def find_effects(driver: Driver, names: DefUse, catalogue: Catalogue, opening: Opening | None = None) -> DriverEffects:
     """The pass, as ``analyze`` runs it (the names are not needed: their flow is followed here as well)."""
-    return infer_effects(driver, catalogue, depth)
+    return infer_effects(driver, catalogue, opening)

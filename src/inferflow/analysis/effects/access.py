@@ -658,9 +658,10 @@ def iterate_over(frame: Frame, node: Node, type_name: str, span: Span, key: Any,
 
 def use_up(frame: Frame, node: Node, span: Span, temp: int, assumed: bool) -> None:
     """An iterator moves on: it changes, and the code that makes its elements runs."""
-    what = frame.say(temp) if temp >= 0 else ""
+    said = frame.say(temp) if temp >= 0 else ""
+    what = f"'{said}'" if said else "an iterator"
     verb = "may use up" if assumed else "uses up"
-    text = f"{frame.where} {verb} '{what}'" if frame.where else f"{verb} '{what}'"
+    text = f"{frame.where} {verb} {what}" if frame.where else f"{verb} {what}"
     moved = library.underlying(frame, node)
     frame.write(moved, text, span)
     for other in moved:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
-from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, OpFacts, StepEffects, StepKey
+from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, Opening, OpFacts, StepEffects, StepKey
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.programs import ProgramKind, kind_of
 from inferflow.analysis.walk import every_op, operands
@@ -35,14 +35,14 @@ RECURSION = 12_000
 Labels: TypeAlias = frozenset[Node]
 
 
-def infer_effects(driver: Driver, catalogue: Catalogue, depth: int = 0) -> DriverEffects:
-    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`. ``depth``: so many
-    levels of functions that are drivers themselves are looked into."""
+def infer_effects(driver: Driver, catalogue: Catalogue, opening: Opening | None = None) -> DriverEffects:
+    """What each step of the driver does, beyond reading and binding names: see :class:`StepEffects`. ``opening``: which
+    functions that are drivers themselves are looked into (by default none)."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION))
     restart()
     try:
-        return Recorder(driver, catalogue, depth).run()
+        return Recorder(driver, catalogue, opening or Opening(0)).run()
     finally:
         sys.setrecursionlimit(limit)
 
@@ -110,22 +110,23 @@ class _Op:
 class _Inner:
     """What was found of a statement inside of a step: its operations by number, the variables that it names."""
 
-    __slots__ = ("names", "ops", "step")
+    __slots__ = ("head", "names", "ops", "step")
 
     def __init__(self, key: StepKey, names: list[Variable]) -> None:
         self.step = _Step(key)
         self.ops: dict[int, _Op] = {}
         self.names = names
+        self.head: _Op | None = None
 
 
 class Recorder:
     """The state of one analysis of a driver."""
 
-    def __init__(self, driver: Driver, catalogue: Catalogue, depth: int) -> None:
+    def __init__(self, driver: Driver, catalogue: Catalogue, opening: Opening) -> None:
         self.driver = driver
         self.program = Program(driver.project, catalogue)
-        self.openings = Openings(self, depth)
-        if depth:
+        self.openings = Openings(self, opening)
+        if opening.depth or any(wanted for _, wanted in opening.rules):
             self.program.opener = self.openings
         self.place = ("", "", False)
         """Of the statements that are run: their module, the scope of local names, whether they stand in a function."""
@@ -195,6 +196,7 @@ class Recorder:
     def step(self, key: StepKey, statement: ir.Statement) -> None:
         frame = self.frame_of(key)
         frame.watch = lambda inner: self.within(frame, inner)
+        frame.heads = lambda statement, head: self.head(frame, statement, head)
         self.key = key
         block = self.driver.blocks[key[0]]
         self.place = (block.module, block.block.scope, block.block.kind == "function")
@@ -351,6 +353,32 @@ class Recorder:
                 found.step.after[variable] = found.step.after.get(variable, EMPTY) | self.labels(value)
         return alive
 
+    def head(self, frame: Frame, statement: ir.Statement, run_head: Callable[[], None]) -> None:
+        """Run what a compound statement inside of a step does itself, and keep what that did."""
+        found = self.inner.get(id(statement))
+        if found is None:
+            run_head()
+            return
+        program = self.program
+        above = (frame.effects, frame.obstacles, program.targets, program.costly)
+        frame.effects, frame.obstacles, program.targets = {}, {}, {}
+        fact = _Op(-1, statement.span)
+        program.serial += 1
+        start = program.serial
+        run_head()
+        fact.effects, fact.obstacles, fact.callees = dict(frame.effects), dict(frame.obstacles), tuple(program.targets)
+        own = fact.own = set() if found.head is None else found.head.own
+        for effect in list(fact.effects):
+            target = effect[1]
+            if isinstance(target, Node) and (target in own or target.serial >= start):
+                own.add(target)  # an object that the head made itself
+                del fact.effects[effect]
+        self.hand_up(frame, above)
+        if found.head is None:
+            found.head = fact
+        else:
+            found.head.join(fact)
+
     @contextmanager
     def inside_of(self, frame: Frame) -> Iterator[None]:
         """Within, statements of a function that is opened are run in its frame."""
@@ -359,6 +387,7 @@ class Recorder:
         self.place = (frame.module, "<driver>", True)
         program.targets = {}
         frame.watch = lambda inner: self.within(frame, inner)
+        frame.heads = lambda statement, head: self.head(frame, statement, head)
         frame.effects, frame.obstacles = {}, {}
         try:
             yield
@@ -516,7 +545,7 @@ class Recorder:
         for number, part in self.inner.items():
             part.step.ops = [op for _, op in sorted(part.ops.items())]
             part.step.cheap = all(op.cheap for op in part.step.ops)
-            inside[number] = self.facts_of(words, part.step, patched)
+            inside[number] = self.facts_of(words, part.step, patched, part.head)
         diagnostics = tuple(
             Diagnostic(
                 reason.span,
@@ -549,14 +578,17 @@ class Recorder:
                 found[f"{module}:{scope.qualname}"] = Reason(why, scope.span)
         return found
 
-    def facts_of(self, words: _Words, found: _Step, patched: tuple[Reason, ...]) -> StepEffects:
+    def facts_of(
+        self, words: _Words, found: _Step, patched: tuple[Reason, ...], head: _Op | None = None
+    ) -> StepEffects:
         ops = tuple([words.facts(op) for op in found.ops])
         if patched:
             span = self.driver.statement(found.key).span
             ops = (*ops, OpFacts(-1, span, (), (), False, patched))
         before = {v: words.labels(group) for v, group in found.before.items()}
         after = {v: words.labels(group) for v, group in found.after.items()}
-        return StepEffects(ops, before, after, found.cheap and not patched, found.literal)
+        told = None if head is None else words.facts(head)
+        return StepEffects(ops, before, after, found.cheap and not patched, found.literal, told)
 
     def reached(self) -> Iterator[tuple[str, str]]:
         project = self.program.project

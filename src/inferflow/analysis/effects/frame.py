@@ -68,6 +68,7 @@ class Frame:
         self.said: tuple[tuple[ir.Op, ...], dict[int, ir.Op]] = ((), {})
         self.hook: Callable[[ir.Op], None] | None = None
         self.watch: Callable[[ir.Statement], bool] | None = None
+        self.heads: Callable[[ir.Statement, Callable[[], None]], None] | None = None
         self.kind = "module" if self.code.kind == "module" else "function"
         self.envs: list[dict[str, Value]] = []
         self.captured: frozenset[str] = frozenset()
@@ -313,7 +314,7 @@ class Frame:
         key = (mode, target)
         if key not in self.effects:
             self.effects[key] = (text, span, assumed)
-            self.changed = True
+            self._grown()
 
     def write(self, nodes: Any, text: str, span: Span, assumed: bool = False) -> None:
         """The nodes change in place, and what shares memory with them."""
@@ -329,6 +330,12 @@ class Frame:
         """Why the call is not proved to be independent."""
         if text not in self.obstacles:
             self.obstacles[text] = span
+            self._grown()
+
+    def _grown(self) -> None:
+        """There is more to tell of a function's calls. (Of the driver's own code what it does is told operation by
+        operation, and changes nothing of what the next turn of a loop finds.)"""
+        if not self.root:
             self.changed = True
 
     # -- names for messages

@@ -20,6 +20,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.effects import run
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import Node, Value
+from inferflow.analysis.facts import Opening
 from inferflow.analysis.opening import not_plain, project_calls, project_names
 from inferflow.analysis.walk import every_op
 
@@ -32,14 +33,14 @@ FEWEST = 2
 """So many calls of functions of the project make a function a driver."""
 
 
-def why_not(home: ir.Module, scope: int, names: frozenset[str]) -> str | None:
+def why_not(home: ir.Module, scope: int, names: frozenset[str], fewest: int) -> str | None:
     """Why a function is not opened; ``None`` if it is one that puts others together, and so plain that its statements
-    can be told apart; empty if it is no such function anyway. ``names`` are those that
-    its module has for functions, classes and modules of the project."""
+    can be told apart; empty if it is no such function anyway, since it calls fewer than ``fewest`` others. ``names``
+    are those that its module has for functions, classes and modules of the project."""
     code = home.scopes[scope]
     if code.kind != "function" or code.name == "<lambda>":
         return ""
-    if len(list(project_calls(names, _statements(home, code.body)))) < FEWEST and not code.is_async:
+    if len(list(project_calls(names, _statements(home, code.body)))) < fewest and not code.is_async:
         return ""
     kind = not_plain(code)
     if kind is not None:
@@ -88,11 +89,11 @@ def _uses(module: ir.Module) -> Iterator[tuple[tuple[str, int], str, bool]]:
 
 
 class Openings:
-    """The functions that were opened, and how. ``depth`` levels of calls are."""
+    """The functions that were opened, and how."""
 
-    def __init__(self, recorder: Recorder, depth: int) -> None:
+    def __init__(self, recorder: Recorder, opening: Opening) -> None:
         self.recorder = recorder
-        self.depth = depth
+        self.opening = opening
         self.frames: dict[object, Frame] = {}
         self.stack: list[tuple[str, int]] = []
         self.closed: set[tuple[str, int]] = set()
@@ -146,22 +147,32 @@ class Openings:
         self.stack.pop()
 
     def _why_not(self, module: str, scope: int) -> str | None:
-        if (module, scope) in self.plain:
+        which = (module, scope)
+        if which in self.plain:
             return None
         project = self.recorder.driver.project
         names = self.names.get(module)
         if names is None:
             names = self.names[module] = project_names(project, project.modules[module])
-        why = why_not(project.modules[module], scope, names)
+        wanted = self._said(which)
+        why = why_not(project.modules[module], scope, names, 1 if wanted else FEWEST)
+        if why is None and wanted is False:
+            why = "the settings keep it closed"
         if why is None:
-            self.plain.add((module, scope))
+            self.plain.add(which)
         return why
+
+    def _said(self, which: tuple[str, int]) -> bool | None:
+        """What the settings say of a function."""
+        module, scope = which
+        name = self.recorder.driver.project.modules[module].scopes[scope].qualname
+        return self.opening.said(name, f"{module}:{name}")
 
     def _too_deep(self, caller: Frame, which: tuple[str, int]) -> str | None:
         if which in self.stack:
             return "it calls itself"
-        if len(self.stack) >= self.depth:
-            return f"it is called more than {self.depth} levels deep"
+        if len(self.stack) >= self.opening.depth and not self._said(which):
+            return f"it is called more than {self.opening.depth} levels deep"
         if 2 * caller.program.work > caller.program.budget:
             return "the driver is too involved to be followed into it"
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from inferflow.analysis import ir
 from inferflow.analysis.effects import access, calls, classes, imports
@@ -265,19 +266,17 @@ def plain_step(frame: Frame, statement: ir.Statement) -> bool:
             ops(frame, statement.ops)
             return body(frame, statement.body if frame.module == "__main__" else statement.orelse)
         case ir.If():
-            ops(frame, statement.ops)
-            access.truth(frame, val(frame, statement.test), statement.span)
+            head(frame, statement, lambda: test(frame, statement))
             return fork(frame, [lambda: body(frame, statement.body), lambda: body(frame, statement.orelse)])
         case ir.For():
-            ops(frame, statement.ops)
+            head(frame, statement, lambda: ops(frame, statement.ops))
             loop(frame, turn_of(frame, statement))
             body(frame, statement.orelse)
             return True
         case ir.While():
 
             def turn() -> None:
-                ops(frame, statement.ops)
-                access.truth(frame, val(frame, statement.test), statement.span)
+                head(frame, statement, lambda: test(frame, statement))
                 body(frame, statement.body)
 
             loop(frame, turn)
@@ -288,16 +287,29 @@ def plain_step(frame: Frame, statement: ir.Statement) -> bool:
         case ir.Try():
             return try_(frame, statement)
         case ir.Match():
-            ops(frame, statement.ops)
+            head(frame, statement, lambda: ops(frame, statement.ops))
             frame.weak += 1
             for case in statement.cases:
-                ops(frame, case.ops)
-                ops(frame, case.guard)
+                head(frame, statement, partial(ops, frame, (*case.ops, *case.guard)))
                 body(frame, case.body)
             frame.weak -= 1
             return True
         case _:
             assert_never(statement)
+
+
+def head(frame: Frame, statement: ir.Statement, run: Callable[[], None]) -> None:
+    """Run what a compound statement does itself."""
+    if frame.heads is None:
+        run()
+    else:
+        frame.heads(statement, run)
+
+
+def test(frame: Frame, statement: ir.If | ir.While) -> None:
+    """The condition."""
+    ops(frame, statement.ops)
+    access.truth(frame, val(frame, statement.test), statement.span)
 
 
 def is_guard(statement: ir.If) -> bool:
@@ -312,7 +324,7 @@ def turn_of(frame: Frame, statement: ir.For) -> Callable[[], object]:
     """One turn of a ``for``."""
 
     def turn() -> None:
-        ops(frame, statement.target)
+        head(frame, statement, lambda: ops(frame, statement.target))
         body(frame, statement.body)
 
     return turn
@@ -381,17 +393,24 @@ def loop(frame: Frame, turn: Callable[[], object]) -> None:
 
 
 def with_(frame: Frame, statement: ir.With) -> bool:
-    managers = []
+    managers: list[tuple[Value, ir.Temp]] = []
+
+    def enter() -> None:
+        for before, manager, entered, bind in statement.items:
+            ops(frame, before)
+            value = val(frame, manager)
+            frame.temps[entered] = access.enter(frame, value, statement.span, ("enter", id(statement), entered))
+            ops(frame, bind)
+            managers.append((value, entered))
+
+    def leave() -> None:
+        for value, entered in reversed(managers):
+            access.leave(frame, value, statement.span, ("leave", id(statement), entered))
+
     frame.weak += 1
-    for before, manager, entered, bind in statement.items:
-        ops(frame, before)
-        value = val(frame, manager)
-        frame.temps[entered] = access.enter(frame, value, statement.span, ("enter", id(statement), entered))
-        ops(frame, bind)
-        managers.append((value, entered))
+    head(frame, statement, enter)
     alive = body(frame, statement.body)
-    for value, entered in reversed(managers):
-        access.leave(frame, value, statement.span, ("leave", id(statement), entered))
+    head(frame, statement, leave)
     frame.weak -= 1
     return alive
 
@@ -402,15 +421,20 @@ def try_(frame: Frame, statement: ir.Try) -> bool:
     if alive and statement.orelse:
         alive = body(frame, statement.orelse)
     for handler in statement.handlers:
-        ops(frame, handler.ops)
-        frame.temps[handler.caught] = frozenset((access.exception(frame, handler),))
-        ops(frame, handler.bind)
+        head(frame, statement, partial(caught, frame, handler))
         if body(frame, handler.body):
             alive = True
     if not body(frame, statement.final):
         alive = False
     frame.weak -= 1
     return alive
+
+
+def caught(frame: Frame, handler: ir.Handler) -> None:
+    """What a handler does before its body."""
+    ops(frame, handler.ops)
+    frame.temps[handler.caught] = frozenset((access.exception(frame, handler),))
+    ops(frame, handler.bind)
 
 
 # -- operations ------------------------------------------------------------------------------------

@@ -1,0 +1,177 @@
+"""Which tasks of a loop's turn are free of the other turns.
+
+for path in paths:
+    table = load(path)             free: reads its item
+    total += score(table, k)       score is free: reads what a free task of the same turn made, and 'k', which no turn
+                                   binds or changes; the rest of the statement carries 'total'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve, frozen
+
+from inferflow.analysis import ir
+from inferflow.analysis.accesses import Ledger, is_wide
+from inferflow.analysis.drafts import Draft
+from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects, StepKey
+from inferflow.analysis.steps import NO_EFFECTS, Outline
+from inferflow.analysis.walk import bodies, every_statement
+from inferflow.model import Effect, Object, Reason, Span, Task, Variable
+
+__all__ = ["Body", "Judge", "Written", "written_in"]
+
+
+@frozen
+class Body:
+    """A statement list cut into tasks."""
+
+    driver: Driver
+    names: DefUse
+    outline: Outline
+    drafts: tuple[Draft, ...]
+    tasks: tuple[Task, ...]
+
+
+@frozen
+class Written:
+    """What all turns of a loop do to places. ``objects``: for each label the statements that change it, by ``id``;
+    ``names`` that functions called in the loop bind; ``wide``: what anything may depend on (unknown code, the
+    environment)."""
+
+    ledger: Ledger
+    objects: dict[str, set[int]]
+    wide: Reason | None
+    names: frozenset[Variable]
+
+
+def written_in(loop: ir.For | ir.While, driver: Driver, effects: DriverEffects) -> Written:
+    """What the turns of a loop, and its ``else``, write."""
+    ledger = Ledger(frozenset(driver.project.modules))
+    objects: dict[str, set[int]] = {}
+    wide: Reason | None = None
+    found: list[Effect] = []
+    for inner in (*every_statement(loop.body), *every_statement(loop.orelse)):
+        facts = effects.inside.get(id(inner), NO_EFFECTS)
+        # What a compound statement does is told by those in it, but for its head.
+        for fact in facts.ops if not bodies(inner) else () if facts.head is None else (facts.head,):
+            for effect in fact.effects:
+                if effect.mode == "write" and isinstance(effect.place, Object):
+                    objects.setdefault(effect.place.label, set()).add(id(inner))
+                elif effect.mode == "write":
+                    found.append(effect)
+                    if is_wide(effect.place):
+                        wide = wide or effect.reason
+    ledger.record(0, found)
+    names = frozenset(effect.place for effect in found if isinstance(effect.place, Variable))
+    return Written(ledger, objects, wide, names)
+
+
+class Judge:
+    """Tells which tasks of a statement list in a loop are free of the loop's other turns. ``items`` are the names of
+    the targets of the loops around, ``bound`` all names that the loop binds, ``ready`` those that the same turn has
+    made before the list, by what is free itself."""
+
+    def __init__(
+        self,
+        block: DriverBlock,
+        items: frozenset[Variable],
+        bound: frozenset[Variable],
+        written: Written,
+        body: Body,
+        captured: frozenset[Variable],
+        ready: frozenset[Variable] = frozenset(),
+    ) -> None:
+        self.block = block
+        self.items = items
+        self.bound = bound
+        self.written = written
+        self.body = body
+        self.captured = captured
+        self.ready = ready
+        self.given: set[Variable] = set()
+        self.free: set[int] = set()
+
+    def inside(self, body: Body, items: frozenset[Variable], ready: frozenset[Variable]) -> Judge:
+        """The same for a statement list that stands deeper in the loop."""
+        captured = self.captured | body.names.captured
+        return Judge(self.block, items, self.bound, self.written, body, captured, ready)
+
+    def tasks(self) -> list[Task]:
+        """The tasks, each that depends on other turns with the reason."""
+        found = []
+        for index, (task, draft) in enumerate(zip(self.body.tasks, self.body.drafts, strict=True)):
+            given: set[Variable] = set()
+            reasons = list(dict.fromkeys(self._reasons(index, task, draft, given)))
+            if reasons:
+                task = evolve(task, home=tuple(dict.fromkeys((*reasons, *task.home))), preamble=())
+            else:
+                self.free.add(index)
+                self.given |= given
+            found.append(task)
+        return found
+
+    def _reasons(self, index: int, task: Task, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
+        yield from task.home
+        if self.written.wide is not None:
+            yield self.written.wide
+        steps = {step.key: step for step in self.body.outline.steps}
+        wanted = [(step, use) for step in draft.steps for use in step.names.uses if draft.has(step, use.op)]
+        seen: set[StepKey] = set()
+        while wanted:
+            step, use = wanted.pop()
+            for definition in use.defs:
+                if definition is None:
+                    yield from self._outside(use.variable, use.span, given)
+                elif definition in steps and steps[definition].kind == "replicated" and definition not in seen:
+                    seen.add(definition)
+                    wanted += [(steps[definition], other) for other in steps[definition].names.uses]
+        for item in task.inputs:
+            if item.producer >= 0 and item.producer not in self.free:
+                yield Reason(f"reads {item.variable.name!r}, which is made in order", item.span)
+        for other in (*task.needs, *task.inner):
+            if other not in self.free:
+                yield Reason(f"comes after {self.body.tasks[other].name}, which keeps its order", task.span)
+        for step in draft.steps:
+            for bind in step.names.binds:
+                if draft.has(step, bind.op) and bind.variable in self.captured:
+                    yield Reason(f"binds {bind.variable.name!r}, which a nested function shares", bind.span)
+        yield from self._effects(draft, given)
+
+    def _outside(self, variable: Variable, span: Span, given: set[Variable]) -> Iterator[Reason]:
+        """A name that the turn does not bind before it is read."""
+        if variable in self.items:
+            if variable in self.captured:
+                yield Reason(f"uses {variable.name!r}, which a nested function shares", span)
+        elif variable in self.bound and variable not in self.ready:
+            yield Reason(f"{variable.name!r} goes from one turn to the next", span)
+        elif variable not in self.bound:
+            given.add(variable)
+
+    def _effects(self, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
+        born = self.body.outline.born
+        mine = {id(step.statement) for step in draft.steps}
+        free = {id(step.statement) for other in self.free for step in self.body.drafts[other].steps}
+        reads: list[Effect] = []
+        for _, facts in draft.facts():
+            for effect in facts.effects:
+                place = effect.place
+                if isinstance(place, Variable):
+                    local = place.scope == "<driver>"
+                    made = any(out.variable == place for other in self.free for out in self.body.tasks[other].outputs)
+                    if place in self.bound and (local or not (place in self.items or place in self.ready or made)):
+                        yield Reason(f"{place.name!r} goes from one turn to the next", effect.reason.span)
+                    elif place not in self.bound and place.scope == self.block.block.scope:
+                        given.add(place)
+                if isinstance(place, Object):
+                    writers = self.written.objects.get(place.label, set())
+                    others = writers - mine
+                    own = born.get(place.label, -1) >= 0
+                    if others - free or (others and not own) or (effect.mode == "read" and writers & mine and not own):
+                        yield Reason(f"uses an object that turns change: {effect.reason.text}", effect.reason.span)
+                elif effect.mode == "read":
+                    reads.append(effect)
+        for dependence in self.written.ledger.dependences(reads):
+            if dependence.flow and not isinstance(dependence.place, Variable):
+                yield Reason(f"turns change what it reads: {dependence.why[-1].text}", dependence.why[-1].span)

@@ -1,0 +1,236 @@
+"""The code with which a helper runs one turn of a loop, or a group of a stage (see ``transform_regions``).
+
+    for x in xs:                  x = HOOK.item()
+        y = f(x)                  y = f(x)
+        out.append(g(y))          HOOK.u(7, y)
+                                  HOOK.u(8, g(y))
+
+What helpers run is a turn's *strand*, ``TARGET = HOOK.item()``, then each unit followed by ``HOOK.u(unit, *values)``;
+and of its *slice* what stands deeper (``_Slicer``). Every new node has the position of the user's node that it stands
+for.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping, Sequence
+from types import CodeType
+from typing import Any, cast
+
+from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code
+from inferflow.worker.transform_regions import (
+    NODES,
+    Place,
+    RegionUnit,
+    Span,
+    StagePlace,
+    arms_of,
+    expression_in,
+    item_paths,
+    loads,
+)
+
+__all__ = ["group_code", "strand_code"]
+
+
+def strand_code(
+    tree: ast.Module,
+    filename: str,
+    flags: int,
+    block: dict[str, Any],
+    place: Place,
+    places: Mapping[tuple[str, str, Span], Place],
+    names: list[str],
+    hook: object,
+) -> CodeType:
+    """Code that runs the strand and the slice of one turn. In a function or a comprehension: of a function that takes
+    ``names``; at the level of a module, to execute in its namespace. ``places`` are all regions."""
+    owner = find_block(tree, block["kind"], block["line"], block["column"])
+    node = _find_region(owner.body, place)
+    if place.node == "map":
+        made = cast(
+            ast.Call, _call("function", [ast.Starred(value=_call("arguments", [], node), ctx=ast.Load())], node)
+        )
+        name = block["name"] if block["kind"] == "function" else "turn"
+        return _function_code([_kept(place.units[0], made)], filename, flags, name, names, hook)
+    comprehension = place.node == "comprehension"
+    target = node.generators[-1].target if comprehension else node.target
+    taken = _call("item", [], target)
+    begin = copy.deepcopy(target)
+    statements: list[ast.stmt] = [_placed(ast.Assign(targets=[begin], value=taken), target)]
+    if comprehension:
+        statements += [_kept(unit, expression_in(node, unit)) for unit in place.units]
+        name = block["name"] if block["kind"] == "function" else "turn"
+        return _function_code(statements, filename, flags, name, names, hook)
+    if place.slice.arms:
+        statements += _Slicer(place, places).pieces(node.body, place.units, 0)
+    else:
+        statements += _pieces(node.body, place.units, place.preamble)
+    return _code_of(statements, filename, flags, block, names, hook)
+
+
+def group_code(
+    tree: ast.Module,
+    filename: str,
+    flags: int,
+    block: dict[str, Any],
+    place: Place,
+    stage: StagePlace,
+    group: int,
+    names: list[str],
+    hook: object,
+) -> CodeType:
+    """Code that runs a group of a stage, as ``strand_code`` does a turn."""
+    owner = find_block(tree, block["kind"], block["line"], block["column"])
+    body = owner.body if place.node == "function" else arms_of(_find_region(owner.body, place))[stage.arm]
+    statements = _group_body(body, stage, group)
+    return _code_of(statements, filename, flags, block, names, hook)
+
+
+def _find_region(body: list[ast.stmt], place: Place) -> Any:
+    return next(
+        part
+        for statement in body
+        for part in ast.walk(statement)
+        if NODES.get(type(part).__name__) == place.node and _span(part) == place.span
+    )
+
+
+def _code_of(
+    statements: list[ast.stmt], filename: str, flags: int, block: dict[str, Any], names: list[str], hook: object
+) -> CodeType:
+    if block["kind"] != "function":
+        module = ast.Module(body=statements, type_ignores=[])
+        code = compile(module, filename, "exec", flags=flags, dont_inherit=True)
+        return _replace_constant(code, hook)
+    return _function_code(statements, filename, flags, block["name"], names, hook)
+
+
+def _function_code(
+    statements: list[ast.stmt], filename: str, flags: int, name: str, names: list[str], hook: object
+) -> CodeType:
+    at = statements[0]
+    arguments = ast.arguments(
+        posonlyargs=[], args=[_placed(ast.arg(arg=name), at) for name in names], vararg=None, kwonlyargs=[],
+        kw_defaults=[], kwarg=None, defaults=[],
+    )  # fmt: skip
+    function = ast.FunctionDef(name=name, args=arguments, body=statements, decorator_list=[], returns=None)
+    if "type_params" in ast.FunctionDef._fields:
+        function.type_params = []  # type: ignore[attr-defined]
+    function.lineno, function.col_offset, function.end_lineno, function.end_col_offset = _span(at)
+    compiled = compile(ast.Module(body=[function], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
+    return _replace_constant(find_code(compiled, name, function.lineno), hook)
+
+
+def _group_body(body: list[ast.stmt], stage: StagePlace, group: int) -> list[ast.stmt]:
+    return _pieces(body, stage.groups[group], stage.preamble)
+
+
+def _pieces(body: list[ast.stmt], units: Sequence[RegionUnit], preamble: tuple[Span, ...]) -> list[ast.stmt]:
+    """The statements of units, each followed by telling what it left; before them those to repeat."""
+    spans = {(line, column) for line, column, _, _ in preamble}
+    parts: list[tuple[int, int, list[ast.stmt]]] = [
+        (number, 0, [node]) for number, node in enumerate(body) if (node.lineno, node.col_offset) in spans
+    ]
+    for order, unit in enumerate(units):
+        if unit.expression is not None:
+            parts.append((unit.first, 1 + order, [_kept(unit, expression_in(body[unit.first], unit))]))
+        else:
+            at = body[unit.last]
+            tell = _call("u", [_number(unit.unit), *loads(list(unit.names))], at)
+            done = _placed(ast.Expr(value=tell), at)
+            parts.append((unit.first, 1 + order, [*body[unit.first : unit.last + 1], done]))
+    return [statement for _, _, run in sorted(parts, key=lambda part: part[:2]) for statement in run]
+
+
+class _Slicer:
+    """Takes from a loop's body what helpers run of a turn, deeper than its own statements too:
+
+        for b in bs:                HOOK.b(0)
+            if b > 3:               for b in bs:
+                y = f(b)                HOOK.k(0, b)
+                out.append(y)           if b > 3:
+                                            y = f(b)
+                                            HOOK.u(7, y)
+                                    HOOK.x(0)
+
+    ``b(level)`` begins to count the turns of a loop that stands in so many others inside of the turn, ``k`` begins one,
+    ``x(level)`` leaves the loop."""
+
+    def __init__(self, place: Place, places: Mapping[tuple[str, str, Span], Place]) -> None:
+        self.place = place
+        self.places = places
+        every = [part for other in places.values() for found in other.arms.values() for part in found]
+        self.units = {unit.unit: unit for unit in every}
+
+    def pieces(self, body: list[ast.stmt], units: Sequence[RegionUnit], level: int) -> list[ast.stmt]:
+        """Of a statement list: its units, what they need repeated, and what is inside of its compound statements."""
+        repeated = {(line, column) for line, column, _, _ in self.place.preamble}
+        begins = {unit.first: unit for unit in units if unit.expression is None}
+        out: list[ast.stmt] = []
+        position = 0
+        while position < len(body):
+            node = body[position]
+            unit = begins.get(position)
+            if unit is not None:
+                out += _pieces(body, (unit,), ())
+                position = unit.last + 1
+                continue
+            inside = [part for part in units if part.expression is not None and part.first == position]
+            if inside:
+                out += _pieces(body, inside, ())
+            elif (node.lineno, node.col_offset) in repeated:
+                out.append(node)
+            else:
+                out += self._compound(node, level)
+            position += 1
+        return out
+
+    def _compound(self, node: Any, level: int) -> list[ast.stmt]:
+        kind = NODES.get(type(node).__name__, "")
+        place = self.places.get((self.place.function, kind, _span(node)))
+        if place is None or place.region not in self.place.slice.heads:
+            return []
+        deeper = place.region in self.place.slice.loops
+        arms = [self._arm(place, arm, body, level + deeper) for arm, body in enumerate(arms_of(node))]
+        if kind in ("with", "try"):  # not entered: what fails is home's
+            return arms[0]
+        if deeper:
+            return self._loop(node, place, arms[0], level)
+        return self._branch(node, arms)
+
+    def _arm(self, place: Place, arm: int, body: list[ast.stmt], level: int) -> list[ast.stmt]:
+        units = [self.units[number] for number in self.place.slice.arms.get((place.region, arm), ())]
+        return self.pieces(body, units, level)
+
+    def _loop(self, node: ast.For, place: Place, body: list[ast.stmt], level: int) -> list[ast.stmt]:
+        if not body:
+            return []
+        names = [name for name, _ in item_paths(node.target) or ()]
+        turn = _call("k", [_number(place.region), _number(level), *loads(names)], node.target)
+        made = ast.For(target=node.target, iter=node.iter, body=[ast.Expr(value=turn), *body], orelse=[])
+        before = ast.Expr(value=_call("b", [_number(level)], node))
+        after = ast.Expr(value=_call("x", [_number(level)], node))
+        return [_placed(before, node), _placed(made, node), _placed(after, node)]
+
+    def _branch(self, node: ast.If, arms: list[list[ast.stmt]]) -> list[ast.stmt]:
+        if not any(arms):
+            return []
+        tests: list[tuple[ast.If, list[ast.stmt]]] = []
+        for body in arms[:-1]:
+            tests.append((node, body))
+            if len(tests) < len(arms) - 1:
+                (inner,) = node.orelse
+                assert isinstance(inner, ast.If)
+                node = inner
+        rest = arms[-1]
+        for branch, body in reversed(tests):
+            made = ast.If(test=branch.test, body=body or [_placed(ast.Pass(), branch)], orelse=rest)
+            rest = [_placed(made, branch)]
+        return rest
+
+
+def _kept(unit: RegionUnit, value: ast.expr) -> ast.stmt:
+    kept: ast.stmt = _placed(ast.Expr(value=_call("u", [_number(unit.unit), value], value)), value)
+    return kept

@@ -1,0 +1,436 @@
+"""What a helper runs of a turn deeper than its own statements (in branches, contexts and loops inside), and what that
+could get wrong: natively, and with helpers that run whatever they can (``_INFERFLOW_TURNS``)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from compare import assert_same, environment
+
+HEAD = """
+import contextlib, time, warnings
+LOG = []
+N = [0]
+def f(*a):
+    n = 0
+    for x in a: n += x if isinstance(x, int) else 1
+    return n
+def say(x):
+    for i in range(3): pass
+    print('say', x)
+    return x
+def box(x):
+    for i in range(3): pass
+    return [x]
+def log(x): LOG.append(x); return len(LOG)
+def bad(x):
+    for i in range(3): pass
+    if x == 3: raise ValueError(x)
+    return x
+"""
+
+DRIVERS: dict[str, str] = {
+    "accumulator in the inner loop": """
+def main():
+    out = []
+    for a in [1, 2, 3, 4]:
+        for b in range(a):
+            out.append(f(a, b))
+    print(out, a, b)
+main()
+""",
+    "break and continue inside": """
+def main():
+    out = []
+    for a in range(5):
+        for b in range(4):
+            if b == a: continue
+            if b > 2: break
+            out.append(f(a, b))
+        else:
+            out.append('all')
+    print(out)
+main()
+""",
+    "break of the outer loop": """
+def main():
+    for a in range(6):
+        for b in [1, 2]:
+            y = say(10 * a + b)
+        if y > 30:
+            break
+    else:
+        print('never')
+    print(a, b, y)
+main()
+""",
+    "the inner list grows in the turn": """
+def main():
+    rows = [[1], [2, 3], [4]]
+    for row in rows:
+        for b in row:
+            y = f(b)
+            if len(row) < 4: row.append(b + 5)
+            print(y, row)
+main()
+""",
+    "another row grows": """
+def main():
+    rows = [[1], [2, 3], [4]]
+    for row in rows:
+        for b in row:
+            y = f(b)
+        rows[-1].append(y)
+        print(y, rows)
+main()
+""",
+    "the inner list is carried": """
+def main():
+    xs = [1, 2]
+    for a in range(4):
+        for b in xs:
+            y = f(a, b)
+        xs = [*xs, y]
+    print(xs)
+main()
+""",
+    "the inner list is made by the turn": """
+def main():
+    out = []
+    for a in range(5):
+        parts = box(a) + [7]
+        for p in parts:
+            out.append(f(p))
+    print(out)
+main()
+""",
+    "a condition on what is carried": """
+def main():
+    total = 0
+    for a in range(6):
+        if total < 9:
+            y = f(a, 3)
+            total += y
+        else:
+            y = say(a)
+    print(total, y)
+main()
+""",
+    "a condition on what is logged": """
+def main():
+    for a in range(6):
+        log(a)
+        if len(LOG) % 2:
+            y = f(a)
+        print(y, LOG)
+main()
+""",
+    "a name from the turn before": """
+def main():
+    y = 0
+    for a in range(6):
+        if a % 2:
+            z = f(a, y)
+        else:
+            y = f(a)
+        print(y)
+    print(z)
+main()
+""",
+    "unbound in one arm": """
+def main():
+    for a in range(3):
+        if a:
+            y = f(a)
+        try:
+            print(f(y))
+        except UnboundLocalError as e:
+            print(e)
+main()
+""",
+    "elif": """
+def main():
+    for a in range(7):
+        if a == 1: y = f(a)
+        elif a == 2: y = say(a)
+        elif a in (3, 5): y = box(a)
+        else: y = f(a, 1)
+        print(a, y)
+main()
+""",
+    "exceptions inside": """
+def main():
+    for a in range(3):
+        for b in range(5):
+            try:
+                y = bad(a + b)
+            except ValueError as e:
+                print('caught', e)
+                y = say(-1)
+            else:
+                print(say(y))
+            finally:
+                print(a, b, y)
+    for a in range(6):
+        if a > 1:
+            y = bad(a)
+        print(y)
+main()
+""",
+    "an operator of the user's in a condition": """
+class Shy:
+    def __init__(self, x): self.x = x
+    def __bool__(self): N[0] += 1; print('asked'); return self.x > 1
+    def __iter__(self): N[0] += 1; return iter(range(self.x))
+    def __lt__(self, other): return self.x + N[0] < 6
+def main():
+    shys = [Shy(1), Shy(2), Shy(3)]
+    for s in shys:
+        if s:
+            y = f(s.x)
+            print(y, N)
+        for b in s:
+            print(f(b), N)
+        if s < 1:
+            print(f(s.x, 2))
+main()
+""",
+    "a call in a condition": """
+def ok(x): return x % 2
+def main():
+    for a in range(6):
+        if ok(a):
+            print(f(a))
+        for b in box(a):
+            print(f(b, 1))
+main()
+""",
+    "a loop over an iterator": """
+def main():
+    it = iter(range(20))
+    for a in range(4):
+        for b in it:
+            y = f(a, b)
+            if b % 3 == 2: break
+        print(a, b, y)
+main()
+""",
+    "a generator inside": """
+def count(n):
+    print('begin', n)
+    for i in range(n): yield i
+def main():
+    for a in range(4):
+        for b in count(a):
+            print(f(a, b))
+        for b in (x + a for x in range(2)):
+            print(f(b))
+main()
+""",
+    "contexts": """
+@contextlib.contextmanager
+def entered(x):
+    print('enter', x)
+    yield x
+    print('leave', x)
+def main():
+    for a in range(4):
+        with entered(a) as e:
+            y = f(a)
+            print(f(e), y)
+        with open('x.txt', 'a') as h:
+            h.write(str(f(a, 2)))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            print(f(a, 3))
+    print(open('x.txt').read())
+main()
+""",
+    "three levels": """
+def main():
+    out = {}
+    for a in [1, 2]:
+        for b in 'xy':
+            for c in (5, 6, 7):
+                if c > 5:
+                    out[a, b, c] = f(a, f(c, a))
+    print(out)
+    for a in [1, 2, 3]:
+        k = f(a)
+        for b in [k, k + 1]:
+            m = f(b, k)
+            for c in range(2):
+                print(f(m, c, k))
+main()
+""",
+    "the target is bound in the body": """
+def main():
+    for a in range(4):
+        for b in range(3):
+            b += a
+            print(f(b))
+        for a in [5]:
+            print(f(a))
+main()
+""",
+    "at the top of a module": """
+out = []
+for a in [1, 2, 3]:
+    for b in [a, a + 1]:
+        c = f(a, b)
+        out.append(c)
+        if c > 4:
+            d = f(c)
+            out.append(d)
+print(out, a, b, c, d)
+for x in range(4):
+    if x != 2:
+        z = f(x)
+    print(z)
+print(sorted(k for k in globals() if len(k) == 1))
+""",
+    "comprehensions in a turn": """
+def main():
+    total = []
+    for a in range(4):
+        rows = [f(a, b) for b in range(3)]
+        total += rows
+        total += list(map(f, rows))
+        s = {y for y in rows if f(y)}
+        total.append(len(s))
+    print(total)
+main()
+""",
+    "an opened function": """
+def part(n):
+    found = []
+    for a in range(n):
+        for b in range(2):
+            if a != b:
+                found.append(f(a, b))
+    return found, say(n)
+def main():
+    for n in (2, 3):
+        print(part(n))
+    print(part(4))
+main()
+""",
+    "shared with a closure": """
+def main():
+    for a in range(3):
+        for b in range(2):
+            g = lambda: (a, b)
+            print(f(a, b), g())
+main()
+""",
+    "while inside, for inside while": """
+def main():
+    n = 0
+    while n < 3:
+        for b in range(3):
+            print(f(n, b))
+        n += 1
+    for a in range(3):
+        n = 0
+        while n < a:
+            n += 1
+            print(f(n, a))
+main()
+""",
+    "match inside": """
+def main():
+    for a in [1, 'x', (2, 3), None]:
+        match a:
+            case int(): y = f(a)
+            case (p, q): y = f(p, q)
+            case _: y = say(a)
+        print(y)
+main()
+""",
+    "items are changed": """
+def main():
+    rows = [{'n': 1, 'xs': [1, 2]}, {'n': 2, 'xs': [3]}]
+    for row in rows:
+        for x in row['xs']:
+            y = f(x, row['n'])
+            row['n'] += y
+        print(row)
+        for other in rows:
+            other['xs'].append(row['n'])
+main()
+""",
+    "return from inside": """
+def find(n):
+    for a in range(n):
+        for b in range(3):
+            y = f(a, b)
+            if y == 3:
+                return a, b
+    return f(n), say(n)
+def main():
+    print(find(2), find(4))
+    for a in range(4):
+        for b in range(4):
+            y = say(10 * a + b)
+            assert y != 12, (a, b)
+main()
+""",
+}
+
+
+HOME = {
+    "a condition on what is carried",
+    "a condition on what is logged",
+    "a generator inside",
+    "an operator of the user's in a condition",
+    "contexts",
+    "items are changed",
+    "match inside",
+    "shared with a closure",
+}
+"""Of these nothing may run ahead with the turns of a loop."""
+HERE = Path(__file__).resolve().parent
+CODE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from arena import Arena, Way, difference
+arena = Arena(Path(sys.argv[2]))
+found = {}
+for name, text in json.load(sys.stdin).items():
+    files = {"driver.py": text}
+    native = arena.native(files)
+    runs = [arena.inferred(files, Way(jobs, turns="always")) for jobs in (2, 3)]
+    found[name] = [[difference(native, run) for run in runs], max(run.ran[3] for run in runs)]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str | None], int]]:
+    """What differs, for each driver, with two and with three processes; and how much ran ahead inside of tasks."""
+    texts = {name: HEAD + text for name, text in DRIVERS.items()}
+    command = [sys.executable, "-c", CODE, str(HERE), str(tmp_path_factory.mktemp("arena"))]
+    done = subprocess.run(
+        command, input=json.dumps(texts), env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, tuple[list[str | None], int]] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
+@pytest.mark.parametrize("name", DRIVERS)
+def test_the_same(found: dict[str, tuple[list[str | None], int]], name: str) -> None:
+    differences, inside = found[name]
+    assert differences == [None, None], differences
+    assert bool(inside) == (name not in HOME), inside
+
+
+@pytest.mark.parametrize("name", ["three levels", "exceptions inside"])
+def test_the_same_by_the_command(tmp_path: Path, name: str) -> None:
+    assert_same(tmp_path, HEAD + DRIVERS[name], options=("-j", "2"), _INFERFLOW_TURNS="always")
