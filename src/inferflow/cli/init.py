@@ -50,8 +50,8 @@ TEMPLATE = """\
 # [params]
 # C = 0.5
 
-# What holds for the tasks whose name matches a pattern. home = true: never run them ahead of their turn;
-# open = false: a function of that name stays one piece; open = true: it is looked into, whatever the depth.
+# What holds for the tasks whose name matches a pattern. home = true: never run them ahead of their turn.
+# Of functions: with open = false one stays one piece, with open = true it is looked into, whatever the depth.
 # [tasks."report*"]
 # home = true
 """

@@ -9,12 +9,14 @@ Regions and units are numbered over the whole driver, outer before inner, in pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from inferflow.model import Arm, ItemFacts, Region, RegionFacts, Span, Task, TaskGraph
+from inferflow.model import Arm, ItemFacts, ItemOutput, Region, RegionFacts, Span, Task, TaskGraph, World
+
+PRINTED = (World("stdout"), World("stderr"), World("anything"))
 
 __all__ = ["Place", "region_facts", "region_rows", "regions_of"]
 
@@ -22,8 +24,8 @@ __all__ = ["Place", "region_facts", "region_rows", "regions_of"]
 @frozen
 class Place:
     """A region of the graph: its number, the top-level task that it stands in, its path (``for/if``), and the opened
-    function that it stands in, if any. ``code`` is the number of the first region with the same code: a function that
-    is called twice is opened for each call, and has its hooks once."""
+    function that it stands in, if any; ``within`` are the loops around. ``code`` is the number of the first region with
+    the same code: a function that is called twice is opened for each call, and has its hooks once."""
 
     number: int
     task: int
@@ -32,27 +34,29 @@ class Place:
     statement: Task
     function: str
     code: int
+    within: tuple[int, ...] = ()
 
 
 def regions_of(graph: TaskGraph) -> list[Place]:
     """All regions, numbered in the order in which they are found."""
     found: list[Place] = []
     first: dict[tuple[str, Span, bool], int] = {}
-    for index, task in enumerate(graph.tasks):
-        for path, region, statement, function in _regions(task, task.name, ""):
+
+    def look(task: Task, index: int, path: str, function: str, within: tuple[int, ...]) -> None:
+        for region in task.regions:
+            inside = region.function or function
             number = len(found)
-            code = first.setdefault((function, region.span, region.comprehension), number)
-            found.append(Place(number, index, path, region, statement, function, code))
+            code = first.setdefault((inside, region.span, region.comprehension), number)
+            around = () if region.kind == "group" else within
+            found.append(Place(number, index, path, region, task, inside, code, around))
+            deeper = (*around, code) if region.kind in ("map", "loop") else around
+            for arm in region.arms:
+                for inner in arm.tasks:
+                    look(inner, index, f"{path}/{inner.name}", inside, deeper)
+
+    for index, task in enumerate(graph.tasks):
+        look(task, index, task.name, "", ())
     return found
-
-
-def _regions(task: Task, path: str, around: str) -> Iterator[tuple[str, Region, Task, str]]:
-    for region in task.regions:
-        function = region.function or around
-        yield path, region, task, function
-        for arm in region.arms:
-            for inner in arm.tasks:
-                yield from _regions(inner, f"{path}/{inner.name}", function)
 
 
 def region_rows(graph: TaskGraph, stays_home: Callable[[str], bool], ahead: bool) -> list[dict[str, Any]]:
@@ -107,6 +111,8 @@ class _Table:
             "stages": self._stages(region),
             "slice": sliced,
             "around": self.around.get(place.number, []),
+            "within": list(place.within),
+            "told": any(_prints(task) for task in region.arms[0].tasks),
             "arms": self._arms(region),
         }
 
@@ -174,6 +180,12 @@ class _Table:
         return rows
 
 
+def _prints(task: Task) -> bool:
+    return any(effect.place in PRINTED for effect in task.effects) or any(
+        _prints(inner) for region in task.regions for arm in region.arms for inner in arm.tasks
+    )
+
+
 def _outermost(arm: Arm, indices: list[int]) -> list[Task]:
     """Tasks of an arm, without those that stand inside of another one of them."""
     inside = {inner for index in indices for inner in arm.tasks[index].inner}
@@ -214,9 +226,11 @@ def _span(span: Span) -> tuple[int, int, int, int]:
     return span.line, span.column, span.end_line, span.end_column
 
 
-def region_facts(places: list[Place], task: int, told: list[Any]) -> tuple[RegionFacts, ...]:
-    """What home told of the regions of a task, in terms of the graph; also of those that were not entered."""
-    by_number = {number: (arms, tally) for number, arms, tally in told}
+def region_facts(places: list[Place], task: int, told: list[Any], streams: Sequence[str]) -> tuple[RegionFacts, ...]:
+    """What home told of the regions of a task, in terms of the graph; also of those that were not entered.
+    ``streams``: those of which the stretches of output that it told are those of the text that is kept."""
+    by_number = {number: (arms, tally) for number, arms, tally, _ in told}
+    printed = {number: rows for number, _, _, rows in told}
     found = []
     for place in places:
         if place.task != task:
@@ -228,11 +242,15 @@ def region_facts(places: list[Place], task: int, told: list[Any]) -> tuple[Regio
         each: tuple[ItemFacts, ...] = ()
         if tally is not None:
             _, turns, items, ahead, shown = tally
-            each = tuple(ItemFacts(index, item, duration, where) for index, item, duration, where in shown)
+            each = tuple(
+                ItemFacts(index, item, duration, where, tuple(path)) for index, item, duration, where, path in shown
+            )
         if place.region.kind in ("map", "loop"):
             named = tuple((name, count) for name, count in named[1:])
         else:
             turns = 0
-        facts = RegionFacts(place.path, place.region.kind, place.region.name, turns, items, ahead, named, each)
+        rows = [row for row in printed.pop(place.code, ()) if row[2] in streams]
+        outputs = tuple(ItemOutput(tuple(path), item, stream, start, stop) for path, item, stream, start, stop in rows)
+        facts = RegionFacts(place.path, place.region.kind, place.region.name, turns, items, ahead, named, each, outputs)
         found.append(facts)
     return tuple(found)

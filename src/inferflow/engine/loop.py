@@ -392,7 +392,7 @@ class Engine:
             self._files(message),
             stdout,
             stderr,
-            self._regions(message, task),
+            self._regions(message, task, [len(stdout), len(stderr)]),
         )
         self._count("home", task)
         self.took[task] = message["duration"]
@@ -404,15 +404,18 @@ class Engine:
         self.state = schedule.retired(self.state, task)
         self.values.forget_before(self.state.retired, self.plan)
 
-    def _regions(self, message: dict[str, Any], task: int) -> tuple[RegionFacts, ...]:
-        """What happened inside the task's loops and branches; their helpers are needed no more."""
+    def _regions(self, message: dict[str, Any], task: int, sizes: list[int]) -> tuple[RegionFacts, ...]:
+        """What happened inside the task's loops and branches; their helpers are needed no more. ``sizes``: characters
+        of its output."""
         self.desk.closed_all()
         for frame in self.desk.ended:
             if frame.refused:
                 where = self.places[frame.region].region.span
                 self.reasons[f"turns of the loop at {where} were left to home: {frame.why}"] = None
         self.desk.ended.clear()
-        return region_facts(self.places, task, message.get("regions", []))
+        told = zip(("stdout", "stderr"), message.get("sizes", ()), sizes, strict=False)
+        streams = [name for name, size, kept in told if size == kept]
+        return region_facts(self.places, task, message.get("regions", []), streams)
 
     def _finish(self, event: TaskFinished, kept: Kept) -> None:
         """The record says that a task is finished when its values are on disk."""
@@ -772,9 +775,9 @@ class Engine:
             failure = failure_of_end(end, task, attempt.number if attempt else 0, self.folder, self._files(end))
             out, err = (self.outside.pop("stdout"), self.outside.pop("stderr")) if task >= 0 else (b"", b"")
             if task >= 0:
-                failure = evolve(
-                    failure, stdout=_text(bytes(out)), stderr=_text(bytes(err)), regions=self._regions(end, task)
-                )
+                stdout, stderr = _text(bytes(out)), _text(bytes(err))
+                inside = self._regions(end, task, [len(stdout), len(stderr)])
+                failure = evolve(failure, stdout=stdout, stderr=stderr, regions=inside)
                 self.outside = {"stdout": bytearray(), "stderr": bytearray()}
             self.events.append(failure)
         elif end["task"] >= 0 and (attempt := self.attempts.get(end["task"])) is not None:

@@ -53,12 +53,26 @@ class FileUse:
 
 @frozen
 class ItemFacts:
-    """One turn of a loop: which, its item in a few characters (empty if it has no short form), seconds, where."""
+    """One turn of a loop: which, its item in a few characters (empty if it has no short form), seconds, where, and in
+    which turns of the loops around (the outermost first)."""
 
     index: int
     item: str
     duration: float
     where: Literal["home", "ahead"]
+    around: tuple[int, ...] = ()
+
+
+@frozen
+class ItemOutput:
+    """What a turn of a loop wrote: characters ``start`` to ``stop`` of the task's text on a stream. ``path`` are the
+    numbers of the turns of the loops around, and its own (from 0); ``item`` as in :class:`ItemFacts`."""
+
+    path: tuple[int, ...]
+    item: str
+    stream: Literal["stdout", "stderr"]
+    start: int
+    stop: int
 
 
 @frozen
@@ -66,7 +80,7 @@ class RegionFacts:
     """What happened in a loop, a branch or the like during its task. ``path`` is where it stands (``for/if``);
     ``turns`` is how often a loop's body began, ``items`` how many items there were (-1: not known), ``ahead`` the
     turns whose calls were run ahead; ``arms`` how often each arm was taken; ``told`` the first items one by
-    one, if any turn could be run ahead."""
+    one, if any turn could be run ahead; ``printed`` what turns wrote, as far as that could be told apart."""
 
     path: str
     kind: str
@@ -76,6 +90,7 @@ class RegionFacts:
     ahead: int
     arms: tuple[tuple[str, int], ...] = ()
     told: tuple[ItemFacts, ...] = ()
+    printed: tuple[ItemOutput, ...] = ()
 
 
 @frozen

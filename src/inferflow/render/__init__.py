@@ -103,11 +103,19 @@ def render_task(
     return attempts.render_task(graph, run, task, width, color, books)
 
 
-def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool = False) -> str:
-    """What the driver, or one task of it, wrote. Raises KeyError for an unknown name."""
+def render_logs(
+    graph: TaskGraph,
+    run: Run,
+    task: str | None = None,
+    color: bool = False,
+    item: tuple[int, ...] | None = None,
+    items: bool = False,
+) -> str:
+    """What the driver, or one task of it, or one turn of the task's loops, wrote; ``items``: say of each line which
+    turn wrote it. Raises KeyError for an unknown name."""
     from inferflow.render import attempts
 
-    return attempts.render_logs(graph, run, task, color)
+    return attempts.render_logs(graph, run, task, color, item, items)
 
 
 def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = False, *, output: bool = True) -> str:

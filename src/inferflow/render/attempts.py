@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from inferflow.model import Attempt, FileUse, RegionFacts, Run, StoredValue, Task, TaskGraph
 from inferflow.render.executed import executed_lines
 from inferflow.render.failure import last_lines, without
+from inferflow.render.items import identity, item_text, labelled
 from inferflow.render.outline import because, label, source_text, titled
 from inferflow.render.regions import region_text
 from inferflow.render.runs import counting, kind_text, status_role, value_name
@@ -139,7 +140,7 @@ def _regions(regions: Iterable[RegionFacts], width: int, color: bool) -> list[st
         lines += bullet(("  ", ""), region_text(facts), width, color, role="dim", indent=4, limit=3)
         rows: list[list[Piece]] = [
             [
-                (str(item.index), "dim"),
+                (identity((*item.around, item.index)) if item.around else str(item.index), "dim"),
                 (clean(item.item), "value"),
                 (duration(item.duration), ""),
                 ("ahead" if item.where == "ahead" else "at home", item.where),
@@ -192,27 +193,43 @@ def _stream(name: str, text: str, color: bool) -> list[str]:
     return ["", paint(head, "dim", color), *(f"    {line}" for line in lines[-TAIL:])]
 
 
-def render_logs(graph: TaskGraph, run: Run, task: str | None = None, color: bool = False) -> str:
+def render_logs(
+    graph: TaskGraph,
+    run: Run,
+    task: str | None = None,
+    color: bool = False,
+    item: tuple[int, ...] | None = None,
+    items: bool = False,
+) -> str:
     """What the driver wrote, task by task in program order under a head for each task and stream, then what stands
-    outside all tasks; for one ``task`` that wrote to one stream only, just that text. Raises KeyError."""
+    outside all tasks; for one ``task`` that wrote to one stream only, just that text. Under a head, and with ``items``,
+    lines say which turn of a loop wrote them; ``item`` chooses one turn of the task. Raises KeyError."""
     best = counting(run)
     chosen = sorted(best) if task is None else [graph.index(task)]
     parts = []
     for index in chosen:
         attempt = best.get(index)
         name = f"{index + 1} {clean(titled(graph.tasks[index]))}" if index >= 0 else "the driver"
-        if attempt:
-            parts += [(f"{name} · {stream}", text) for stream, text in _streams(attempt.stdout, attempt.stderr)]
+        if attempt and item is not None:
+            texts = [item_text(attempt, stream, item) for stream in ("stdout", "stderr")]
+            parts += [(f"{name} {identity(item)} · {stream}", _whole(text)) for stream, text in _streams(*texts)]
+        elif attempt:
+            found = _streams(attempt.stdout, attempt.stderr)
+            told = items or task is None or len(found) > 1
+            parts += [
+                (f"{name} · {stream}", labelled(attempt, stream, color) if told else _whole(text))
+                for stream, text in found
+            ]
     if task is None:
         if run.driver_failure:
             failure = run.driver_failure
-            parts += [(f"outside the tasks · {s}", text) for s, text in _streams(failure.stdout, failure.stderr)]
+            parts += [(f"outside the tasks · {s}", _whole(t)) for s, t in _streams(failure.stdout, failure.stderr)]
         if run.finished:
             finished = run.finished
-            parts += [(f"outside the tasks · {s}", text) for s, text in _streams(finished.stdout, finished.stderr)]
+            parts += [(f"outside the tasks · {s}", _whole(t)) for s, t in _streams(finished.stdout, finished.stderr)]
     if len(parts) == 1 and task is not None:
-        return _whole(parts[0][1])
-    return "\n".join(f"{paint(f'── {head}', 'dim', color)}\n{_whole(text)}" for head, text in parts)
+        return parts[0][1]
+    return "\n".join(f"{paint(f'── {head}', 'dim', color)}\n{text}" for head, text in parts)
 
 
 def _streams(stdout: str, stderr: str) -> list[tuple[str, str]]:

@@ -16,15 +16,17 @@ home runs the turn. Loops that turn out to be short are never announced: the clo
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferflow.worker import transport
 from inferflow.worker.apart import fork_apart
-from inferflow.worker.frames_items import items_of, same, short
+from inferflow.worker.frames_items import is_builtin, items_of, same, short
 from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
+from inferflow.worker.printed import Printed
 from inferflow.worker.stages import StageFrame, Stages
 from inferflow.worker.transform_regions import Place, RegionUnit, Table
 
@@ -84,6 +86,21 @@ class Frame:
         return self.spent / self.own if self.own else 0.0
 
 
+class _End:
+    """The last part of what a comprehension goes through: nothing, but then it is known that it has ended."""
+
+    def __init__(self, frames: Frames, region: int) -> None:
+        self.frames = frames
+        self.region = region
+
+    def __iter__(self) -> _End:
+        return self
+
+    def __next__(self) -> Any:
+        self.frames.z(self.region)
+        raise StopIteration
+
+
 class Frames:
     """All loops of the driver, as home runs them."""
 
@@ -106,6 +123,9 @@ class Frames:
         self.spent = 0.0
         self.forks = 0
         self.stages = Stages(self)
+        self.printed = Printed(home.streams)
+        self.sizes = [0, 0]
+        """Characters that the last task printed on each stream."""
 
     def begin(self, table: Table, ahead: bool) -> None:
         """The plan is there; its regions will be hooked. ``ahead``: turns may be run ahead at all."""
@@ -119,7 +139,7 @@ class Frames:
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
-        hooks.w = self.w
+        hooks.w, hooks.z = self.w, self.z
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
 
@@ -127,12 +147,15 @@ class Frames:
 
     def m(self, region: int, arm: int) -> None:
         key = (region, arm)
-        self.arms[key] = self.arms.get(key, 0) + 1
+        count = self.arms[key] = self.arms.get(key, 0) + 1
+        if arm == 0 and self.places[region].node == "while" and not self.elsewhere():
+            self.printed.begin(region, [count - 1], "")
 
     def l(self, region: int, iterable: Any, *outer: Any) -> Any:  # noqa: E743
         caller = sys._getframe(1)
         frame = self._begin(region, caller)
-        items = items_of(iterable) if frame is not None else None
+        ahead = frame is not None and (frame.place.ahead or frame.place.around)
+        items = items_of(iterable) if ahead else None
         if frame is not None and items is not None and len(items) > 1:
             frame.locals = dict(zip(frame.place.outer, outer))
             frame.caller = id(caller)
@@ -140,6 +163,8 @@ class Frames:
                 self._known(frame, items, caller, self._is_shared_out(frame.place))
             else:
                 frame.items, frame.count = items, len(items)
+        if self.places[region].node == "comprehension" and is_builtin(iterable):
+            return itertools.chain(iterable, _End(self, region))
         return iterable
 
     def w(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
@@ -158,6 +183,7 @@ class Frames:
         old = self.frames.get(region)
         if old is not None:
             self._tally(old)
+            self.printed.end(region)
             self._starve(old, 0)
             if old.live:
                 self.over(old)
@@ -186,6 +212,8 @@ class Frames:
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames[region]
         index = frame.index = frame.index + 1
+        if frame.place.told and not self.elsewhere():
+            self.begun(frame, index, values)
         if frame.live:
             self._turn(frame, index, values)
         elif index == frame.look:
@@ -245,6 +273,16 @@ class Frames:
             with self.home.hooks.shield:
                 self.over(frame)
         frame.last = time.perf_counter()
+
+    def begun(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
+        """A turn begins, with these names bound: what is printed from now on is its own."""
+        around = [self.frames[region].index for region in frame.place.within if region in self.frames]
+        item = short(values[0] if len(values) == 1 else values)
+        self.printed.begin(frame.place.region, [*around, index], item)
+
+    def z(self, region: int) -> None:
+        """A loop is over."""
+        self.printed.end(region)
 
     def _feed(self, frame: Frame, path: tuple[int, ...]) -> None:
         """Home has come so far in a turn: what was found there is at hand."""
@@ -465,7 +503,8 @@ class Frames:
 
     def _tell(self, frame: Frame, index: int, duration: float, where: str) -> None:
         if len(frame.told) < TOLD:
-            frame.told.append([index, short(frame.items[index]), duration, where])
+            around = [self.frames[region].index for region in frame.place.within if region in self.frames]
+            frame.told.append([index, short(frame.items[index]), duration, where, around])
 
     def told_beside(self, region: int, units: tuple[RegionUnit, ...], duration: float) -> None:
         """Units of a stage were run elsewhere."""
@@ -485,8 +524,11 @@ class Frames:
             self.over(frame)
         self.frames.clear()
         self.flags[:] = [True] * len(self.flags)
-        found: dict[int, list[Any]] = {region: [region, [], tally] for region, tally in self.tallies.items()}
+        rows, self.sizes = self.printed.take()
+        found: dict[int, list[Any]] = {region: [region, [], tally, []] for region, tally in self.tallies.items()}
         for (region, arm), count in self.arms.items():
-            found.setdefault(region, [region, [], None])[1].append([arm, count])
+            found.setdefault(region, [region, [], None, []])[1].append([arm, count])
+        for region, *row in rows:
+            found.setdefault(region, [region, [], None, []])[3].append(row)
         self.tallies, self.arms = {}, {}
         return list(found.values())

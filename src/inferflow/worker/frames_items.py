@@ -13,7 +13,7 @@ import math
 import sys
 from typing import Any
 
-__all__ = ["is_plain", "items_of", "same", "short"]
+__all__ = ["is_builtin", "is_plain", "items_of", "same", "short"]
 
 _MOST = 2_000_000
 """Items beyond which a loop is not looked into (they are kept until it ends)."""
@@ -73,6 +73,12 @@ def _twin(iterator: Any) -> Any:
             made.__setstate__(state[0])
         return made
     return None
+
+
+def is_builtin(iterable: Any) -> bool:
+    """Whether to iterate over it cannot fail, and runs no code of the user's before the first item is asked for."""
+    kind = type(iterable)
+    return kind in _PLAIN or kind in _SETS or kind in _ITERATORS or kind in (enumerate, zip)
 
 
 def same(first: Any, second: Any) -> bool:

@@ -82,6 +82,8 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
             except StopIteration:
                 return
             frame.index = index
+            if frame.place.told:
+                frames.begun(frame, index, values)
             units = frames.result(frame, index, values)
             if units is not None:
                 (kept,) = units
@@ -95,7 +97,11 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
         else:
             end = frame.lease if frame.live else frame.look if index < frame.look else frame.count
             size = min(end, frame.count) - index
+            if frames.printed.has_printed(frame.place.region):
+                size = 1  # so that each says which item it was
             parts = [itertools.islice(source, size) for source in sources]
+            if frame.place.told:
+                frames.begun(frame, index, (frame.items[index],))
         numbers = itertools.count()
         frame.current, frame.last = index + size - 1, time.perf_counter()
         yield zip(map(frame.function, *parts), numbers)
@@ -110,4 +116,5 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
     if frame.live:
         with frames.home.hooks.shield:
             frames.over(frame)
+    frames.z(frame.place.region)
     yield zip(map(frame.function, *sources), itertools.count())

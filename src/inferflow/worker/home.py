@@ -403,7 +403,7 @@ class Home:
                 message.update(self.book.failure(), status="error")
         inside = self.frames.take()
         if inside:
-            message["regions"] = inside
+            message["regions"], message["sizes"] = inside, self.frames.sizes
         self.keeper.wait()
         if error is not None and (self.book is not None or not isinstance(error, SystemExit)):
             self._show(error)

@@ -328,7 +328,7 @@ class Hooks:
         self.closed.add(task)
         inside = home.frames.take()
         if inside:
-            message["regions"] = inside
+            message["regions"], message["sizes"] = inside, home.frames.sizes
         unit = self.units[task]
         names = [name for _, name in unit.outputs]
         if frame is not None:

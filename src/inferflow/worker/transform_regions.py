@@ -17,6 +17,7 @@
     n(region, *item)              a turn begins, with these names bound by the target; True
     w(region, map, f, *iterables) what to give to ``map`` in their place (see ``frames_map``)
     m(region, arm)                an arm begins
+    z(region)                     a loop is over
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
     e(stage)                      a stage begins: tasks of this arm that may run beside each other
@@ -96,7 +97,8 @@ class Place(NamedTuple):
     ``module:name``), kind of node and position; ``units`` and
     ``preamble`` (spans of statements to repeat before them) if turns may run ahead, given ``given`` and ``outer``;
     ``slice`` what else of a turn. ``around`` are the loops whose slices go through this one, the innermost first;
-    ``arms`` the units in each arm that are run with turns of loops around."""
+    ``arms`` the units in each arm that are run with turns of loops around. ``within`` are all loops that it stands in,
+    the outermost first; ``told``: what is printed in it is worth telling by turns."""
 
     region: int
     task: int
@@ -113,6 +115,8 @@ class Place(NamedTuple):
     stages: tuple[StagePlace, ...]
     slice: Slice
     around: tuple[int, ...]
+    within: tuple[int, ...]
+    told: bool
     arms: dict[int, tuple[RegionUnit, ...]]
 
 
@@ -149,7 +153,8 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         places[row["function"], row["node"], span] = Place(
             row["region"], row["task"], row["block"], row["function"], row["node"], span, row["heavy"], row["ahead"],
             units, tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
-            stages, _slice(row["slice"]), tuple(row["around"]), arms,
+            stages, _slice(row["slice"]), tuple(row["around"]),
+            tuple(row["within"]), row["told"], arms,
         )  # fmt: skip
     return Table(places, count, {}, {})
 
@@ -209,6 +214,8 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
     else:
         for arm, body in enumerate(arms_of(node)):
             _arm(body, place, arm)
+        if isinstance(node, ast.While):
+            _tell_end(node, place)
 
 
 def _arm(body: list[ast.stmt], place: Place, arm: int) -> None:
@@ -301,7 +308,7 @@ def loads(names: list[str]) -> list[ast.expr]:
 
 
 def _for(node: ast.For, place: Place, table: Table) -> None:
-    paths = item_paths(node.target) if place.ahead or place.around else None
+    paths = item_paths(node.target) if place.ahead or place.around or place.told else None
     if paths is not None:
         table.paths[place.region] = [path for _, path in paths]
         node.body = _hooked(node.body, place, 0, place.units)
@@ -313,12 +320,37 @@ def _for(node: ast.For, place: Place, table: Table) -> None:
         begin = _call("n", [_number(place.region), *loads([name for name, _ in paths])], at)
         node.body.insert(0, _placed(ast.Expr(value=begin), at))
     _arm(node.orelse, place, 1)
+    if paths is not None:
+        _tell_end(node, place)
+
+
+def _tell_end(node: ast.For | ast.While, place: Place) -> None:
+    """A hook where the loop ends: before its ``else``, and before each of its ``break``."""
+
+    def end(at: ast.stmt) -> ast.stmt:
+        said: ast.stmt = _placed(ast.Expr(value=_call("z", [_number(place.region)], at)), at)
+        return said
+
+    node.orelse.insert(0, end(node.orelse[0] if node.orelse else node.body[-1]))
+    stack: list[Any] = [node.body]
+    while stack:
+        body = stack.pop()
+        for position in range(len(body) - 1, -1, -1):
+            inner = body[position]
+            if isinstance(inner, ast.Break):
+                body.insert(position, end(inner))
+            elif isinstance(inner, (ast.For, ast.AsyncFor, ast.While)):
+                stack.append(inner.orelse)
+            elif not isinstance(inner, _SCOPES):
+                stack += [part for _, part in ast.iter_fields(inner) if part and isinstance(part, list)
+                          and isinstance(part[0], ast.stmt)]  # fmt: skip
+                stack += [case.body for case in (*getattr(inner, "handlers", ()), *getattr(inner, "cases", ()))]
 
 
 def _comprehension(node: Any, place: Place, table: Table) -> None:
     generator = node.generators[-1]
     paths = item_paths(generator.target)
-    if paths is None or not place.ahead:
+    if paths is None or not (place.ahead or place.told):
         return
     table.paths[place.region] = [path for _, path in paths]
     expressions = {unit.expression: unit for unit in place.units if unit.expression is not None}
