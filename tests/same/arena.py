@@ -66,6 +66,12 @@ class Result:
     ran: tuple[int, ...] = (0, 0, 0, 0)
     """Tasks at home, ahead, dropped; and what ran ahead inside of tasks (turns of loops, calls in arms)."""
 
+    @property
+    def says_nothing(self) -> bool:
+        """It hung, or recursed without end: here, where both sides are forked from one process, other frames stand
+        below the driver than below ``inferflow run`` (which leaves as much room as native, see test_native)."""
+        return self.stuck or b"RecursionError" in self.stderr
+
 
 class ForkedProcess:
     """In the place of ``subprocess.Popen`` for the worker that the controller starts."""
@@ -213,7 +219,7 @@ class Arena:
     def compare(self, files: dict[str, str], way: Way, native: Result | None = None) -> str | None:
         """What differs, in words; ``None`` if nothing does."""
         native = native or self.native(files)
-        if native.stuck:
+        if native.says_nothing:
             return None
         inferred = self.inferred(files, way)
         self.last = inferred

@@ -94,7 +94,7 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
                 break
             files = make(number, kind)
             native = arena.native(files)
-            if native.stuck:
+            if native.says_nothing:
                 continue
             draw = random.Random(number)
             counts["programs"] += 1
@@ -119,7 +119,7 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
                     if not all(compiles(text) for text in smaller.values()):
                         return False
                     one = arena.native(smaller)
-                    if one.stuck or difference(one, arena.native(smaller)) is not None:
+                    if one.says_nothing or difference(one, arena.native(smaller)) is not None:
                         return False
                     told = (difference(one, arena.inferred(smaller, way)) for _ in range(3))
                     return any(text is not None and text.split()[0] == row for text in told)

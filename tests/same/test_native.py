@@ -281,6 +281,28 @@ def test_a_file_under_two_names(tmp_path: Path) -> None:
     )
 
 
+RECURSION = """
+def depth(n):
+    try:
+        return depth(n + 1)
+    except RecursionError:
+        return n
+def twice(f, x):
+    return f(x)
+f = lambda x: twice(f, x)
+def main():
+    print(depth(0), [depth(i) for i in range(2)])
+print(depth(0))
+main()
+f(1)
+"""
+
+
+def test_recursion_goes_as_deep(tmp_path: Path) -> None:
+    """Nothing of ours takes away from the room that the interpreter grants."""
+    assert_same(tmp_path, RECURSION)
+
+
 def test_a_syntax_error_in_a_sibling(tmp_path: Path) -> None:
     assert_same(tmp_path, {"driver.py": "import badmod\n", "badmod.py": "x = = 3\n"})
 

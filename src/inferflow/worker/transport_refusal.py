@@ -52,7 +52,7 @@ _NAMES = {
     "traceback": "a traceback",
     "mmap": "a memory map",
 }
-_CANNOT = re.compile(r"[Cc](?:annot|an't) pickle (?:'([\w.]+)' object|([\w.]+) objects?)")
+_CANNOT = re.compile(r"[Cc](?:annot|an't) pickle (?:'([\w.]+)' (?:object|instance)|([\w.]+) objects?)")
 
 
 def explained(values: tuple[Any, ...], error: Exception) -> Unpackable:
