@@ -50,13 +50,15 @@ class Launch:
 
 @frozen
 class Surroundings:
-    """What home's interpreter is, where that is not ours: its version, and the image's reference and digest."""
+    """What home's interpreter is, where that is not ours: its version, and the image's reference and digest, and the
+    names of the folders of metadata beside the packages in it."""
 
     python: str = ""
     implementation: str = ""
     executable: str = ""
     image: str = ""
     digest: str = ""
+    packages: tuple[str, ...] = ()
 
 
 @frozen

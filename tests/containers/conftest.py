@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from daemons import Daemon, docker_daemon, podman_service
 
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[Daemon]:
+    if os.environ.get("TEST_ENGINE"):  # one that somebody else has started
+        yield Daemon("given", os.environ["TEST_ENGINE"], None)
+        return
     with docker_daemon() as daemon:
         yield daemon
 
@@ -27,5 +31,5 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     for name in ("docker_engine", "podman_engine"):
         if name in request.fixturenames and "leftovers" not in request.keywords:
             daemon: Daemon = request.getfixturevalue(name)
-            if daemon.process.poll() is None:
+            if daemon.process is None or daemon.process.poll() is None:
                 assert daemon.ours() == []

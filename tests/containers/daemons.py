@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -25,11 +26,11 @@ from attrs import frozen
 
 @frozen
 class Daemon:
-    """A running engine. ``host`` is what ``DOCKER_HOST`` must be."""
+    """A running engine. ``host`` is what ``DOCKER_HOST`` must be; without a ``process`` it is not ours to end."""
 
     kind: str
     host: str
-    process: subprocess.Popen[bytes]
+    process: Any
 
     def client(self):  # type: ignore[no-untyped-def]
         import docker

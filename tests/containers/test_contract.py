@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from attrs import frozen
 from compare import both, environment, write_files
 from daemons import Daemon
+from test_arms import BESIDE, PACKAGE
 from test_native import DRIVERS
 from test_terminal import SLEEPS, Terminal, plain
 
@@ -92,7 +94,7 @@ def test_files_belong_to_the_user_and_paths_are_native(tmp_path: Path, way: Way)
         "import os\nfrom pathlib import Path\nfrom inside.module import where\n"
         "def write(n):\n    Path(f'out{n}').mkdir()\n    Path(f'out{n}/x.txt').write_text(os.getcwd() + __file__)\n"
         "def main():\n    os.umask(0o027)\n    write(1)\n    write(2)\n    print(sorted(n for n in os.listdir('.') if n[0] not in '._'), where())\n"
-        "    print(os.stat('out1/x.txt').st_uid, oct(os.stat('out1/x.txt').st_mode), Path.home(), os.environ['HOME'])\n"
+        "    print(os.stat('out1/x.txt').st_uid == os.getuid(), oct(os.stat('out1/x.txt').st_mode), Path.home(), os.environ['HOME'])\n"
         "main()\n"
     )
     module = "def where(): return __file__\n"
@@ -131,6 +133,16 @@ def test_helpers_run_ahead_and_large_values_travel(tmp_path: Path, way: Way) -> 
     if way.name != "inline":
         assert where["work"] == where["work.2"] == "ahead"
         assert where["total"] == "ahead"
+
+
+def test_arms_and_opened_functions(tmp_path: Path, way: Way) -> None:
+    """What stands in branches, loops and functions of the project runs beside each other where home can be forked."""
+    folder = same(tmp_path, way, PACKAGE["driver.py"], **{k: v for k, v in PACKAGE.items() if k != "driver.py"})
+    assert any(task["regions"] for task in attempts(folder))
+    shutil.rmtree(folder)
+    folder = same(tmp_path / "beside", Way(way.name, way.options, {**way.env, "_INFERFLOW_TURNS": "always"}), BESIDE)
+    ahead = [region["ahead"] for task in attempts(folder) for region in task["attempts"][-1]["regions"]]
+    assert ahead == ([0] * 5 if way.name in ("spawn", "inline") else [1, 1, 1, 1, 2])
 
 
 def test_parameters(tmp_path: Path, way: Way) -> None:

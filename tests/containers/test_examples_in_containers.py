@@ -45,6 +45,35 @@ def test_verify_runs_in_copies_too(tmp_path: Path, docker_engine: Daemon) -> Non
     assert not (tmp_path / "o.txt").exists()
 
 
+def test_the_contract_with_rootless_podman(tmp_path: Path) -> None:
+    """The suite of all backends, run as a user with an engine of that user's own."""
+    user, python = "nobody", "/usr/bin/python3"
+    facts = pwd.getpwnam(user)
+    folder = Path(tempfile.mkdtemp(prefix="rl", dir="/tmp"))
+    (folder / "home").mkdir()
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        daemon = stack.enter_context(podman_service(user))
+        subprocess.run(["chown", "-R", user, str(folder)], check=True)
+        packages = os.pathsep.join([str(ROOT / "src"), *(path for path in sys.path if "site-packages" in path)])
+        env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "USER": user, "LOGNAME": user, "CI": ""}
+        env |= {"TEST_ENGINE": daemon.host, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
+        as_user = ["setpriv", "--reuid", str(facts.pw_uid), "--regid", str(facts.pw_gid), "--clear-groups", python]
+        tried = subprocess.run(
+            [*as_user, "-c", "import inferflow, docker, libcst, pytest"], env=env, capture_output=True
+        )
+        if tried.returncode:
+            pytest.skip(f"another user's {python} cannot read this installation")
+        command = [*as_user, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp"]
+        command += [str(folder / "tests"), "-k", "docker", "tests/containers/test_contract.py"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert " passed" in done.stdout
+        assert "skipped" not in done.stdout
+        assert "deselected" in done.stdout  # the other ways
+        assert daemon.ours() == []
+
+
 @pytest.mark.parametrize("kind", ["rootless podman", "docker"])
 def test_another_user(request: pytest.FixtureRequest, kind: str) -> None:
     """What is written is that user's. With an engine that runs as the user itself, the driver is root inside."""

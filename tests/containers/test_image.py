@@ -77,6 +77,9 @@ def test_built_once_and_used_by_runs(tmp_path: Path, docker_engine: Daemon, base
     assert (done.stdout, done.exit_code) == (b"42 True\n", 0), done.stderr
     shown = call(folder, docker_engine, "show", "latest").stdout.decode()
     assert "mine:1" in " ".join(shown.split())
+    recorded = json.loads(call(folder, docker_engine, "show", "latest", "--json").stdout)["environment"]
+    assert dict(recorded["packages"]) == {"wonder": "1.0"}  # those of the image, not this machine's
+    assert recorded["image"].startswith("mine:1 (sha256:")
 
 
 def test_a_failing_build_shows_what_the_resolver_said(tmp_path: Path, docker_engine: Daemon, base: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from compare import Observed, both, environment, observe, write_files
-from daemons import Daemon
+from daemons import Daemon, python_image
 
 DRIVER = """
 import os
@@ -199,3 +199,49 @@ def test_variables_and_secrets(tmp_path: Path, docker_engine: Daemon) -> None:
     done = observe(command, tmp_path, b"", env)
     assert done.exit_code == 2
     assert "secret PASSWORD is not set" in done.stderr
+
+
+# -- what goes wrong in a container of a task's own ----------------------------------------------------
+
+ONE_TASK = "def load(): return 3\ndef train(x):\n    {body}\n    return x\ndef main():\n    a = load()\n    print('before')\n    b = train(a)\n    print(b)\nmain()\n"
+
+
+def trouble(folder: Path, daemon: Daemon, body: str, *settings: str) -> tuple[Observed, str]:
+    lines = "\n".join(["[tasks.train]", 'backend = "docker"', 'image = "host"', *settings])
+    write_files(folder, {"driver.py": ONE_TASK.format(body=body), "inferflow.toml": lines + "\n"})
+    command = [sys.executable, "-m", "inferflow", "run", "driver.py"]
+    done = observe(command, folder, b"", environment(DOCKER_HOST=daemon.host))
+    return done, " ".join(done.stderr.split())
+
+
+def test_a_task_that_runs_out_of_memory(tmp_path: Path, docker_engine: Daemon) -> None:
+    body = "x = len([bytearray(1 << 20) for _ in range(400)])"
+    done, text = trouble(tmp_path, docker_engine, body, 'memory = "80MiB"')
+    assert (done.exit_code, done.stdout) == (137, b"before\n"), text
+    assert "ran out of memory: its limit is 80 MiB, its peak" in text
+    assert "task train" in text
+
+
+def test_a_task_that_is_ended_by_a_signal(tmp_path: Path, docker_engine: Daemon) -> None:
+    done, text = trouble(tmp_path, docker_engine, "import os; os.kill(os.getpid(), 11)")
+    assert done.exit_code == 4, text
+    assert done.stdout == b"before\n"
+    assert "task train" in text
+    assert "SIGSEGV" in text
+
+
+def test_a_task_whose_image_lacks_a_package(tmp_path: Path, docker_engine: Daemon) -> None:
+    image = python_image(docker_engine, sys.base_prefix, "bare")
+    driver = "import numpy\ndef load(): return 3\ndef train(x): return x\ndef main():\n    a = load()\n    b = train(a)\n    print(b)\nmain()\n"
+    settings = f'[tasks.train]\nbackend = "docker"\nimage = "{image}"\n'
+    write_files(tmp_path, {"driver.py": driver, "inferflow.toml": settings})
+    done = observe(
+        [sys.executable, "-m", "inferflow", "run", "driver.py"],
+        tmp_path,
+        b"",
+        environment(DOCKER_HOST=docker_engine.host),
+    )
+    text = " ".join(done.stderr.split())
+    assert done.exit_code == 4, text
+    assert "No module named 'numpy'" in text
+    assert "driver.py:1" in text

@@ -181,8 +181,8 @@ def sleeping(tmp_path: Path, docker_engine: Daemon) -> Iterator[subprocess.Popen
     yield from _sleeping(tmp_path, docker_engine)
 
 
-def _sleeping(tmp_path: Path, daemon: Daemon) -> Iterator[subprocess.Popen[bytes]]:
-    write_files(tmp_path, {"driver.py": SLEEPS})
+def _sleeping(tmp_path: Path, daemon: Daemon, driver: str = SLEEPS) -> Iterator[subprocess.Popen[bytes]]:
+    write_files(tmp_path, {"driver.py": driver})
     process = subprocess.Popen(
         [*COMMAND, "run", "--backend", "docker", "--image", "host", "driver.py"], cwd=tmp_path,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -240,6 +240,19 @@ def test_the_daemon_goes_away(tmp_path: Path) -> None:
             code, text = ended(process)
             assert code == 128 + signal.SIGTERM  # it asks its containers to end, as natively a machine does
             assert "the engine was shut down" in text
+            break
+
+
+@pytest.mark.leftovers
+def test_the_daemon_is_killed_and_started_again(tmp_path: Path) -> None:
+    """The driver goes on and ends as natively: its worker talks to us, not to the engine."""
+    driver = SLEEPS.replace("range(300)", "range(20)")
+    with docker_daemon() as daemon:
+        for process in _sleeping(tmp_path, daemon, driver):
+            os.kill(daemon.process.pid, signal.SIGKILL)
+            daemon.process.wait()
+            code, text = ended(process)
+            assert code == 0, text
             break
 
 

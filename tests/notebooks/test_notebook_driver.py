@@ -142,6 +142,47 @@ def test_small_notebooks(cells: list[str], tmp_path: Path) -> None:
     assert observed.exit_code == 0, observed.stderr
 
 
+def test_a_display_that_gives_bytes_and_tuples(tmp_path: Path) -> None:
+    """A kernel sends pictures in base64; what is no JSON is what comes out of it at the other end."""
+    cells = [
+        "class P:\n    def _repr_png_(self):\n        return b'\\x89PNG\\r\\n\\x1a\\nabc'\nP()",
+        "display(P())",
+        "display({'application/json': {'a': (1, 2), 'nan': 1.5, 'b': b'x'}, 'text/plain': 't'}, raw=True)",
+    ]
+    observed, _ = assert_same(tmp_path, book(*cells))
+    assert observed.exit_code == 0, observed.stderr
+
+
+def test_what_a_kernel_has_loaded(tmp_path: Path) -> None:
+    """Its loggers and its comms; and the modules that code may look for."""
+    cells = [
+        "import logging\nsorted(logging.root.manager.loggerDict)",
+        "import comm\nc = comm.create_comm(target_name='t')\ntype(c), comm.create_comm, type(comm.get_comm_manager()), type(get_ipython().kernel), 'IPKernelApp' in get_ipython().config, type(c.kernel)",
+        "import sys\n[name for name in ('ipykernel.kernelapp', 'tornado', 'zmq', 'ipykernel.ipkernel') if name in sys.modules]",
+    ]
+    observed, _ = assert_same(tmp_path, book(*cells))
+    assert observed.exit_code == 0, observed.stderr
+
+
+@pytest.mark.parametrize("number", [15, 9])
+def test_a_cell_that_ends_the_process(number: int, tmp_path: Path) -> None:
+    """The executed notebook has the cells before it; the exit status is the process's."""
+    cells = [
+        "print('first')\n1",
+        ("# text", "markdown"),
+        f"import os\nos.kill(os.getpid(), {number})",
+        "print('never')",
+    ]
+    write_files(tmp_path, {"a.ipynb": book(*cells), "inferflow.toml": ""})
+    done = inferflow(tmp_path, "run", "a.ipynb", "-o", "out.ipynb")
+    assert done.returncode == 128 + number, done.stderr
+    found = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    assert found[0]["outputs"][0]["text"] == ["first\n"]
+    assert [cell.get("execution_count") for cell in found] == [1, None, 2, None]
+    verified = inferflow(tmp_path, "verify", "a.ipynb")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
 MAGICS = [
     "import sys, os\nX = 1\ndef f():\n    return 'mine'\nf()",
     "%run s.py a b\nmade, sys.argv[0][-3:]",

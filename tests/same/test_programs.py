@@ -55,6 +55,15 @@ def test_commands_are_tasks_and_what_they_wrote_is_kept(tmp_path: Path) -> None:
     got = [sys.executable, "-m", "inferflow", "get", "latest", "out/deep/b.txt", "-o", "again.txt"]
     subprocess.run(got, cwd=folder, env=environment(), check=True)
     assert (folder / "again.txt").read_text() == "3\n4\n"
+    for command, words in (
+        (["show", "latest"], ["sort · shell", "cat · shell"]),
+        (["show", "latest", "sort"], ["driver.py:13 · shell"]),
+        (["logs"], ["sh · shell · stdout", "echo · shell · stdout"]),
+        (["logs", "--json"], ['"kind": "shell"']),
+    ):
+        done = [sys.executable, "-m", "inferflow", *command]
+        text = subprocess.run(done, cwd=folder, env=environment(), capture_output=True, text=True).stdout
+        assert not [word for word in words if word not in text], text
     for form in ("tree", "table", "mermaid", "dot", "svg", "html", "diff"):
         command = [sys.executable, "-m", "inferflow", "preview", "driver.py", "--format", form]
         text = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True).stdout

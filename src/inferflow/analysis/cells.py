@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import evolve
 
-from inferflow.analysis.magics import around, cell_python, settle_names
+from inferflow.analysis.magics import NamesIn, around, cell_python, nothing_known, settle_names
 from inferflow.analysis.percent import heading
 from inferflow.model import Cell, Parameter, Reason, Source, Span, Task, TaskGraph
 
@@ -62,9 +62,9 @@ def read_cells(data: bytes) -> list[dict[str, Any]]:
     return cells
 
 
-def notebook_source(data: bytes, path: str, filename: str) -> Source:
-    """A notebook file as a source: its text for the analysis, the same lines as they are shown, its code cells. Raises
-    NotANotebook."""
+def notebook_source(data: bytes, path: str, filename: str, names_in: NamesIn = nothing_known) -> Source:
+    """A notebook file as a source: its text for the analysis, the same lines as they are shown, its code cells.
+    ``names_in`` tells what scripts that cells run bind. Raises NotANotebook."""
     lines, shown, found = [PRELUDE], [""], []
     title, parameters = "", 0
     for number, cell in enumerate(read_cells(data), 1):
@@ -77,7 +77,7 @@ def notebook_source(data: bytes, path: str, filename: str) -> Source:
         if not text.strip():
             continue
         own = text.split("\n")
-        written, count, whole = cell_python(own)
+        written, count, whole = cell_python(own, names_in)
         written = [re.sub(r"^from __future__ import .*", "import __future__", line) for line in written]
         if "raises-exception" in cell.get("metadata", {}).get("tags", ()) and not whole:
             written, count, whole = around("try:", written, "except Exception: pass"), 1, True
@@ -214,7 +214,9 @@ class _Places:
             changes = {}
             for field in attrs.fields(type(value)):
                 old = getattr(value, field.name)
-                if isinstance(old, tuple | Span) or attrs.has(type(old)):
+                if isinstance(old, str) and "_ipython." in old:  # as the cell has it
+                    changes[field.name] = old.replace("_ipython.", "%")
+                elif isinstance(old, tuple | Span) or attrs.has(type(old)):
                     new = self.moved(old)
                     if new != old:
                         changes[field.name] = new

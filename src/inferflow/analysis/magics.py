@@ -4,26 +4,37 @@
         -> (["with _ipython.timed('time'): x = f()", "_ipython.system('ls {x}', x)"], 2, False)
 
 ``_ipython`` stands for ``ipython_magics`` in the catalogue, which says what each of them does. A magic of which nothing
-is known becomes ``exec``, which may do and bind anything.
+is known becomes ``exec``, which may do and bind anything. ``%run script.py`` binds the names that the script's text
+binds, where that can be read (``names_in``).
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
-__all__ = ["around", "cell_python", "settle_names"]
+__all__ = ["NamesIn", "around", "cell_python", "nothing_known", "script_names", "settle_names"]
+
+NamesIn: TypeAlias = "Callable[[str], tuple[str, ...] | None]"
+"""The names that a script, as ``%run`` names it, binds; None if that is not known."""
+
+
+def nothing_known(script: str) -> None:
+    """No script can be read."""
+
 
 IF_BOUND = "_ipython_if_bound_"
 
 
-def cell_python(lines: list[str]) -> tuple[list[str], int, bool]:
+def cell_python(lines: list[str], names_in: NamesIn = nothing_known) -> tuple[list[str], int, bool]:
     """A cell's lines as Python (as many), how many statements these are, and whether they stand for the whole cell: a
     cell magic, or a cell that Python cannot read (the run ends there)."""
     first = next(index for index, line in enumerate(lines) if line.strip())
     if lines[first].startswith("%%"):
-        return _cell_magic(lines, first), 1, True
+        return _cell_magic(lines, first, names_in), 1, True
     try:
         return lines, len(_parse("\n".join(lines))), False
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -32,7 +43,7 @@ def cell_python(lines: list[str]) -> tuple[list[str], int, bool]:
     written = list(out)
     for begin, end in _logical_lines(out):
         text = "\n".join(out[begin : end + 1])
-        code = _line_magic(text)
+        code = _line_magic(text, names_in)
         if code is not None:
             written[begin] = code
             written[begin + 1 : end + 1] = [""] * (end - begin)
@@ -87,7 +98,7 @@ _SCRIPTS = frozenset(
 _NAMES = re.compile(r"[A-Za-z_]\w*\Z")
 
 
-def _cell_magic(lines: list[str], first: int) -> list[str]:
+def _cell_magic(lines: list[str], first: int, names_in: NamesIn) -> list[str]:
     name, _, rest = lines[first][2:].partition(" ")
     body = lines[first + 1 :]
     blank = [""] * first
@@ -97,7 +108,8 @@ def _cell_magic(lines: list[str], first: int) -> list[str]:
 
     if name in _BODY_RUNS:
         try:
-            inner, _, _ = cell_python(body) if any(line.strip() for line in body) else (["pass"] * len(body), 0, False)
+            there = any(line.strip() for line in body)
+            inner, _, _ = cell_python(body, names_in) if there else (["pass"] * len(body), 0, False)
             _parse("\n".join(inner))
         except (SyntaxError, ValueError):
             return one("exec(_ipython.text)")
@@ -123,7 +135,7 @@ def _cell_magic(lines: list[str], first: int) -> list[str]:
 _ASSIGNED = re.compile(r"(\s*)([A-Za-z_][\w.\[\], '\"*()]*?)\s*=\s*([%!])(.*)\Z", re.DOTALL)
 
 
-def _line_magic(text: str) -> str | None:
+def _line_magic(text: str, names_in: NamesIn) -> str | None:
     """A logical line that is IPython's, as Python on one line; None if it is plain Python."""
     joined = text.replace("\\\n", " ")
     stripped = joined.strip()
@@ -133,7 +145,7 @@ def _line_magic(text: str) -> str | None:
     if stripped.startswith("!"):
         return f"{indent}_ipython.system({stripped[1:].strip()!r}{_interpolated(stripped)})"
     if stripped.startswith("%") and not stripped.startswith("%%"):
-        return indent + _magic(stripped[1:])
+        return indent + _magic(stripped[1:], names_in)
     if stripped.startswith(("?", "%%")) or (stripped.endswith("?") and not stripped.startswith("#")):
         return f"{indent}_ipython.tell({stripped.strip('?')!r})"
     assigned = _ASSIGNED.match(joined)
@@ -141,7 +153,7 @@ def _line_magic(text: str) -> str | None:
         space, target, sign, rest = assigned.groups()
         if sign == "!":
             return f"{space}{target} = _ipython.getoutput({rest.strip()!r}{_interpolated(rest)})"
-        return f"{space}{target} = {_magic(rest, value=True)}"
+        return f"{space}{target} = {_magic(rest, names_in, value=True)}"
     if stripped.startswith((",", ";", "/")):
         return f"{indent}exec(_ipython.text)"
     return None
@@ -163,7 +175,7 @@ _QUIET_EXTENSIONS = frozenset(
 )
 
 
-def _magic(text: str, value: bool = False) -> str:
+def _magic(text: str, names_in: NamesIn, value: bool = False) -> str:
     """``time f(x)`` (of ``%time f(x)``) as Python on one line."""
     name, _, rest = text.strip().partition(" ")
     rest = rest.strip()
@@ -181,13 +193,71 @@ def _magic(text: str, value: bool = False) -> str:
         return f"with _ipython.timed({name!r}): {statement}" if simple else "exec(_ipython.text)"
     if name in ("load_ext", "reload_ext") and rest in _QUIET_EXTENSIONS:
         return f"_ipython.config({rest!r})"
-    if name == "run":
-        return "eval(_ipython.text)" if value else "exec(_ipython.text)"
+    if name == "run" and not value:
+        return _run(rest, names_in)
     if name in ("env", "set_env") and "=" not in rest and len(rest.split()) < 2:
         return f"_ipython.environ({rest!r})"
     if name in _KNOWN:
         return f"_ipython.{_KNOWN[name]}({rest!r}{_interpolated(rest)})"
     return "eval(_ipython.text)" if value else "exec(_ipython.text)"
+
+
+_RUN_OPTIONS = re.compile(r"-(n|t|e|N\d+)\Z")
+"""Options of ``%run`` with which the script still has a namespace of its own, of which all names are taken over."""
+
+
+def _run(rest: str, names_in: NamesIn) -> str:
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        words = []
+    while words and _RUN_OPTIONS.match(words[0]):
+        del words[0]
+    script = words[0] if words else ""
+    if not script or script.startswith("-") or re.search(r"[{}$*?]", rest):
+        return "exec(_ipython.text)"
+    script = script if script.endswith(".py") or "." in script.rpartition("/")[2] else f"{script}.py"
+    names = names_in(script) if script.endswith(".py") else None
+    if names is None:
+        return "exec(_ipython.text)"
+    targets = "".join(f"{name}, " for name in names)
+    return f"{targets}= _ipython.run({script!r})" if targets else f"_ipython.run({script!r})"
+
+
+def script_names(text: str) -> tuple[str, ...] | None:
+    """The names that a script may bind in its module, in order; None if its text does not say."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    found: dict[str, None] = {}
+    todo: list[tuple[ast.AST, bool]] = [(node, True) for node in reversed(tree.body)]
+    while todo:
+        node, at_top = todo.pop()
+        match node:
+            case ast.ImportFrom(names=[ast.alias(name="*")]):
+                return None
+            case ast.Name(id="exec" | "eval" | "globals" | "vars" | "locals" | "get_ipython"):
+                return None
+            case ast.Global(names=names):
+                found.update(dict.fromkeys(names))
+            case ast.Name(id=name, ctx=ast.Store()) if at_top:
+                found[name] = None
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name) if at_top:
+                found[name] = None
+            case ast.alias(name=name, asname=asname) if at_top:
+                found[(asname or name).partition(".")[0]] = None
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                if at_top:
+                    found[name] = None
+            case ast.MatchMapping(rest=str(name)) if at_top:
+                found[name] = None
+            case _:
+                pass
+        inside = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+        inner = at_top and not isinstance(node, inside)
+        todo += [(child, inner) for child in reversed(list(ast.iter_child_nodes(node)))]
+    return tuple(name for name in found if not (name.startswith("__") and name.endswith("__")))
 
 
 def _interpolated(command: str) -> str:

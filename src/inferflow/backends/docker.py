@@ -203,6 +203,7 @@ class _HomeContainer:
             hello["executable"],
             recipe.called,
             recipe.image,
+            tuple(hello.get("packages", ())),
         )
 
     def close(self, ended: bool) -> None:

@@ -46,14 +46,23 @@ def command(
         counted = [a for a in found.attempts if a.status in ("retired", "failed", "running", "finished")]
         wanted = [a for a in sorted(counted, key=lambda a: a.task) if chosen in (None, graph.tasks[a.task].name)]
         lines = [
-            {"task": graph.tasks[a.task].name, "attempt": a.number, "stream": stream, "text": text, **_items(a, stream)}
+            {
+                "task": graph.tasks[a.task].name,
+                "kind": graph.tasks[a.task].kind,
+                "attempt": a.number,
+                "stream": stream,
+                "text": text,
+                **_items(a, stream),
+            }
             for a in wanted
             if a.task >= 0
             for stream, text in (("stdout", a.stdout), ("stderr", a.stderr))
             if text
         ]
         ends = [("stdout", found.finished.stdout), ("stderr", found.finished.stderr)] if found.finished else []
-        lines += [{"task": "", "attempt": 0, "stream": s, "text": text} for s, text in ends if text and not chosen]
+        lines += [
+            {"task": "", "kind": "", "attempt": 0, "stream": s, "text": text} for s, text in ends if text and not chosen
+        ]
         show_json(lines)
         return 0
     from inferflow.render import render_logs

@@ -222,7 +222,7 @@ class Engine:
                 self.posts.workers[worker].task = -1
             else:
                 placed = self.plan.placed[task]
-                order.update(apart=placed.firm, leave=placed.acts)
+                order.update(apart=placed.firm or placed.acts, leave=placed.acts)
                 self.state = sent(self.state, self.plan, task, worker)
                 attempt = self._attempt(task, "ahead", worker)
                 self.begun[task] = time.monotonic()
@@ -523,11 +523,12 @@ class Engine:
         placed = self.plan.placed.get(task)
         if placed is not None and task not in self.state.barred:
             name = self.plan.graph.tasks[task].name
-            if placed.firm and not self.broken:
+            acted = placed.acts and task in self.state.flights  # (what is done cannot be done again)
+            if (placed.firm or acted) and not self.broken:
                 self.broken = f"task {name} could not run where its settings place it: {why}"
                 self.broken_task = task
                 self.crew.kill("home")
-            elif not placed.firm:
+            elif not placed.firm and not acted:
                 self.reasons[f"{name} ran in home's container: {why}"] = None
         before = set(self.state.flights)
         self.state = schedule.dropped(self.state, task, worker)
@@ -578,6 +579,7 @@ class Engine:
                     output.get("stderr", b""),
                     flushed.get("stdout", -1),
                     flushed.get("stderr", -1),
+                    self.results[index].get("pieces", []),
                 ]
             )
         result: Any = self.results[task]

@@ -124,6 +124,8 @@ def places_of(
         if not firm and placement.isolation != "task":
             continue
         why = "a setting keeps it at home" if stays(task.name) else _hindrance(task, placed)
+        if not why and not firm and task.home and task.outputs and task.kind not in ("shell", "notebook"):
+            why = "it acts on the world, so it could not be repeated here if what it returns could not be handed over"
         if why:
             refused[index] = why
         else:

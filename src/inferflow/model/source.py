@@ -62,6 +62,8 @@ class Source:
     ``text``."""
     parameters_cell: int = 0
     """For a notebook: the number of the cell tagged ``parameters``; 0 if there is none."""
+    runs: tuple[tuple[str, str], ...] = ()
+    """For a notebook: the scripts whose names were read for ``%run``, with the SHA-256 of their bytes."""
 
     def cell_at(self, line: int) -> Cell | None:
         """The cell in which a line of the text stands."""

@@ -20,7 +20,7 @@ from inferflow.render.failure import last_lines, without
 from inferflow.render.items import identity, item_text, labelled
 from inferflow.render.outline import because, label, source_text, titled
 from inferflow.render.regions import region_text
-from inferflow.render.runs import counting, kind_text, status_role, value_name
+from inferflow.render.runs import counting, kind_note, kind_text, status_role, value_name
 from inferflow.render.style import Piece, bullet, clean, code_lines, compose, paint, table, uncolored, wrap
 from inferflow.render.units import duration, moment, size
 
@@ -47,7 +47,7 @@ def render_task(
     item = graph.tasks[index]
     lines = [
         compose([(f"{index + 1}  ", "dim"), (clean(titled(item)), "name")], width, color, [(run.id, "dim")]),
-        compose([("   ", ""), (clean(str(item.span)), "dim")], width, color),
+        compose([("   ", ""), (clean(str(item.span)) + kind_note(item), "dim")], width, color),
     ]
     for text in code_lines(source_text(item))[:12]:
         shown = clean(text)
@@ -209,7 +209,9 @@ def render_logs(
     parts = []
     for index in chosen:
         attempt = best.get(index)
-        name = f"{index + 1} {clean(titled(graph.tasks[index]))}" if index >= 0 else "the driver"
+        name = "the driver"
+        if index >= 0:
+            name = f"{index + 1} {clean(titled(graph.tasks[index]))}{kind_note(graph.tasks[index])}"
         if attempt and item is not None:
             texts = [item_text(attempt, stream, item) for stream in ("stdout", "stderr")]
             parts += [(f"{name} {identity(item)} · {stream}", _whole(text)) for stream, text in _streams(*texts)]

@@ -25,7 +25,7 @@ from inferflow.render.regions import region_text
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
 from inferflow.render.units import ago, count, duration, moment, size
 
-__all__ = ["counting", "kind_text", "render_run", "render_runs", "status_role", "value_name", "value_text"]
+__all__ = ["counting", "kind_note", "kind_text", "render_run", "render_runs", "status_role", "value_name", "value_text"]
 
 MARGIN = 13
 """The column at which the facts of a run begin."""
@@ -154,7 +154,7 @@ def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     rows = []
     for index, task in enumerate(graph.tasks):
         attempt = best.get(index)
-        name: Piece = (clean(titled(task)), "name")
+        name: Piece = (clean(titled(task)) + kind_note(task), "name")
         if attempt is None:
             rows.append([(str(index + 1), "dim"), name, ("not run", "dim"), ("", ""), ("", ""), ("", ""), ("", "")])
             continue
@@ -174,6 +174,11 @@ def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     head = ["#", "task", "status", "ran", "time", "memory", "kept"]
     height = 1 if len(rows) > LONG else 6
     return table(head, rows, width, color, right=frozenset({0, 4, 5}), shrink=(6, 1), lines=height)
+
+
+def kind_note(task: Task) -> str:
+    """Of a task that runs a program of its own, which kind: ``" · shell"``."""
+    return f" · {task.kind}" if task.kind in ("shell", "notebook") else ""
 
 
 def _status(attempt: Attempt) -> str:

@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, Union
 
-__all__ = ["ReturnsMissing", "chosen", "keep", "wanted_names"]
+__all__ = ["ReturnsMissing", "chosen", "keep", "spares", "wanted_names"]
 
 keep: Optional[Callable[[str, bytes], None]] = None
 """Set by a worker while a driver runs: takes the name and the content of what a call made beside the user's files (an
 executed notebook), to be kept with the task. Nothing without a run."""
+
+spares: Any = None
+"""Set by a worker while a driver runs that executes several notebooks: kernels that are started ahead (``warm``)."""
 
 
 class ReturnsMissing(RuntimeError):

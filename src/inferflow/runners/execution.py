@@ -1,4 +1,4 @@
-"""Executes one notebook, in a process of its own: ``main`` reads a job from a folder and leaves the results there.
+"""Executes one notebook, in a process of its own: a job is read from a folder, and the results are left there.
 
     job.json  parameters.pkl   ->   executed.ipynb  result.json  returns.pkl
 
@@ -8,17 +8,24 @@ it runs. The notebook is kept as far as it came, with outputs, execution counts 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import pickle
 import re
+import shutil
+import signal
 import sys
+import tempfile
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any, NoReturn
 
 from inferflow.runners.languages import Unsayable, collecting_code, parameter_names, setting_code
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -32,40 +39,114 @@ class _Problem(Exception):
 
 
 def main(scratch: str) -> None:
-    with open(os.path.join(scratch, "job.json"), encoding="utf-8") as file:
-        job = json.load(file)
-    result: dict[str, Any] = {"shown": job["shown"]}
-    status = 0
+    """Execute the job in ``scratch`` in a kernel that is started for it."""
+    job, status, result = _job(scratch), 0, dict[str, Any]()
     try:
-        result.update(_execute(job, scratch))
-    except _Problem as problem:
-        result.update(problem.facts)
-        status = 1
+        with open(os.path.join(scratch, "kernel.txt"), "wb") as log:
+            result = asyncio.run(_execute(job, scratch, log))
     except KeyboardInterrupt:
-        status = 130
-        result.update(problem="interrupted", message=f"{job['shown']}: interrupted")
+        status, result = 130, _interrupted(job)
+    _tell(scratch, {"shown": job["shown"], **result})
+    sys.exit(status or int("problem" in result))
+
+
+def serve(text: str, channel: str) -> None:
+    """Be a spare (see ``warm``): start a kernel, wait for a job on the descriptor ``channel``, execute it, and end,
+    which is seen there too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it starts beside itself
+    wanted = json.loads(text)
+    folder = tempfile.mkdtemp(prefix="inferflow-spare-")
+    spare = _Spare(int(channel), folder)
+    scratch = ""
+    try:
+        with open(os.path.join(folder, "kernel.txt"), "wb") as log:
+            scratch, result = asyncio.run(spare.run(wanted["kernel"], wanted["folder"], log))
+            _tell(scratch, result)
+    except BaseException:
+        spare.leave(1)
+    spare.leave(0)
+
+
+class _Spare:
+    """A kernel that has run nothing, and the job that is waited for."""
+
+    def __init__(self, channel: int, folder: str) -> None:
+        self.folder = folder
+        self.job: Future[str] = Future()
+        self.kernel = 0
+        Thread(target=self._listen, args=(channel,), daemon=True).start()
+
+    def _listen(self, channel: int) -> None:
+        """Take the job. Without one everything ends at once."""
+        data = b""
+        while not data.endswith(b"\n"):
+            piece = os.read(channel, 1 << 16)
+            data += piece
+            if not piece or data == b"\n":
+                self.leave(0)
+        scratch = data[:-1].decode("utf-8", "surrogateescape")
+        _write(os.path.join(scratch, "pid"), str(os.getpid()).encode())
+        self.job.set_result(scratch)
+
+    def leave(self, status: int) -> NoReturn:
+        if self.kernel:
+            with contextlib.suppress(OSError):
+                os.kill(self.kernel, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(status)
+
+    async def run(self, kernel: str, place: str, log: Any) -> tuple[str, dict[str, Any]]:
+        import nbformat
+
+        client = _client(nbformat.v4.new_notebook(), kernel, place, self.folder)
+        async with client.async_setup_kernel(stdout=log, stderr=log):
+            self.kernel = int(getattr(client.km.provisioner, "pid", 0) or 0)
+            scratch = await asyncio.wrap_future(self.job)
+            job = _job(scratch)
+            try:
+                result = await _execute(job, scratch, log, client)
+            except (KeyboardInterrupt, asyncio.CancelledError):
+                result = _interrupted(job)
+        self.kernel = 0
+        return scratch, {"shown": job["shown"], **result}
+
+
+def _job(scratch: str) -> dict[str, Any]:
+    with open(os.path.join(scratch, "job.json"), encoding="utf-8") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+def _interrupted(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {"problem": "interrupted", "message": f"{job['shown']}: interrupted"}
+
+
+def _tell(scratch: str, result: dict[str, Any]) -> None:
     _write(os.path.join(scratch, "result.json"), json.dumps(result).encode())
-    sys.exit(status)
 
 
-def _execute(job: Mapping[str, Any], scratch: str) -> dict[str, Any]:
+async def _execute(job: Mapping[str, Any], scratch: str, log: Any, client: Any = None) -> dict[str, Any]:
+    """Execute the job's notebook, in the kernel of ``client`` if there is one; what ``result.json`` tells of it."""
     import nbformat
 
     shown = job["shown"]
     try:
-        nb: Any = nbformat.read(job["notebook"], as_version=4)
-    except Exception as error:
-        raise _Problem({"problem": "value", "message": f"{shown} is not a notebook: {error}"}) from None
-    kernel = job["kernel"] or nb.metadata.get("kernelspec", {}).get("name") or "python3"
-    language = _language(kernel, nb, shown)
-    if job["parameters"]:
-        with open(os.path.join(scratch, "parameters.pkl"), "rb") as file:
-            _inject(nb, shown, language, job["parameters"], file.read(), scratch)
-    try:
-        return _run(nb, job, kernel, language, scratch)
-    finally:
-        text = nbformat.writes(nb)
-        _write(os.path.join(scratch, "executed.ipynb"), (text if text.endswith("\n") else text + "\n").encode())
+        try:
+            nb: Any = nbformat.read(job["notebook"], as_version=4)
+        except Exception as error:
+            raise _Problem({"problem": "value", "message": f"{shown} is not a notebook: {error}"}) from None
+        kernel = job["kernel"] or nb.metadata.get("kernelspec", {}).get("name") or "python3"
+        language = _language(kernel, nb, shown)
+        if job["parameters"]:
+            with open(os.path.join(scratch, "parameters.pkl"), "rb") as file:
+                _inject(nb, shown, language, job["parameters"], file.read(), scratch)
+        try:
+            return await _run(nb, job, kernel, language, scratch, log, client)
+        finally:
+            text = nbformat.writes(nb)
+            _write(os.path.join(scratch, "executed.ipynb"), (text if text.endswith("\n") else text + "\n").encode())
+    except _Problem as problem:
+        return problem.facts
 
 
 def _language(kernel: str, nb: Any, shown: str) -> str:
@@ -121,52 +202,60 @@ def _tags(cell: Any) -> list[str]:
 # -- running -----------------------------------------------------------------------------------------
 
 
-def _run(nb: Any, job: Mapping[str, Any], kernel: str, language: str, scratch: str) -> dict[str, Any]:
-    import asyncio
-
+def _client(nb: Any, kernel: str, folder: str, scratch: str) -> Any:
+    """A client with a kernel that is not started yet."""
     from nbclient import NotebookClient
+
+    client = NotebookClient(nb, kernel_name=kernel, resources={"metadata": {"path": folder}})
+    if os.name == "posix":  # sockets in a folder of our own instead of ports that anybody on this machine can reach
+        manager = client.create_kernel_manager()
+        manager.transport, manager.ip = "ipc", os.path.join(scratch, "kernel")
+    return client
+
+
+async def _run(
+    nb: Any, job: Mapping[str, Any], kernel: str, language: str, scratch: str, log: Any, client: Any
+) -> dict[str, Any]:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     try:
         collect = collecting_code(language, job["returns"], scratch) if job["returns"] else ""
     except Unsayable as error:
         raise _Problem({"problem": "value", "message": f"{job['shown']}: {error}"}) from None
-    client = NotebookClient(
-        nb, timeout=job["timeout"], kernel_name=kernel, resources={"metadata": {"path": job["folder"]}}
-    )
-    if os.name == "posix":  # sockets in a folder of our own instead of ports that anybody on this machine can reach
-        manager = client.create_kernel_manager()
-        manager.transport, manager.ip = "ipc", os.path.join(scratch, "kernel")
-    said = os.path.join(scratch, "kernel.txt")
-    at = 0
-
-    async def cells(log: Any) -> None:
-        nonlocal at
-        async with client.async_setup_kernel(stdout=log, stderr=log):
-            info = await client.async_wait_for_reply(client.kc.kernel_info())
-            nb.metadata["language_info"] = info["content"]["language_info"]
-            for at, cell in enumerate(list(nb.cells)):
-                await client.async_execute_cell(cell, at, execution_count=client.code_cells_executed + 1)
-            if collect:
-                await _collect(client, nb, collect)
-            client.set_widgets_metadata()
-
+    at = [0]
     try:
-        with open(said, "wb") as log:
-            asyncio.run(cells(log))
+        if client is None:
+            client = _client(nb, kernel, job["folder"], scratch)
+            async with client.async_setup_kernel(stdout=log, stderr=log):
+                await _cells(client, nb, job, collect, at)
+        else:
+            client.nb = nb
+            await _cells(client, nb, job, collect, at)
     except CellTimeoutError:
-        raise _failed(job, nb, at, "Timeout", f"it ran for more than {job['timeout']} seconds", "") from None
+        raise _failed(job, nb, at[0], "Timeout", f"it ran for more than {job['timeout']} seconds", "") from None
     except CellExecutionError as error:
-        raise _failed(job, nb, at, error.ename, error.evalue, str(error.traceback)) from None
+        raise _failed(job, nb, at[0], error.ename, error.evalue, str(error.traceback)) from None
     except DeadKernelError:
-        with open(said, encoding="utf-8", errors="replace") as last:
+        with open(log.name, encoding="utf-8", errors="replace") as last:
             text = "".join(last.readlines()[-30:])
-        raise _failed(job, nb, at, "DeadKernel", "the kernel ended (out of memory?)", text) from None
+        raise _failed(job, nb, at[0], "DeadKernel", "the kernel ended (out of memory?)", text) from None
     values = os.path.join(scratch, "returns.json")
     if os.path.exists(values):
         with open(values, encoding="utf-8") as file:
             return {"values": json.load(file)}
     return {}
+
+
+async def _cells(client: Any, nb: Any, job: Mapping[str, Any], collect: str, at: list[int]) -> None:
+    """Run the cells; ``at`` holds which one runs."""
+    client.timeout = job["timeout"]
+    info = await client.async_wait_for_reply(client.kc.kernel_info())
+    nb.metadata["language_info"] = info["content"]["language_info"]
+    for at[0], cell in enumerate(list(nb.cells)):
+        await client.async_execute_cell(cell, at[0], execution_count=client.code_cells_executed + 1)
+    if collect:
+        await _collect(client, nb, collect)
+    client.set_widgets_metadata()
 
 
 async def _collect(client: Any, nb: Any, code: str) -> None:

@@ -24,8 +24,9 @@ from typing import Any, Optional, Union
 
 import inferflow.runners
 from inferflow.runners import chosen, wanted_names
+from inferflow.runners.warm import execution_code
 
-__all__ = ["MISSING", "NotebookFailed", "missing_libraries", "notebook"]
+__all__ = ["MISSING", "NotebookFailed", "kernel_wanted", "missing_libraries", "notebook"]
 
 MISSING = "pip install 'inferflow[notebook]'"
 """What to do if the libraries that execute notebooks are not there."""
@@ -95,7 +96,7 @@ def notebook(
                 file.write(_pickled(given))
         with open(os.path.join(scratch, "job.json"), "w", encoding="utf-8") as text:
             json.dump(job, text)
-        status = _execute(scratch)
+        status = _execute(scratch, job)
         _keep_executed(scratch, os.fspath(path), output)
         result = _result(scratch, os.fspath(path), status)
         values = _values(scratch, result) if names else {}
@@ -112,13 +113,13 @@ def missing_libraries() -> list[str]:
 # -- the process that executes -----------------------------------------------------------------------
 
 
-def _execute(scratch: str) -> int:
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = (
-        f"import sys; sys.path[:1] = []; sys.path.append({root!r}); "
-        "from inferflow.runners.execution import main; main(sys.argv[1])"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, scratch], stdin=subprocess.DEVNULL)
+def _execute(scratch: str, job: Mapping[str, Any]) -> int:
+    spares = inferflow.runners.spares
+    if spares is not None:
+        spare = spares.take(_kernel_of(job), job["folder"])
+        if spare is not None and spare.run(scratch):
+            return 0
+    process = subprocess.Popen([sys.executable, "-c", execution_code("main"), scratch], stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     except BaseException:  # Ctrl-C reaches the process too: it ends the kernel
@@ -128,6 +129,23 @@ def _execute(scratch: str) -> int:
             process.kill()
             process.wait()
         raise
+
+
+def _kernel_of(job: Mapping[str, Any]) -> str:
+    """The name of the kernel that the notebook wants; a file that is no notebook is told as such later."""
+    if job["kernel"]:
+        return str(job["kernel"])
+    try:
+        with open(job["notebook"], encoding="utf-8-sig") as file:
+            return str(json.load(file)["metadata"].get("kernelspec", {}).get("name") or "python3")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "python3"
+
+
+def kernel_wanted(path: str) -> tuple[str, str]:
+    """The kernel and the folder in which the notebook at ``path`` would be run."""
+    filename = os.path.abspath(path)
+    return _kernel_of({"kernel": None, "notebook": filename}), os.path.dirname(filename)
 
 
 def _keep_executed(scratch: str, path: str, output: Union[str, os.PathLike[str], None]) -> None:

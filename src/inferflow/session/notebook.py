@@ -6,21 +6,24 @@ executed notebook in a file.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
-from inferflow.analysis.cells import notebook_source, parameters_of
+from inferflow.analysis.cells import parameters_of
 from inferflow.config.settings import PARAMETER_PREFIX, Settings
 from inferflow.errors import BrokenEnvironment, WrongUse
-from inferflow.model import Parameter, Source
-from inferflow.session.target import Target
+from inferflow.model import Parameter, Source, TaskGraph
+from inferflow.session.target import Target, book_source
 
-__all__ = ["cell_facts", "check_notebook", "with_parameters", "write_executed"]
+__all__ = ["cell_facts", "check_notebook", "notebook_rows", "with_parameters", "write_executed"]
 
 
 def check_notebook(settings: Settings, arguments: tuple[str, ...]) -> None:
@@ -50,6 +53,60 @@ def cell_facts(source: Source) -> list[list[object]]:
         blank = next((number for number, line in enumerate(lines) if line.strip()), 0)
         found.append([cell.number, cell.line, cell.lines, cell.count, cell.whole, blank])
     return found
+
+
+_TURNS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def notebook_rows(graph: TaskGraph, text: str) -> list[list[object]]:
+    """The tasks that call ``inferflow.notebook``, themselves or through functions of the driver, for home, which has
+    kernels started ahead: the task's number, whether it may come to the call several times, the notebook's path if the
+    text says it (else empty). ``text`` is the driver's."""
+    if "notebook" not in text:
+        return []
+    known = _through_functions(_parsed(text))
+    found: list[list[object]] = []
+    for index, task in enumerate(graph.tasks):
+        tree = _parsed(textwrap.dedent(task.source))
+        turns = any(isinstance(node, _TURNS) for node in ast.walk(tree))
+        found += [[index, turns, path] for path in _named(tree, known)]
+    return found
+
+
+def _through_functions(tree: ast.AST) -> dict[str, list[str]]:
+    """The functions of a module that call ``inferflow.notebook``, with the notebooks that they name."""
+    known: dict[str, list[str]] = {}
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for _ in functions:  # one that calls such a function is one itself
+        before = len(known)
+        for function in functions:
+            if function.name not in known and (paths := _named(function, known)):
+                known[function.name] = paths
+        if len(known) == before:
+            break
+    return known
+
+
+def _named(tree: ast.AST, known: Mapping[str, list[str]]) -> list[str]:
+    """The notebooks of the calls in a text: their paths, or nothing for each that is computed."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+        if name == "notebook":
+            first = node.args[0] if node.args else None
+            found.append(first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "")
+        else:
+            found += known.get(name, [])
+    return found
+
+
+def _parsed(text: str) -> ast.AST:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
 
 
 # -- parameters --------------------------------------------------------------------------------------
@@ -95,7 +152,7 @@ def with_parameters(
 
     code = setting_code("python", {p.name: _value(p, raw[p.name]) for p in known if p.name in raw}, "")
     book = _injected(Path(target.filename).read_bytes(), target.source.parameters_cell, code)
-    source = notebook_source(book.encode(), target.source.path, target.filename)
+    source = book_source(book.encode(), target.source.path, target.filename)
     return evolve(target, source=source, book=book), raw
 
 
@@ -127,7 +184,6 @@ _TYPES: dict[str, object] = {kind.__name__: kind for kind in (int, float, str, b
 def _evaluated(text: str, names: Mapping[str, object]) -> Any:
     """The value of a text that has but literals, plain types and what joins them; else what stands for nothing known:
     no annotation, no default."""
-    import ast
     import inspect
 
     plain = (ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set)
@@ -157,14 +213,28 @@ def _injected(data: bytes, number: int, code: str) -> str:
     return json.dumps(book)
 
 
-def write_executed(scratch: Path, target: Path) -> None:
+def write_executed(scratch: Path, target: Target, file: Path) -> None:
     """Write the executed notebook, as far as it came, to where the user wants it. Raises WrongUse."""
-    source = scratch / "executed.ipynb"
-    if not source.exists():
+    content = _executed(scratch, target)
+    if not content:
         return
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(source.read_bytes())
-        os.replace(temporary, target)
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
     except OSError as error:
-        raise WrongUse(f"cannot write {target}: {error.strerror}") from None
+        raise WrongUse(f"cannot write {file}: {error.strerror}") from None
+
+
+def _executed(scratch: Path, target: Target) -> bytes:
+    """What home left: the whole notebook, or what it noted up to its sudden end."""
+    from inferflow.worker.cell_outputs import JOURNAL, executed_so_far
+
+    with contextlib.suppress(OSError):
+        return (scratch / "executed.ipynb").read_bytes()
+    try:
+        journal = (scratch / JOURNAL).read_bytes()
+        text = target.book or Path(target.filename).read_text(encoding="utf-8-sig")
+    except OSError:
+        return b""
+    return executed_so_far(json.loads(text), journal)

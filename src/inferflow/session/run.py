@@ -30,13 +30,13 @@ from inferflow.model.content import content_digest
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.render.units import duration
 from inferflow.session.infer import Inferred, infer
-from inferflow.session.notebook import check_notebook, write_executed
+from inferflow.session.notebook import check_notebook, notebook_rows, write_executed
 from inferflow.session.observer import Observer, Silent
 from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
 from inferflow.session.text import NotText, decode_source
 from inferflow.storage.folder import Folder
-from inferflow.storage.identity import environment, process_identity, start_code_identity
+from inferflow.storage.identity import distributions, environment, process_identity, start_code_identity
 from inferflow.storage.learned import Lesson, Small, is_small, learn, learn_size, lessons, small
 from inferflow.storage.runs import Runs
 
@@ -102,7 +102,7 @@ def execute(
     finally:
         session.close()
         if executed is not None:
-            write_executed(scratch, executed)
+            write_executed(scratch, target, executed)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -211,6 +211,8 @@ class _Session:
         message["regions"] = region_rows(graph, lambda name: self.settings.at_home(name) is not None, ahead)
         message["turns_ahead"] = ahead
         message["sources"] = _sources(Path(self.target.root), graph)
+        message["books"] = notebook_rows(graph, self.target.source.text) if ahead else []
+        message["scripts"] = [list(row) for row in self.target.source.runs]
         message["patient"] = bool(os.environ.get("_INFERFLOW_TURNS"))
         return message
 
@@ -379,6 +381,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "forks": sorted(plan.forks),
         "inputs": list(plan.entry_inputs),
         "placed": bool(plan.placed),
+        "books": [],
         "notebooks": [[i, task.name] for i, task in enumerate(graph.tasks) if task.kind == "notebook"],
         "parameters": raw,
         "entry": graph.entry,
@@ -446,7 +449,7 @@ def _surrounded(environment: Environment, facts: Surroundings) -> Environment:
         python=facts.python,
         implementation=facts.implementation,
         executable=facts.executable,
-        packages=environment.packages if facts.image == "host" else (),  # they are the image's
+        packages=environment.packages if facts.image == "host" else distributions(facts.packages),
         image=f"{facts.image} ({facts.digest})",
     )
 

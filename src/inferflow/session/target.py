@@ -15,6 +15,7 @@ upwards with a ``pyproject.toml``, ``inferflow.toml`` or ``.git``).
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import re
 import warnings
@@ -22,14 +23,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inferflow.config.project import project_root
 from inferflow.errors import DriverUnreadable
 from inferflow.model import Source, Span
 from inferflow.session.text import NotText, decode_source
 
-__all__ = ["Target", "check_syntax", "open_target", "shown_path"]
+__all__ = ["Target", "book_source", "check_syntax", "open_target", "shown_path"]
 
 
 @frozen
@@ -128,17 +129,42 @@ def _from_file(text: str, name: str, function: str, cwd: Path) -> Target:
 
 def _from_notebook(text: str, name: str, function: str, data: bytes, filename: str, root: str, folder: str) -> Target:
     """A notebook runs in its own folder, as in Jupyter."""
-    from inferflow.analysis.cells import NotANotebook, notebook_source
+    from inferflow.analysis.cells import NotANotebook
 
     if function:
         raise DriverUnreadable(
             f"IF004 {text!r} names a function in a notebook", hint=f"a notebook runs from top to bottom: {name}"
         )
     try:
-        source = notebook_source(data, shown_path(filename, root), filename)
+        source = book_source(data, shown_path(filename, root), filename)
     except NotANotebook as error:
         raise DriverUnreadable(f"IF003 {name!r} is not a notebook that can be run: {error}") from None
     return Target(text, "notebook", filename, "__main__", "", root, folder, os.path.dirname(filename), source)
+
+
+def book_source(data: bytes, path: str, filename: str) -> Source:
+    """A notebook as a source; the scripts that its cells run are read for the names that they bind, and listed in
+    ``Source.runs``. Raises NotANotebook."""
+    from inferflow.analysis.cells import notebook_source
+    from inferflow.analysis.magics import script_names
+
+    scripts: dict[str, str] = {}
+    moves = re.search(rb"chdir|%cd|%pushd|%popd|%automagic", data)  # then a script's path may not count from here
+
+    def names_in(script: str) -> tuple[str, ...] | None:
+        file = os.path.join(os.path.dirname(filename), os.path.expanduser(script))
+        try:
+            with open(file, "rb") as opened:
+                content = opened.read()
+            names = None if moves else script_names(decode_source(content))
+        except (OSError, NotText):
+            return None
+        if names is not None:
+            scripts[file] = hashlib.sha256(content).hexdigest()
+        return names
+
+    source = notebook_source(data, path, filename, names_in)
+    return evolve(source, runs=tuple(scripts.items()))
 
 
 def _from_module(text: str, name: str, function: str, cwd: Path) -> Target:

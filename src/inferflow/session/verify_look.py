@@ -86,31 +86,37 @@ class Look:
 _NOTEBOOK = """
 import asyncio, sys, nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 book = nbformat.read(sys.argv[1], as_version=4)
 client = NotebookClient(book, timeout=None, kernel_name="python3", resources={"metadata": {"path": "."}})
 async def execute():
     async with client.async_setup_kernel():
         info = await client.async_wait_for_reply(client.kc.kernel_info())
         book.metadata["language_info"] = info["content"]["language_info"]
+        lives = True
         try:
             for index, cell in enumerate(list(book.cells)):
                 await client.async_execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
             return 0
         except CellExecutionError:
             return 1
+        except DeadKernelError:
+            lives = False
+            code = await client.km.provisioner.poll()
+            return 128 - code if code < 0 else code
         finally:
             client.set_widgets_metadata()
-            book.cells.append(nbformat.v4.new_code_cell(sys.argv[3]))
-            await client.async_execute_cell(book.cells[-1], len(book.cells) - 1, store_history=False)
-            book.cells.pop()
+            if lives:
+                book.cells.append(nbformat.v4.new_code_cell(sys.argv[3]))
+                await client.async_execute_cell(book.cells[-1], len(book.cells) - 1, store_history=False)
+                book.cells.pop()
 status = asyncio.run(execute())
 nbformat.write(book, sys.argv[2])
 sys.exit(status)
 """
 """A notebook natively: from top to bottom in a fresh kernel of this Python (whatever kernel it names: inferred, it runs
 in this Python too). What it shows is kept in a second notebook. A last cell, which stands in neither and in no history,
-has the kernel write its state down."""
+has the kernel write its state down. If a cell ends the kernel's process, its status is that of the run."""
 
 
 def run_native(look: Look, side: Side) -> Seen:

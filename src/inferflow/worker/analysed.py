@@ -12,15 +12,17 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["Analysed"]
 
 
 class Analysed:
-    """``rows``: of each project file that was analysed its path, time (ns) and size then, and its SHA-256."""
+    """``rows``: of each project file that was analysed its path, time (ns) and size then, and its SHA-256. ``scripts``:
+    path and SHA-256 of those that cells run (``%run``)."""
 
-    def __init__(self, rows: list[list[Any]]) -> None:
+    def __init__(self, rows: list[list[Any]], scripts: Iterable[list[str]] = ()) -> None:
         self.files: dict[str, tuple[int, int, str]] = {
             os.path.realpath(path): (stamp, size, digest) for path, stamp, size, digest in rows
         }
@@ -28,6 +30,8 @@ class Analysed:
         self.seen: set[str] = set()
         self.count = 0
         self.why = ""
+        self.scripts: dict[str, str] = {row[0]: row[1] for row in scripts}
+        self.stamps: dict[str, tuple[int, int]] = {}
 
     def departed(self) -> str:
         """Why what was analysed is not what runs; empty while nothing says so."""
@@ -38,7 +42,22 @@ class Analysed:
                 file = getattr(sys.modules.get(name), "__file__", None)
                 if isinstance(file, str) and os.path.basename(file) in self.names and name != "__main__":
                     self._look(file)
+        for path, digest in self.scripts.items() if not self.why else ():
+            self._look_at_script(path, digest)
         return self.why
+
+    def _look_at_script(self, path: str, digest: str) -> None:
+        try:
+            state = os.stat(path)
+            if self.stamps.get(path) == (state.st_mtime_ns, state.st_size):
+                return
+            with open(path, "rb") as file:
+                if hashlib.sha256(file.read()).hexdigest() == digest:
+                    self.stamps[path] = state.st_mtime_ns, state.st_size
+                    return
+        except OSError:
+            pass
+        self.why = f"{os.path.basename(path)}, which a cell runs, was written after its names were read"
 
     def _look(self, file: str) -> None:
         known = self.files.get(os.path.realpath(file))

@@ -16,7 +16,10 @@ from typing import Any
 
 from inferflow.worker.channel import high_descriptor
 
-__all__ = ["CellStream", "Past", "Record", "notebook_text"]
+__all__ = ["JOURNAL", "CellStream", "Past", "Record", "executed_so_far", "notebook_text"]
+
+JOURNAL = "executed.jsonl"
+"""The file in which home notes what each cell left: its number, its count, its outputs."""
 
 
 _CELL: ContextVar[int] = ContextVar("cell")
@@ -195,6 +198,21 @@ def notebook_text(book: dict[str, Any]) -> bytes:
     out["cells"] = [_as_lines(cell) for cell in book["cells"]]
     text = json.dumps(out, ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": "))
     return (text + "\n").encode("utf-8", "surrogatepass")
+
+
+def executed_so_far(book: dict[str, Any], journal: bytes) -> bytes:
+    """A notebook as far as it came, from what was noted while it ran."""
+    cells = [dict(cell) for cell in book["cells"]]
+    for cell in cells:
+        if cell.get("cell_type") == "code":
+            cell.update(outputs=[], execution_count=None)
+    for line in journal.splitlines():
+        try:
+            number, count, outputs = json.loads(line)
+        except ValueError:  # the last one, cut off
+            break
+        cells[number - 1].update(execution_count=count, outputs=outputs)
+    return notebook_text({**book, "cells": cells})
 
 
 def _as_lines(cell: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the session (``cells.Session.statements``), which calls the hooks. IPython is im
 from __future__ import annotations
 
 import ast
+import io
 import os
 import sys
 import types
@@ -26,19 +27,24 @@ def make_shell(session: Any) -> Any:
         import builtins
         import getpass
 
+        import ipykernel.kernelapp  # first, as in a kernel
         from ipykernel.compiler import XCachingCompiler
+        from ipykernel.ipkernel import IPythonKernel
         from ipykernel.zmqshell import ZMQInteractiveShell
         from jupyter_client.session import Session as Messages
+        from traitlets import Any as Anything
+        from traitlets import HasTraits
         from traitlets.config import Config
 
     record = session.record
 
     class Sender(Messages):  # type: ignore[misc]
         def send(self, stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **rest: Any) -> Any:
+            kind = msg_or_type
             if isinstance(msg_or_type, dict):
-                record.message(msg_or_type["header"]["msg_type"], msg_or_type["content"])
-            else:
-                record.message(msg_or_type, content or {})
+                kind, content = msg_or_type["header"]["msg_type"], msg_or_type["content"]
+            # As it comes out at the other end: pictures in base64, tuples as lists.
+            record.message(kind, self.unpack(self.pack(content or {})))
             return None
 
     class Shell(ZMQInteractiveShell):  # type: ignore[misc]
@@ -67,13 +73,34 @@ def make_shell(session: Any) -> Any:
             code = transform.replace_sentinel(code_obj, session.home.hooks)
             return await super().run_code(code, result, async_=async_)
 
-    for name in ("__module__", "__name__", "__qualname__"):
-        setattr(Shell, name, getattr(ZMQInteractiveShell, name))  # as it is called in a kernel
+    class Kernel(IPythonKernel):  # type: ignore[misc]
+        """The kernel that the shell, and code that looks for it, believe in: without sockets, and never started."""
+
+        debugger_class = Anything()  # its default would import a debugger, and start its threads
+
+        def __init__(self, **more: Any) -> None:
+            HasTraits.__init__(self, **more)
+            self.shell_handlers: dict[str, Any] = {}
+            self.control_handlers: dict[str, Any] = {}
+            self.comm_manager = sys.modules["comm"].get_comm_manager()
+
+        def get_parent(self, channel: str = "shell") -> dict[str, Any]:
+            return {"header": {"msg_type": "execute_request"}, "metadata": {}, "content": {}}
+
+    for ours, theirs in ((Shell, ZMQInteractiveShell), (Kernel, IPythonKernel)):
+        for name in ("__module__", "__name__", "__qualname__"):
+            setattr(ours, name, getattr(theirs, name))  # as it is called in a kernel
     config = Config()
     config.HistoryManager.enabled = False  # no thread that writes it
     config.HistoryManager.hist_file = ":memory:"
-    kernel = _Kernel()
-    shell = Shell.instance(config=config, kernel=kernel, compiler_class=XCachingCompiler)
+    config.IPKernelApp.connection_file = "kernel.json"  # by which code knows that it runs in a kernel
+    app = ipykernel.kernelapp.IPKernelApp.instance(config=config)
+    _set_up_logging(app)
+    kernel = Kernel.instance(parent=app, config=config, iopub_socket=object())
+    shell = Shell.instance(parent=kernel, config=config, kernel=kernel, compiler_class=XCachingCompiler)
+    for level in (10, 20):  # at which a kernel has told how it can be reached
+        app.log.isEnabledFor(level)
+    app.kernel, app.shell, kernel.shell = kernel, shell, shell
     shell.extension_manager.load_extension("storemagic")  # a kernel's application does
     sender = Sender(session="inferflow", username="inferflow")
     kernel.session = sender
@@ -94,21 +121,16 @@ def make_shell(session: Any) -> Any:
     return shell
 
 
-class _Kernel:
-    """What the shell, and code that looks for it, ask of the kernel that the shell believes to belong to."""
-
-    eventloop = None
-    iopub_socket = object()
-    session: Any = None
-
-    def __init__(self) -> None:
-        self.shell_streams: list[Any] = []
-
-    def get_parent(self, channel: str = "shell") -> dict[str, Any]:
-        return {"header": {}, "metadata": {}, "content": {}}
-
-    def _topic(self, name: str) -> bytes:
-        return f"kernel.{name}".encode()
+def _set_up_logging(app: Any) -> None:
+    """As a kernel does before its streams are those of cells: its own loggers write to descriptor 2."""
+    raw = io.FileIO(2, "w", closefd=False)
+    raw.name = "<stderr>"
+    text = io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+    text.mode = "w"  # type: ignore[misc]
+    cells, sys.stderr = sys.stderr, text
+    app.log.isEnabledFor(10)  # the first use sets it up
+    app.configure_tornado_logger()
+    sys.stderr = cells
 
 
 def _set_path() -> None:

@@ -24,15 +24,15 @@ import json
 import os
 import re
 import sys
-import time
 import types
 from collections.abc import Generator
 from typing import Any
 
 from inferflow import runners
 from inferflow.worker import transform
-from inferflow.worker.cell_outputs import CellStream, Past, Record, notebook_text
+from inferflow.worker.cell_outputs import JOURNAL, CellStream, Past, Record, notebook_text
 from inferflow.worker.cell_shell import make_shell
+from inferflow.worker.channel import high_descriptor
 from inferflow.worker.hooks import thread_ident
 from inferflow.worker.program import Job, future_mask
 
@@ -81,7 +81,7 @@ class Session:
         self.begins: dict[int, int] = {}
         self.held: list[Any] = []
         self.held_in = -1
-        self.written = time.monotonic()
+        self.journal = -1
 
     # -- beginning -----------------------------------------------------------------------------------
 
@@ -173,6 +173,7 @@ class Session:
         source = source if isinstance(source, str) else "".join(source)
         self.record.begin()
         count = shell.execution_count
+        self._note(facts["number"], count, [])
         result = await self._run_cell(source)
         self.past.drain(self.record)
         shell.payload_manager.clear_payload()
@@ -186,8 +187,7 @@ class Session:
         for name in ("stdout", "stderr"):
             if name in self.streams:
                 self.streams[name].flush()
-        if time.monotonic() - self.written > 2:
-            self.write()
+        self._note(facts["number"], count, self.record.outputs)
         if failed:
             self.failed = error
             self._tell_failure(facts, error)
@@ -354,9 +354,23 @@ class Session:
         """The notebook as it is now, in the form in which Jupyter writes it."""
         return notebook_text(self.book)
 
+    def _note(self, *row: Any) -> None:
+        """Note a cell's number, its count, its outputs so far, for a notebook whose process does not come to its end
+        (see ``executed_so_far``)."""
+        if self.home.alone:
+            return
+        on, self.home.files.on = self.home.files.on, False
+        try:
+            if self.journal < 0:
+                path = os.path.join(self.setup["scratch"], JOURNAL)
+                self.journal = high_descriptor(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            os.write(self.journal, json.dumps(row).encode() + b"\n")
+        except (OSError, ValueError):
+            pass
+        self.home.files.on = on
+
     def write(self) -> None:
         """Leave the executed notebook where the controller looks for it."""
-        self.written = time.monotonic()
         on, self.home.files.on = self.home.files.on, False
         path = os.path.join(self.setup["scratch"], "executed.ipynb")
         try:

@@ -36,6 +36,7 @@ def main(address):
         os._exit(111)  # the controller is gone
     hello = {
         "kind": "hello",
+        "packages": metadata_names(),
         "role": "init",
         "pid": os.getpid(),
         "token": os.environ.get("_INFERFLOW_TOKEN", ""),
@@ -57,6 +58,24 @@ def main(address):
         if number > 2:
             os.close(number)
     Keeper(sock, child).loop()
+
+
+def metadata_names():
+    """The names of the folders of metadata beside the packages of this Python (it was started without ``site``)."""
+    try:
+        import site
+
+        prefixes = [sys.prefix, sys.exec_prefix, os.path.dirname(os.path.dirname(sys.executable))]
+        folders = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        folders += site.getsitepackages(prefixes)
+        found = []
+        for folder in folders:
+            if os.path.isdir(folder):
+                names = os.listdir(folder)
+                found += [name for name in names if name.endswith((".dist-info", ".egg-info")) and name not in found]
+        return found
+    except Exception:
+        return []
 
 
 def send(sock, message):

@@ -30,6 +30,7 @@ from inferflow.worker.home import Home
 from inferflow.worker.layout import SMALL
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
+from inferflow.worker.streams import LIMIT
 
 __all__ = ["serve", "template"]
 
@@ -125,6 +126,7 @@ class _Descriptor:
 
             with tempfile.TemporaryFile() as file:
                 self.file = os.dup(file.fileno())
+        self.taken = 0
         os.dup2(self.file, number)
 
     def used(self) -> bool:
@@ -133,6 +135,16 @@ class _Descriptor:
     def clear(self) -> None:
         os.ftruncate(self.file, 0)
         os.lseek(self.file, 0, os.SEEK_SET)
+        self.taken = 0
+
+    def take(self) -> bytes:
+        """What has come since this was last asked."""
+        size = os.fstat(self.file).st_size
+        if size <= self.taken:
+            return b""
+        data = os.pread(self.file, size - self.taken, self.taken)
+        self.taken += len(data)
+        return data
 
 
 class Helper:
@@ -159,6 +171,7 @@ class Helper:
         self._watch_warnings()
         self.standing: dict[bool, Any] = {}
         self.apart = False
+        self.pieces: list[list[Any]] = []
         self.recording = False
         self.codes: dict[tuple[int, bool], types.CodeType] = {}
         self.strand: Any = None
@@ -218,7 +231,7 @@ class Helper:
     def state_changed(self) -> str:
         """What of the process is not as it was; empty if all is."""
         _flush_c()
-        if any(descriptor.used() for descriptor in self.descriptors):
+        if not self.apart and any(descriptor.used() for descriptor in self.descriptors):
             return "code outside Python wrote to its standard streams"
         changed = self.state.changed()
         return f"it changed {changed}" if changed else ""
@@ -249,6 +262,8 @@ class Helper:
                 self._drop(why)
                 return
         self.apart = bool(order.get("apart"))
+        if self.apart:
+            self._keep_pieces()
         self.literals = []
         self.crossed = ""
         proved = self._is_proved(order)
@@ -275,6 +290,10 @@ class Helper:
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
             "memory": self.memory.peak(),
         }  # fmt: skip
+        if self.apart:
+            self._hear("raw")
+            _flush_c()
+            self._hear("c")
         departed = self.home.analysed.departed() if self.imported else ""
         if departed:
             self.refuse(departed, again=False)
@@ -312,6 +331,42 @@ class Helper:
             self.refuse(why)
         self._publish(unit, values, facts)
 
+    # -- what a task writes that runs here and nowhere else ---------------------------------------------
+
+    def _keep_pieces(self) -> None:
+        """Keep the task's output piece by piece, what children and C code write among it: home repeats it all."""
+        for descriptor in self.descriptors:
+            descriptor.clear()
+        self.pieces = []
+        self.home.streams.keep_pieces(self._piece)
+
+    def _piece(self, name: str, kind: str, data: bytes) -> None:
+        self._hear("raw")
+        last = self.pieces[-1] if self.pieces else None
+        if last is not None and last[:2] == [name, kind] and len(last[2]) < 1 << 16:
+            last[2] += data
+        else:
+            self.pieces.append([name, kind, data])
+
+    def _hear(self, kind: str) -> None:
+        for name, descriptor in zip(("stdout", "stderr"), self.descriptors):
+            data = descriptor.take()
+            if data:
+                self.pieces.append([name, kind, data])
+
+    def _written_apart(self) -> dict[str, Any]:
+        """The whole output, for the record, and its pieces."""
+        self.home.streams.mark()
+        self.home.streams.wrote_bytes()
+        if not self.pieces:
+            return {}
+        output = {}
+        for name in ("stdout", "stderr"):
+            data = b"".join(piece for stream, _, piece in self.pieces if stream == name)
+            if data:
+                output[name] = data[:LIMIT]
+        return {"output": output, "pieces": self.pieces}
+
     def _is_proved(self, order: dict[str, Any]) -> bool:
         """Whether what the task could read is to be compared at its turn root by root: not if it is anyhow (on trust),
         and not if this process is no copy of home."""
@@ -339,16 +394,15 @@ class Helper:
             self._drop(f"it raised {type(failure).__name__}: {failure}, which cannot leave its process: {error}")
             return
         message: dict[str, Any] = {"kind": "raised", "task": self.task, "facts": [], "raises": raises, **facts}
-        output = self.home.streams.mark()
-        if output:
-            message["output"] = {name: noted for name, (noted, _, _) in output.items()}
+        message.update(self._written_apart())
         self.channel.send(message)
 
     def _drop(self, why: str, again: bool = True) -> None:
         """Give the result up; this process is as it was, unless a hidden state has changed. ``again``: the same is to
         be expected of the next run."""
         self.home.streams.mark()
-        if self.state.changed() or any(descriptor.used() for descriptor in self.descriptors):
+        spoiled = not self.apart and any(descriptor.used() for descriptor in self.descriptors)
+        if self.state.changed() or spoiled:
             self.refuse(why, again)
         self.gate.recorder.take()
         self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False, "again": again})
@@ -406,14 +460,16 @@ class Helper:
             if stored.path:
                 message["file"] = stored.path
         flushed = self.home.streams.flushed()
-        if flushed:
+        output = {} if self.apart else self.home.streams.mark()
+        if self.apart:
+            message.update(self._written_apart())
+        elif flushed:
             message["flushed"] = flushed
-        output = self.home.streams.mark()
         if output:
             if self.home.streams.wrote_bytes():
                 self._drop("it writes bytes to a standard stream, which overtake text that is still in its buffer")
                 return
-            if self.imported and not self.apart:
+            if self.imported:
                 self.refuse("it prints and imports modules, which may print once, when home comes to it")
             if any(left_out for _, _, left_out in output.values()):
                 self._drop("it prints too much to keep and repeat")

@@ -28,7 +28,7 @@ from inferflow import runners
 from inferflow.worker import transform
 from inferflow.worker.analysed import Analysed
 from inferflow.worker.apart import fork_apart, watches_children
-from inferflow.worker.channel import Closed
+from inferflow.worker.channel import Closed, high_descriptor
 from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
@@ -61,7 +61,7 @@ class Home:
         self.fork_template = fork_template
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
-        self.files = FileRecorder(tuple(setup["ignored"]))
+        self.files = FileRecorder(tuple(setup["ignored"]), setup["root"])
         self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
         self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
@@ -75,6 +75,7 @@ class Home:
         self.table = table_of([])
         self.executed = Executed([])
         self.analysed = Analysed([])
+        self.spares: Any = None  # kernels that are started ahead of the notebooks that tasks execute
         self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -174,9 +175,28 @@ class Home:
         hooks.inputs = plan["inputs"]
         hooks.ask = bool(plan["placed"]) or (self.setup["start"] == "spawn" and bool(plan["forks"]))
         self.executed = Executed(plan["notebooks"])
-        self.analysed = Analysed(plan["sources"])
+        self.analysed = Analysed(plan["sources"], plan["scripts"])
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
+        if plan["books"]:
+            self._warm_up(plan["books"])
+
+    def _warm_up(self, books: list[list[Any]]) -> None:
+        """Have kernels started ahead for notebooks that tasks will run: ``books`` are the last task, whether it may
+        come to the notebook again, and the notebook's path if the driver's text says it."""
+        if watches_children():
+            return
+        from inferflow.runners.notebook import kernel_wanted
+        from inferflow.runners.warm import Spares
+
+        def expected() -> bool:
+            at = self.hooks.open
+            return at is not None and any(task > at or (task == at and again) for task, again, _ in books)
+
+        runners.spares = self.spares = Spares(expected, high_descriptor)
+        path = next((path for _, _, path in books if path and os.path.isfile(path)), None)
+        if path is not None:
+            self.spares.prepare(*kernel_wanted(path))
 
     def ready(self, plan: dict[str, Any]) -> Job:
         """The hooked program, to be run to its end."""
@@ -384,6 +404,8 @@ class Home:
     def finish(self, error: BaseException | None) -> int:
         """Tell the controller how it ended, and show an uncaught exception as native does; the exit status."""
         hooks = self.hooks
+        if self.spares is not None:
+            self.spares.close()
         message: dict[str, Any] = {"kind": "end", "time": time.time(), "task": -1}
         error = stripped(error) if error is not None else None
         if self.alone:

@@ -269,7 +269,10 @@ class Hooks:
     def _replay(self, reply: dict[str, Any]) -> None:
         """What the task printed elsewhere; and how much of it had been flushed there."""
         streams = self.home.streams
-        for stdout, stderr, stdout_flushed, stderr_flushed in reply["output"]:
+        for stdout, stderr, stdout_flushed, stderr_flushed, pieces in reply["output"]:
+            if pieces:
+                streams.play(pieces)
+                continue
             streams.replay("stdout", stdout, stdout_flushed)
             streams.replay("stderr", stderr, stderr_flushed)
 

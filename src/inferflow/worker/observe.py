@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inferflow.worker.files import is_device
-from inferflow.worker.folder import changed, look, named_files
+from inferflow.worker.folder import Watch, changed, look, named_files
 
 __all__ = ["FileRecorder", "Gate", "HiddenState", "bytes_read", "stamp"]
 
@@ -33,15 +33,18 @@ _STARTS = frozenset(["subprocess.Popen", "os.system", "os.posix_spawn", "os.fork
 
 
 class FileRecorder:
-    """Collects the files that the task at home opens. ``ignored`` are path prefixes (the interpreter, packages)."""
+    """Collects the files that the task at home opens. ``ignored`` are path prefixes (the interpreter, packages);
+    ``root`` is the project's folder, which is looked at beside the working folder where there are child processes."""
 
-    def __init__(self, ignored: tuple[str, ...]) -> None:
+    def __init__(self, ignored: tuple[str, ...], root: str = "") -> None:
         self.ignored = ignored
+        self.root = root
         self.read: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.on = False
         self.before: Any = None
-        """The working folder before the task's first child process (see ``folder``)."""
+        """The folders before the task's first child process (see ``folder``)."""
+        self.watch: Watch | None = None
         self._thread: int | None = None
         self.acted = 0.0
         """When (seconds since the epoch) something was last done to files, or to the world."""
@@ -89,7 +92,8 @@ class FileRecorder:
             for name in named_files(command[0] if event == "os.system" else command, base):
                 self._note(name, False)
             if self.before is None:
-                self.before = look(here, self.ignored)
+                self.before = look(dict.fromkeys([base, here, *filter(None, [self.root])]), self.ignored)
+                self.watch = Watch(self.before)
         except (OSError, TypeError, ValueError, IndexError):
             pass
         finally:
@@ -127,6 +131,7 @@ class FileRecorder:
             before, self.before = self.before, None
             for name in changed(before, self.ignored):
                 self.written.setdefault(name, None)
+            self._watched()
         if self.children:
             self.acted = time.time()
         if not self.read and not self.written:
@@ -135,6 +140,16 @@ class FileRecorder:
         read = [name for name in self.read if name not in self.written]
         self.read, self.written = {}, {}
         return read, written
+
+    def _watched(self) -> None:
+        """What the kernel told of the time since then."""
+        if self.watch is None:
+            return
+        read, written = self.watch.end()
+        self.watch = None
+        for names, found in ((written, self.written), (read, self.read)):
+            for name in filter(None, map(self._name, names)):
+                found.setdefault(name, None)
 
 
 # Acts that a task which may yet be thrown away must not do.

@@ -110,7 +110,10 @@ class Portrait:
                 self.part(path, f"the same object as {first}")
                 return
             self.kept.append(value)
-        if any(base.__name__ in ("AbstractEventLoop", "InteractiveShell") for base in cls.__mro__[1:]):
+        if any(
+            base.__name__ in ("AbstractEventLoop", "InteractiveShell", "SingletonConfigurable")
+            for base in cls.__mro__[1:]
+        ):
             self.unseen(path, value)  # what is in it belongs to whatever runs it
             return
         try:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from inferflow.worker.channel import high_descriptor
@@ -38,6 +40,9 @@ class _Note:
         self.inside = False
         self.direct = False
         self.terminal = terminal
+        self.tell: Any = None
+        """With ``capture``, where a task's output is kept piece by piece (see ``Streams.keep_pieces``): takes the kind
+        and the bytes."""
 
     def add(self, part: Any) -> None:
         self.size += len(part)
@@ -92,6 +97,8 @@ class _Buffer(io.BufferedWriter):
             note.add(bytes(data))
         if note.capture:
             note.direct = True
+            if note.tell is not None:
+                note.tell("bytes", bytes(data))
             return len(data)
         return super().write(data)
 
@@ -109,7 +116,10 @@ class _Text(io.TextIOWrapper):
         if note.capture:
             if not isinstance(text, str):
                 super().write(text)  # type: ignore[unreachable]  # raises, as natively
-            note.add(text.encode(self.encoding, self.errors or "strict"))
+            data = text.encode(self.encoding, self.errors or "strict")
+            if note.tell is not None:
+                note.tell("text", data)
+            note.add(data)
             return len(text)
         note.inside = True
         try:
@@ -123,6 +133,8 @@ class _Text(io.TextIOWrapper):
         note = self.note
         if note.capture:
             note.flushed = note.size
+            if note.tell is not None:
+                note.tell("flush", b"")
             return
         note.inside = True
         try:
@@ -220,6 +232,12 @@ class Streams:
             text.note.capture = True
             text.note.parts = []
 
+    def keep_pieces(self, tell: Callable[[str, str, bytes], None]) -> None:
+        """Besides, tell what is written as it is written: the stream, the kind of the piece (``text``; ``bytes`` below
+        the text layer; ``flush``), the bytes."""
+        for name, text in self.texts.items():
+            text.note.tell = partial(tell, name)
+
     def wrote_bytes(self) -> bool:
         """Whether, while they were kept, bytes were written below the text layer: they overtake text that waits there,
         so they cannot be repeated as text."""
@@ -237,6 +255,22 @@ class Streams:
         if flushed >= 0:
             text.flush()
         self._repeat(text, data[max(flushed, 0) :])
+
+    def play(self, pieces: list[list[Any]]) -> None:
+        """Write what a task wrote elsewhere, piece by piece, into the same buffers or past them: ``raw`` is what child
+        processes wrote, ``c`` what C code left in its own buffer."""
+        for name, kind, data in pieces:
+            text = self.texts.get(name)
+            if kind == "raw" or (kind == "c" and not _put_into_c_buffer(name, data)):
+                _write_all({"stdout": 1, "stderr": 2}[name], data)
+            elif text is None or kind == "c":
+                continue
+            elif kind == "text":
+                self.replay(name, data)
+            elif kind == "bytes":
+                text.buffer.write(data)
+            else:
+                text.flush()
 
     def _repeat(self, text: _Text, data: bytes) -> None:
         if not data:
@@ -263,6 +297,27 @@ class Streams:
             stream: Any = getattr(sys, name, None)
             if stream is not None:
                 stream.flush()
+
+
+def _write_all(number: int, data: bytes) -> None:
+    try:
+        while data:
+            data = data[os.write(number, data) :]
+    except OSError:  # it is closed: natively the child would have failed to write
+        pass
+
+
+def _put_into_c_buffer(name: str, data: bytes) -> bool:
+    """Give bytes to C's own buffer of a standard stream, which comes out when it is full or the process ends."""
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        stream = ctypes.c_void_p.in_dll(library, name)
+        library.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), stream)
+    except (ImportError, OSError, AttributeError, ValueError):
+        return False
+    return True
 
 
 def _buffer_size(raw: io.FileIO) -> int:

@@ -1,0 +1,195 @@
+"""A kernel that is started before a notebook needs it.
+
+Starting a kernel, and the libraries that talk to it, takes a second or two; a short notebook takes less. In a run that
+will execute further notebooks, a *spare* is therefore started while other work goes on: a process that executes
+notebooks (``execution``) with a kernel that has run nothing. It is used once, for one notebook, and only if a kernel
+started at that moment would be the same: the environment, the working folder, limits and the code that a kernel finds
+at its start (``facts``) are then what they were when the spare was started. Otherwise it is ended, unused.
+
+    spares.prepare("python3", "/p")      starts one
+    spares.take("python3", "/p")         its Spare, or None
+    spare.run(scratch)                   executes the job in that folder
+
+A spare is no child of the driver's process, so nothing that the driver waits for is ours. It ends itself when it is
+told that there is no job, or nobody is left who could tell it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, Optional
+
+__all__ = ["Spare", "Spares"]
+
+Moved = Callable[[int], int]
+"""Moves a descriptor out of the user's way."""
+
+
+class Spare:
+    """One that was started: what for, and what was so when it was."""
+
+    def __init__(self, kernel: str, folder: str, channel: socket.socket) -> None:
+        self.kernel, self.folder, self.channel = kernel, folder, channel
+        self.facts = facts(folder)
+
+    def run(self, scratch: str) -> bool:
+        """Execute the job in ``scratch``, and wait until that is done; False if the spare was not there any more. What
+        came of it stands in ``result.json``."""
+        self._send(scratch.encode("utf-8", "surrogateescape"))
+        try:
+            self.channel.recv(1)
+        except OSError:
+            pass
+        except BaseException:  # Ctrl-C reaches the spare too: it ends its kernel
+            if not select.select([self.channel], [], [], 10)[0]:
+                self._kill(scratch)
+            raise
+        finally:
+            self.channel.close()
+        return os.path.exists(os.path.join(scratch, "pid"))  # else it had not begun
+
+    def _send(self, line: bytes) -> None:
+        try:
+            self.channel.sendall(line + b"\n", socket.MSG_NOSIGNAL if hasattr(socket, "MSG_NOSIGNAL") else 0)
+        except OSError:
+            pass
+
+    def _kill(self, scratch: str) -> None:
+        try:
+            with open(os.path.join(scratch, "pid"), encoding="ascii") as file:
+                os.kill(int(file.read()), signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
+
+    def end(self) -> None:
+        """It is not needed. (Processes that were forked from this one may hold the channel too.)"""
+        self._send(b"")
+        self.channel.close()
+
+
+class Spares:
+    """The spare of one process, if there is one. ``expected`` tells whether a further notebook is to come; ``moved``
+    moves descriptors."""
+
+    def __init__(self, expected: Callable[[], bool], moved: Moved = lambda number: number) -> None:
+        self.expected, self.moved = expected, moved
+        self.spare: Optional[Spare] = None
+        self.used = 0
+        self.pid = os.getpid()
+
+    def prepare(self, kernel: str, folder: str) -> None:
+        """Start a spare, unless there is one, or none can be had here."""
+        if self.spare is not None or os.name != "posix" or not os.path.exists("/bin/sh") or os.getpid() != self.pid:
+            return
+        ours, theirs = socket.socketpair()
+        ours = socket.socket(ours.family, ours.type, fileno=self.moved(ours.detach()))
+        job = json.dumps({"kernel": kernel, "folder": folder})
+        command = [sys.executable, "-c", execution_code("serve"), job, str(theirs.fileno())]
+        try:
+            # A shell starts it and ends, so that it is nobody's child.
+            shell = ["/bin/sh", "-c", '"$@" &', "sh", *command]
+            failed = subprocess.run(shell, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL).returncode
+        except OSError:
+            failed = 1
+        theirs.close()
+        if failed:
+            ours.close()
+        else:
+            self.spare = Spare(kernel, folder, ours)
+
+    def take(self, kernel: str, folder: str) -> Optional[Spare]:
+        """The spare, if it is what a process started now would be; and start another one, if more is to come."""
+        spare, self.spare = self.spare, None
+        if spare is not None and (os.getpid() != self.pid or self._is_other(spare, kernel, folder)):
+            spare.end()
+            spare = None
+        self.used += spare is not None
+        if self.expected():
+            self.prepare(kernel, folder)
+        return spare
+
+    def _is_other(self, spare: Spare, kernel: str, folder: str) -> bool:
+        return (spare.kernel, spare.folder) != (kernel, folder) or spare.facts != facts(folder)
+
+    def close(self) -> None:
+        """End what was not used."""
+        if self.spare is not None:
+            self.spare.end()
+            self.spare = None
+
+
+def execution_code(function: str) -> str:
+    """What ``python -c`` is told, to call a function of ``execution`` with the arguments of the command line."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return (
+        f"import sys; sys.path[:1] = []; sys.path.append({root!r}); "
+        f"from inferflow.runners.execution import {function}; {function}(*sys.argv[1:])"
+    )
+
+
+# -- what a kernel finds at its start ----------------------------------------------------------------
+
+_CODE = (".py", ".pth", ".so", ".dist-info", ".egg-info", ".egg-link", ".pyd")
+
+
+def facts(folder: str) -> dict[str, Any]:
+    """Whatever a kernel that is started now in ``folder`` could depend on before it runs its first cell."""
+    umask = os.umask(0)
+    os.umask(umask)
+    found: dict[str, Any] = {
+        "environment": dict(os.environ), "cwd": os.getcwd(), "umask": umask, "nice": os.nice(0),
+        "python": sys.executable, "streams": [_descriptor(number) for number in (1, 2)],
+        "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+    }  # fmt: skip
+    import resource
+
+    found["limits"] = [resource.getrlimit(n) for name, n in vars(resource).items() if name.startswith("RLIMIT_")]
+    home = os.path.expanduser("~")
+    profile = os.path.join(os.environ.get("IPYTHONDIR") or os.path.join(home, ".ipython"), "profile_default")
+    jupyter = os.environ.get("JUPYTER_CONFIG_DIR") or os.path.join(home, ".jupyter")
+    data = os.environ.get("JUPYTER_DATA_DIR") or os.path.join(home, ".local", "share", "jupyter")
+    kernels = [os.path.join(path, "kernels") for path in (data, os.path.join(sys.prefix, "share", "jupyter"))]
+    kernels += [os.path.join(path, "kernels") for path in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if path]
+    specs = [os.path.join(path, name) for path in kernels for name in _names(path)]
+    found["code"] = {place: _code_in(place, _CODE) for place in dict.fromkeys([folder, *sys.path]) if place}
+    settings = [profile, os.path.join(profile, "startup"), jupyter, *specs]
+    found["settings"] = {place: _code_in(place, (*_CODE, ".json")) for place in settings}
+    return found
+
+
+def _descriptor(number: int) -> Any:
+    try:
+        state = os.fstat(number)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _code_in(folder: str, endings: tuple[str, ...]) -> Any:
+    """The files of code right in a folder, with size and time of change, and the packages in it."""
+    found: dict[str, Any] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(endings):
+                    state = entry.stat()
+                    found[entry.name] = (state.st_size, state.st_mtime_ns)
+                elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
+                    found[entry.name] = ()
+    except OSError:
+        return None
+    return found
