@@ -10,7 +10,6 @@ import ast
 import io
 import os
 import sys
-import types
 from typing import Any
 
 from inferflow.worker import transform
@@ -98,8 +97,9 @@ def make_shell(session: Any) -> Any:
     _set_up_logging(app)
     kernel = Kernel.instance(parent=app, config=config, iopub_socket=object())
     shell = Shell.instance(parent=kernel, config=config, kernel=kernel, compiler_class=XCachingCompiler)
-    for level in (10, 20):  # at which a kernel has told how it can be reached
-        app.log.isEnabledFor(level)
+    real = session.home.streams.numbers["stderr"]
+    for handler in app.log.handlers:  # a kernel's own words do not come into cells
+        handler.stream = io.TextIOWrapper(io.FileIO(real, "w", closefd=False))
     app.kernel, app.shell, kernel.shell = kernel, shell, shell
     shell.extension_manager.load_extension("storemagic")  # a kernel's application does
     sender = Sender(session="inferflow", username="inferflow")
@@ -113,11 +113,8 @@ def make_shell(session: Any) -> Any:
     argv = [os.path.join(os.path.dirname(ast.__file__), "ipykernel_launcher.py"), "-f", "kernel.json"]
     sys.argv = argv
 
-    from ipykernel.kernelbase import Kernel
-
-    silent = types.SimpleNamespace(_allow_stdin=False)  # nobody is there to answer
-    builtins.input = types.MethodType(Kernel.raw_input, silent)
-    getpass.getpass = types.MethodType(Kernel.getpass, silent)
+    builtins.input = kernel.raw_input  # nobody is there to answer
+    getpass.getpass = kernel.getpass
     return shell
 
 

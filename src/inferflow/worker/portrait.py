@@ -342,7 +342,7 @@ class Portrait:
         own = attributes(value) if type(value).__module__.split(".", 1)[0] not in ("pandas", "pathlib") else None
         state = parts[2]
         if own and own is not state:
-            items += [(join(path, f".{name}"), item) for name, item in own.items()]
+            items += [(join(path, f".{name}"), item) for name, item in own.items() if not _is_cache(value, name)]
         self.later(items)
 
     def on_frame(self, path: str, value: Any) -> None:
@@ -356,12 +356,20 @@ class Portrait:
         self.later([(join(path, f".<{name}>"), item) for name, item in frame.f_locals.items()])
 
     def on_file(self, path: str, value: Any) -> None:
-        told = [type_name(type(value)), str(getattr(value, "name", "")), str(getattr(value, "mode", ""))]
+        name = getattr(value, "name", "")
+        name = "a descriptor" if isinstance(name, int) and name > 2 else str(name)  # its number is like an address
+        told = [type_name(type(value)), name, str(getattr(value, "mode", ""))]
         if value.closed:
             told.append("closed")
         elif value.readable() and not value.writable() and value.seekable():  # a writer would be flushed by asking
             told.append(f"at {value.tell()}")
         self.part(path, " ".join(told))
+
+
+def _is_cache(value: Any, name: str) -> bool:
+    """Whether an attribute only remembers what was asked before: at which levels a logger was asked."""
+    bases = type(value).__mro__ if name == "_cache" else ()
+    return any(base.__module__ == "logging" and base.__name__ == "Logger" for base in bases)
 
 
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
