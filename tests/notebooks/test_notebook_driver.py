@@ -153,6 +153,17 @@ def test_a_display_that_gives_bytes_and_tuples(tmp_path: Path) -> None:
     assert observed.exit_code == 0, observed.stderr
 
 
+def test_a_plot_in_a_cell_that_awaits(tmp_path: Path) -> None:
+    cells = [
+        "%matplotlib inline\nimport asyncio\nimport matplotlib.pyplot as plt\n"
+        "get_ipython().events.register('post_run_cell', lambda result: print('ran', result.success))",
+        "plt.plot([1, 2])\nawait asyncio.sleep(0)",
+        "1",
+    ]
+    observed, _ = assert_same(tmp_path, book(*cells))
+    assert [output["output_type"] for output in observed.cells[1][1]] == ["display_data", "stream"]
+
+
 def test_what_a_kernel_has_loaded(tmp_path: Path) -> None:
     """Its loggers and its comms; and the modules that code may look for."""
     cells = [

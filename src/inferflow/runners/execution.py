@@ -17,7 +17,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future
 from threading import Thread
@@ -50,12 +49,11 @@ def main(scratch: str) -> None:
     sys.exit(status or int("problem" in result))
 
 
-def serve(text: str, channel: str) -> None:
+def serve(text: str, channel: str, folder: str) -> None:
     """Be a spare (see ``warm``): start a kernel, wait for a job on the descriptor ``channel``, execute it, and end,
-    which is seen there too."""
+    which is seen there too. ``folder`` is its own, for as long as it lives."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it starts beside itself
     wanted = json.loads(text)
-    folder = tempfile.mkdtemp(prefix="inferflow-spare-")
     spare = _Spare(int(channel), folder)
     scratch = ""
     try:
@@ -82,7 +80,7 @@ class _Spare:
         while not data.endswith(b"\n"):
             piece = os.read(channel, 1 << 16)
             data += piece
-            if not piece or data == b"\n":
+            if not piece:
                 self.leave(0)
         scratch = data[:-1].decode("utf-8", "surrogateescape")
         _write(os.path.join(scratch, "pid"), str(os.getpid()).encode())
@@ -99,8 +97,10 @@ class _Spare:
         import nbformat
 
         client = _client(nbformat.v4.new_notebook(), kernel, place, self.folder)
-        async with client.async_setup_kernel(stdout=log, stderr=log):
-            self.kernel = int(getattr(client.km.provisioner, "pid", 0) or 0)
+        await client.async_start_new_kernel(stdout=log, stderr=log)
+        self.kernel = int(getattr(client.km.provisioner, "pid", 0) or 0)
+        _write(os.path.join(self.folder, "kernel"), str(self.kernel or "").encode())
+        async with client.async_setup_kernel():
             scratch = await asyncio.wrap_future(self.job)
             job = _job(scratch)
             try:

@@ -10,8 +10,8 @@ at its start (``facts``) are then what they were when the spare was started. Oth
     spares.take("python3", "/p")         its Spare, or None
     spare.run(scratch)                   executes the job in that folder
 
-A spare is no child of the driver's process, so nothing that the driver waits for is ours. It ends itself when it is
-told that there is no job, or nobody is left who could tell it.
+A spare is no child of the driver's process, so nothing that the driver waits for is ours. It is killed when it is
+not needed, and ends itself if nobody is left who could use it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -35,8 +37,8 @@ Moved = Callable[[int], int]
 class Spare:
     """One that was started: what for, and what was so when it was."""
 
-    def __init__(self, kernel: str, folder: str, channel: socket.socket) -> None:
-        self.kernel, self.folder, self.channel = kernel, folder, channel
+    def __init__(self, kernel: str, folder: str, channel: socket.socket, scratch: str) -> None:
+        self.kernel, self.folder, self.channel, self.scratch = kernel, folder, channel, scratch
         self.facts = facts(folder)
 
     def run(self, scratch: str) -> bool:
@@ -48,11 +50,10 @@ class Spare:
         except OSError:
             pass
         except BaseException:  # Ctrl-C reaches the spare too: it ends its kernel
-            if not select.select([self.channel], [], [], 10)[0]:
-                self._kill(scratch)
+            select.select([self.channel], [], [], 10)
             raise
         finally:
-            self.channel.close()
+            self.end()
         return os.path.exists(os.path.join(scratch, "pid"))  # else it had not begun
 
     def _send(self, line: bytes) -> None:
@@ -61,17 +62,16 @@ class Spare:
         except OSError:
             pass
 
-    def _kill(self, scratch: str) -> None:
-        try:
-            with open(os.path.join(scratch, "pid"), encoding="ascii") as file:
-                os.kill(int(file.read()), signal.SIGKILL)
-        except (OSError, ValueError):
-            pass
-
     def end(self) -> None:
-        """It is not needed. (Processes that were forked from this one may hold the channel too.)"""
-        self._send(b"")
+        """Nothing of it is left: it is done, or not needed."""
         self.channel.close()
+        for name in ("pid", "kernel"):
+            try:
+                with open(os.path.join(self.scratch, name), encoding="ascii") as file:
+                    os.kill(int(file.read()), signal.SIGKILL)
+            except (OSError, ValueError):
+                pass
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 class Spares:
@@ -90,19 +90,20 @@ class Spares:
             return
         ours, theirs = socket.socketpair()
         ours = socket.socket(ours.family, ours.type, fileno=self.moved(ours.detach()))
+        scratch = tempfile.mkdtemp(prefix="inferflow-spare-")
         job = json.dumps({"kernel": kernel, "folder": folder})
-        command = [sys.executable, "-c", execution_code("serve"), job, str(theirs.fileno())]
+        command = [sys.executable, "-c", execution_code("serve"), job, str(theirs.fileno()), scratch]
         try:
             # A shell starts it and ends, so that it is nobody's child.
-            shell = ["/bin/sh", "-c", '"$@" &', "sh", *command]
+            script = 'file=$1; shift; "$@" & echo $! > "$file"'
+            shell = ["/bin/sh", "-c", script, "sh", os.path.join(scratch, "pid"), *command]
             failed = subprocess.run(shell, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL).returncode
         except OSError:
             failed = 1
         theirs.close()
+        self.spare = Spare(kernel, folder, ours, scratch)
         if failed:
-            ours.close()
-        else:
-            self.spare = Spare(kernel, folder, ours)
+            self.close()
 
     def take(self, kernel: str, folder: str) -> Optional[Spare]:
         """The spare, if it is what a process started now would be; and start another one, if more is to come."""

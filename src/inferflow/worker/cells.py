@@ -160,7 +160,13 @@ class Session:
         if not shell.should_run_async(source, transformed_cell=text, preprocessing_exc_tuple=failed):
             return shell.run_cell(source, store_history=True)
         rest = {"transformed_cell": text, "preprocessing_exc_tuple": failed}
-        return await asyncio.ensure_future(shell.run_cell_async(source, store_history=True, **rest))
+        result = None
+        try:
+            result = await asyncio.ensure_future(shell.run_cell_async(source, store_history=True, **rest))
+        finally:
+            shell.events.trigger("post_execute")  # as the kernel does then: figures are shown
+            shell.events.trigger("post_run_cell", result)
+        return result
 
     async def _cell(self, position: int) -> bool:
         """Run one cell; whether the next may follow."""

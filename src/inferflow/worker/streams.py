@@ -81,8 +81,11 @@ class _Unbuffered(_Raw):
     """Under ``python -u`` this is ``sys.stdout.buffer``: it notes what does not come through the text layer."""
 
     def write(self, data: Any) -> int:
-        if not self.note.inside:
-            self.note.add(bytes(data))
+        note = self.note
+        if not note.inside:
+            note.add(bytes(data))
+            if note.capture and note.tell is not None:
+                note.tell("bytes", bytes(data))
         return super().write(data)
 
 
