@@ -111,6 +111,14 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} leads to {target}, which is not there"
 
 
+def test_the_tests_that_the_documents_name_exist() -> None:
+    for path in DOCUMENTS:
+        for file, name in re.findall(r"`(\w+/test_\w+\.py)(?:::(\w+))?`", path.read_text(encoding="utf-8")):
+            test = ROOT / "tests" / file.removeprefix("tests/")
+            assert test.exists(), f"{path.name} names {file}"
+            assert not name or f"def {name}(" in test.read_text(encoding="utf-8"), f"{path.name} names {file}::{name}"
+
+
 def test_nothing_names_the_machine_that_it_was_written_on() -> None:
     names = tool("git", "ls-files").stdout.split() or [str(path.relative_to(ROOT)) for path in (*SOURCES, *DOCUMENTS)]
     # put together, so that this file does not name them itself

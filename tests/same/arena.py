@@ -258,7 +258,7 @@ class Arena:
             place = error.__traceback__
             error.__traceback__ = place.tb_next if place is not None else None
             show(error)
-            status = 1
+            status = 130 if isinstance(error, KeyboardInterrupt) else 1
         for name in ("__file__", "__cached__"):
             module.__dict__.pop(name, None)
         sys.exit(status)

@@ -92,6 +92,49 @@ def test_everything_of_a_run_is_recorded(project: Path) -> None:
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in text
 
 
+EVERYWHERE = """
+import time
+def hide(name): return globals()[name]
+def slow(t): time.sleep(t); return t
+def free(x): return [x]
+def save(x):
+    with open("saved.txt", "w") as f: f.write(x)
+def live(): return (i for i in range(3))
+def change(a, t): time.sleep(t); a.append(1)
+def count(a): return len(a)
+def main():
+    s = slow({seconds})
+    a = free(1)
+    save("x")
+    g = live()
+    c = hide("change")(a, {seconds})
+    n = count(a)
+    print(a, next(g), c, n)
+main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="C code is only watched on Linux")
+def test_the_certificate_tells_what_ran_where_and_why(tmp_path: Path) -> None:
+    for seconds in (0.3, 1.0, 3.0):  # on a busy machine home may come to everything first
+        folder = tmp_path / str(seconds)
+        write_files(folder, {"driver.py": EVERYWHERE.format(seconds=seconds)})
+        done = cli(folder, "run", "-j", "3", "driver.py")
+        assert (done.returncode, done.stdout) == (0, "[1, 1] 0 None 2\n"), done.stderr
+        shown: Any = json.loads(cli(folder, "show", "latest", "--json").stdout)
+        (end,) = [event for event in shown["events"] if event["kind"] == "run_finished"]
+        made = end["certificate"]
+        if made["ahead"] and made["held"] and made["dropped"]:
+            break
+    assert min(made["at_home"], made["ahead"], made["held"], made["dropped"], made["pinned"]) > 0, made
+    assert any("count was dropped: 'a' had been changed in place" in reason for reason in made["reasons"]), made
+    text = cli(folder, "show").stdout
+    assert f"certificate  {made['at_home']} at home, {made['ahead']} ahead (" in text
+    assert f"{made['dropped']} dropped" in text
+    assert f"{made['pinned']} pinned" in text
+    assert "generator (not kept: it is a" in text
+
+
 def test_values_come_back(project: Path) -> None:
     run = inferflow.run("driver.py")
     assert run["rows"] == [1, 2, 3]

@@ -104,7 +104,11 @@ def globals_of(modules: Iterable[types.ModuleType], without: frozenset[str] = fr
     while stack:
         value = stack.pop()
         cls = type(value)
-        if cls in ATOMS or issubclass(cls, types.ModuleType) or id(value) in seen:
+        if cls in ATOMS:
+            if value != value:
+                found.append(value)
+            continue
+        if issubclass(cls, types.ModuleType) or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, type):

@@ -324,7 +324,11 @@ class Helper:
             changed = self.crossed or self.witness.changed(scope, facts["duration"])
             why = f"it changed {changed} behind the analysis" if changed else ""
             if proved:
-                facts["proof"] = self.witness.says(scope)
+                from inferflow.worker.proof import stored
+
+                main = self.home.program.module.__name__
+                given = {name for module, name in inputs if module == main} | stored(code)
+                facts["proof"] = self.witness.says(scope, given)
         if self.literals:
             facts["literals"] = self.literals
         if why:
@@ -368,14 +372,14 @@ class Helper:
         return {"output": output, "pieces": self.pieces}
 
     def _is_proved(self, order: dict[str, Any]) -> bool:
-        """Whether what the task could read is to be compared at its turn root by root: not if it is anyhow (on trust),
-        and not if this process is no copy of home."""
+        """Whether what the task could read is to be compared at its turn root by root: not if its code is unknown (then
+        all is compared), and not if this process is no copy of home."""
         if self.apart or self.home.setup["start"] == "spawn":
             return False
         if self.witness is None:
             self.witness = self.home.witness.sworn(self.state)
         trust = order.get("trust")
-        return trust is None or not (trust["unknown"] or trust["checked"])
+        return trust is None or not trust["unknown"]
 
     def _record_files(self) -> None:
         """From now on note what a task reads and writes, as home does."""

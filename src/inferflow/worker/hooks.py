@@ -197,8 +197,9 @@ class Hooks:
             if why:
                 return self._refused(task, why)
             files = home.written(commit.written())
-        if carried is not None:
+        if carried is not None and carried.changes:
             carry.apply(carried.changes, carried.given)
+            home.observer.ran += 1  # as if it had run here: others may hold what it changed
         self._replay(reply)
         written = home.streams.mark()
         home.streams.cut()

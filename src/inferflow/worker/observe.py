@@ -49,7 +49,7 @@ class FileRecorder:
         self.acted = 0.0
         """When (seconds since the epoch) something was last done to files, or to the world."""
         self.children = False
-        """Whether there were child processes, which may act at any time."""
+        """Whether there were child processes, or functions of C in use: they may act at any time, unseen."""
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
@@ -61,6 +61,8 @@ class FileRecorder:
             self._opened(args)
         elif event in _IRREVOCABLE:
             self.acted = time.time()
+        elif event == "ctypes.dlsym" and not self.children and calls_c(args):
+            self.children, self.acted = True, time.time()
         if event == "os.rename" and len(args) >= 2:
             self._moved(args[0], args[1])
         elif event == "sqlite3.connect" and args:
@@ -150,6 +152,25 @@ class FileRecorder:
         for names, found in ((written, self.written), (read, self.read)):
             for name in filter(None, map(self._name, names)):
                 found.setdefault(name, None)
+
+
+# Packages that call C through ctypes, and neither read nor write files there.
+_HARMLESS = frozenset({
+    "_ctypes", "ctypes", "inferflow", "joblib", "matplotlib", "multiprocessing", "numpy", "pandas", "scipy", "sklearn",
+    "threadpoolctl", "uuid",
+})  # fmt: skip
+
+
+def calls_c(args: tuple[Any, ...]) -> bool:
+    """Whether somebody looks for a function of a C library, to call it: it could do anything to files. ``args`` are
+    those of the audit event ``ctypes.dlsym``."""
+    ctypes = sys.modules.get("ctypes")
+    if ctypes is None or not args or isinstance(args[0], ctypes.PyDLL):  # (Python's own functions)
+        return False
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ctypes":
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", "").partition(".")[0] not in _HARMLESS
 
 
 # Acts that a task which may yet be thrown away must not do.
@@ -311,6 +332,11 @@ class Gate:
             if args and self._looks_below(args[0]):
                 self.on = False
                 self.refuse("it looks at the variables of its callers")
+        elif event == "ctypes.dlsym" and self.counts:
+            self.on = False
+            if calls_c(args):
+                self.refuse(f"it calls {args[1]!r}, a function of C, which could read any file")
+            self.on = True
         elif event in _SEARCHES:
             self.on = False
             self.refuse(f"it looks for things in the process ({event}), where another one has others")

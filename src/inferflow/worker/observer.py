@@ -6,12 +6,15 @@ compared. Nothing is compared where no code of the user's has run since the help
 
 from __future__ import annotations
 
+import enum
+import gc
 import signal
+import types
 from typing import Any
 
 from inferflow.worker import exact, transport
 from inferflow.worker.observe import HiddenState
-from inferflow.worker.proof import HiddenDigests, Root, glance, plain, root_digest
+from inferflow.worker.proof import MOST, HiddenDigests, Root, glance, plain, root_digest
 
 __all__ = ["Observer"]
 
@@ -94,9 +97,31 @@ class Observer:
             difference = exact.same((then,), (value,))
             if difference is not None:
                 return f"{key[1]!r} had been changed behind the analysis ({difference.what})"
+            if self._names_state(value):
+                return f"what {key[1]!r} refers to by name had been changed"
             digest = glance([value], self.home.project_modules())
         self.published[key] = now, digest
         return ""
+
+    def _names_state(self, value: Any) -> bool:
+        """Whether a value holds classes of the project, or members of enumerations: these travel by name, and are what
+        they are now, then as ever."""
+        own = self.home.project_modules()
+        stack: list[Any] = [value]
+        seen: set[int] = set()
+        while stack and len(seen) < MOST:
+            one = stack.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            cls = type(one)
+            if (isinstance(one, type) and one.__module__ in own) or (
+                isinstance(one, enum.Enum) and cls.__module__ in own
+            ):
+                return True
+            if not isinstance(one, (types.ModuleType, types.FunctionType, type)):
+                stack.extend(part for part in gc.get_referents(one) if part is not cls)
+        return False
 
     def _state(self, proof: dict[str, Any], now: int) -> str:
         own = self.home.project_modules()

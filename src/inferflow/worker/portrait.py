@@ -104,7 +104,7 @@ class Portrait:
         if kind == "reference":
             self.on_reference(path, value)
             return
-        if kind not in ("tuple", "scalar", "dtype", "method", "builtin") and cls is not slice:
+        if kind not in ("tuple", "scalar", "dtype", "method", "builtin") and cls not in (slice, frozenset):
             first = self.seen.setdefault(id(value), path)
             if first is not path:
                 self.part(path, f"the same object as {first}")

@@ -18,6 +18,7 @@ this is a second look at what was proved, and it must cost next to nothing.
 
 from __future__ import annotations
 
+import enum
 import functools
 import gc
 import hashlib
@@ -33,7 +34,7 @@ from typing import Any
 from inferflow.worker.exact_graph import UNSET, attributes
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 
-__all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest"]
+__all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest", "stored"]
 
 MOST = 4000
 """Objects. A root is looked at so far."""
@@ -49,6 +50,7 @@ _LOADS = frozenset(
     for name in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF")
     if name in opcode.opmap and opcode.opmap[name] in opcode.hasname
 )
+_STORES = frozenset({opcode.opmap["STORE_NAME"], opcode.opmap["STORE_GLOBAL"]})
 _SHIFTED = opcode.opmap["LOAD_GLOBAL"] if sys.version_info >= (3, 11) else -1
 _LOOKING = frozenset({
     "globals", "locals", "vars", "eval", "exec", "modules", "import_module", "__import__", "_getframe", "currentframe",
@@ -301,6 +303,9 @@ class Scopes:
                     scope.roots.add(root)
                     self._enter(cls, stack, seen)
         scope.classes = {root for root, cls, _ in self.classes if root in scope.roots or id(cls) in seen}
+        for root, cls, _ in self.classes:
+            if root in scope.classes and issubclass(cls, enum.Enum):  # its members are instances, and travel by name
+                scope.roots.add((root[0], f"{root[1]}._member_map_"))
         return scope
 
     def _code(self, code: types.CodeType, space: Any, scope: Scope, stack: Any, seen: set[int]) -> None:
@@ -406,6 +411,17 @@ def _functions(value: Any, own: frozenset[str]) -> Iterator[Any]:
 
 
 _known: dict[types.CodeType, tuple[frozenset[str], frozenset[str], frozenset[str], tuple[types.CodeType, ...]]] = {}
+
+
+def stored(code: types.CodeType) -> set[str]:
+    """The names of its module that code binds itself."""
+    names, extended, found = code.co_names, 0, set()
+    for at in range(0, len(code.co_code), 2):
+        kind, number = code.co_code[at], code.co_code[at + 1] | extended
+        extended = number << 8 if kind == opcode.EXTENDED_ARG else 0
+        if kind in _STORES:
+            found.add(names[number])
+    return found
 
 
 def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str], tuple[types.CodeType, ...]]:

@@ -16,6 +16,7 @@ neither named nor pure Python could keep state where nobody can look: then nothi
 from __future__ import annotations
 
 import _thread
+import enum
 import functools
 import gc
 import hashlib
@@ -344,6 +345,8 @@ class Walk:
             self.parts(space.keys())
             self.stack.extend(space.values())
             self.tokens += [*map(id, value.__mro__), *registered(value)]
+        elif isinstance(value, enum.Enum) and cls.__module__ in self.own:
+            self.own_parts(value)
 
     def on_exception(self, value: Any, cls: type) -> None:
         self.stack += [value.args, value.__cause__, value.__context__]

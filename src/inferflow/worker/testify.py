@@ -15,7 +15,7 @@ import ast
 import sys
 import time
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from inferflow.worker.observe import HiddenState
@@ -81,14 +81,17 @@ class Witness:
                 return name
         return "" if glance(self.locals, self.own) == self.local else "what the driver's variables hold"
 
-    def says(self, scope: Scope) -> dict[str, Any]:
-        """What home is to compare: of the roots those that the task could read. (Of what the driver binds between
-        tasks, the task has got its versions.)"""
+    def says(self, scope: Scope, given: Collection[str]) -> dict[str, Any]:
+        """What home is to compare: of the roots those that the task could read. Of what the driver binds between tasks,
+        the task has got its versions (``given``: of these names), or it names what was there when the helper was
+        forked; the rest of it does not count, although code that looks around could find it."""
         found: dict[str, dict[str, str]] = {}
         main = self.home.program.module.__name__
         others = {root for root in scope.roots if root[0] not in self.own}
         for root in [*filter(scope.holds, self.roots), *others]:
-            if root[0] != main or root[1].partition(".")[0] not in self.rebound:
+            name = root[1].partition(".")[0]
+            rebound = root[0] == main and name in self.rebound
+            if not rebound or (name not in given and (main, name) in scope.roots):
                 found.setdefault(root[0], {})[root[1]] = self.roots.get(root) or root_digest(root, self.own)
         return {
             "ran": self.home.observer.ran, "roots": found, "hidden": self.hidden,
