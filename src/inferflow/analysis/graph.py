@@ -6,6 +6,7 @@ m = fit(X, Y, C=1.0)          1 fit        X, Y from 0  ->  m        edges 0 -> 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from inferflow.analysis import ir
@@ -129,7 +130,7 @@ HINTS = {
     "IF202": "calls that need nothing of each other, in one arm, run beside each other",
     "IF201": "a call may run ahead if it reads only its item and what no turn changes",
     "IF203": "a 'for' over items that are known when it begins can run ahead",
-    "IF208": "coroutines take turns in one thread, as natively; calls in plain functions may run beside each other",
+    "IF208": "coroutines take turns in one thread, as natively; calls that no await separates run beside each other",
     "IF209": "plain functions at the top of a module, which do not call themselves, are opened",
     "IF207": "a list comprehension over items that are known when it begins can run ahead",
 }
@@ -155,7 +156,7 @@ def _region_notes(drafts: Sequence[Draft], tasks: Sequence[Task]) -> list[Diagno
 def _function_notes(effects: DriverEffects) -> Iterator[Diagnostic]:
     """Functions that put others together and run as one piece."""
     for callee, reason in effects.refused.items():
-        code = "IF208" if reason.text.endswith("async function") else "IF209"
+        code = "IF208" if reason.text.endswith("async generator") else "IF209"
         name = callee.rpartition(":")[2]
         yield Diagnostic(reason.span, code, f"{name}() runs as one piece: {reason.text}", hint=HINTS[code])
 
@@ -187,11 +188,17 @@ def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
             ]
             kept = [task for calls in several if len(calls) > 1 for task in calls]
             if kept:
-                word = "match" if code == "IF206" else region.name.split(" ")[0].split(":")[0]
+                word = "match" if code == "IF206" else region.name.removeprefix("async ").split(" ")[0].split(":")[0]
                 message = f"the {word!r} statement: the calls in it run one after the other: {_why_in_order(kept)}"
                 yield Diagnostic(region.span, code, message, hint=HINTS["IF202"])
         for arm in region.arms:
             for inner in arm.tasks:
+                if inner.kind == "opaque" and not inner.regions and re.search(r"\b(await|async)\b", inner.source):
+                    word = inner.source.split(None, 1)[0]
+                    message = (
+                        f"the {word!r} statement runs as one piece: other coroutines may have turns between its own"
+                    )
+                    yield Diagnostic(inner.span, "IF208", message, hint=HINTS["IF208"])
                 yield from _notes_of(inner, CODES.get(inner.kind, code))
 
 

@@ -17,6 +17,7 @@ What stands in an arm and is free of the arm's other tasks may run beside those 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 
 from attrs import evolve
@@ -35,8 +36,8 @@ from inferflow.analysis.regions_turns import comprehension_regions, map_regions
 from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.steps import NO_EFFECTS, Step, describe_steps
 from inferflow.analysis.texts import Texts
-from inferflow.analysis.walk import bodies, every_op, every_statement
-from inferflow.model import Arm, Block, Reason, Region, Span, Task, TaskKind, Variable
+from inferflow.analysis.walk import bodies, every_op, every_statement, may_await
+from inferflow.model import Arm, Block, Reason, Region, Span, Stage, Task, TaskKind, Variable
 
 __all__ = ["PLACED", "Regions"]
 
@@ -107,6 +108,9 @@ class Regions:
         return evolve(task, kind=kind, regions=regions, home=home)
 
     def _region(self, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Region | None:
+        module = self.driver.project.modules[block.module]
+        if isinstance(statement, ir.For | ir.While) and may_await(module, statement):
+            return None  # between its turns, other coroutines may have theirs
         if depth >= DEEPEST or not all(id(s) in self.effects.inside for s in every_statement(_first_bodies(statement))):
             return None
         match statement:
@@ -119,7 +123,7 @@ class Regions:
             case ir.Match():
                 arms = [("case " + self._head(case.span, case.body), case.body) for case in statement.cases]
                 return self._plain("branch", statement, arms, block, number, depth)
-            case ir.With(is_async=False):
+            case ir.With():
                 arms = [(self._head(statement.span, statement.body), statement.body)]
                 return self._plain("with", statement, arms, block, number, depth)
             case ir.Try():
@@ -168,14 +172,28 @@ class Regions:
     ) -> Arm:
         """An arm whose tasks run in its place, when its turn has come: beside each other where they can."""
         tasks = self._cut(body, block, number, depth).tasks
-        arm = self._staged(Arm(name, _span_of(statement, body), tasks), ())
+        arm = self._staged(Arm(name, _span_of(statement, body), tasks), (), self._awaits(body, block))
         beside = arm.beside
         return evolve(arm, tasks=tuple(t if i in beside else _placed(t) for i, t in enumerate(tasks)))
 
-    def _staged(self, arm: Arm, elsewhere: Collection[int]) -> Arm:
-        """The arm, with the stages that its tasks make by themselves."""
-        stages = stages_of(arm, elsewhere, self.weights.is_heavy, self.weights.is_work)
-        return evolve(arm, stages=stages) if stages else arm
+    def _staged(self, arm: Arm, elsewhere: Collection[int], awaits: Sequence[int] = ()) -> Arm:
+        """The arm, with the stages that its tasks make by themselves. Where statements await, other coroutines may have
+        their turn: so what stands before and after runs beside each other neither with that nor with the other."""
+        stages: list[Stage] = []
+        start = 0
+        for end in (*awaits, sys.maxsize):
+            apart = [i for i, t in enumerate(arm.tasks) if not start <= t.anchor.first <= t.anchor.last < end]
+            kept = {*elsewhere, *apart}
+            stages += stages_of(arm, kept, self.weights.is_heavy, self.weights.is_work, start)
+            start = end + 1
+        return evolve(arm, stages=tuple(stages)) if stages else arm
+
+    def _awaits(self, body: Sequence[ir.Statement], block: DriverBlock) -> list[int]:
+        """The numbers of the statements in which something is awaited."""
+        module = self.driver.project.modules[block.module]
+        if not module.scopes[block.scope].is_async:
+            return []
+        return [s.index for s in body if not _is_unbinding(s) and may_await(module, s)]
 
     def _head(self, span: Span, body: Sequence[ir.Statement]) -> str:
         """The text of a header: ``for x in xs``."""

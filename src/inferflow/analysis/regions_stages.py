@@ -35,11 +35,15 @@ class _Open:
 
 
 def stages_of(
-    arm: Arm, elsewhere: Collection[int], is_heavy: Callable[[Task], bool], is_work: Callable[[Task], bool]
+    arm: Arm,
+    elsewhere: Collection[int],
+    is_heavy: Callable[[Task], bool],
+    is_work: Callable[[Task], bool],
+    start: int = 0,
 ) -> tuple[Stage, ...]:
     """The stages of an arm, whose tasks say what they depend on within it. ``elsewhere`` are those that are run ahead
     by other means; ``is_heavy`` tells whether a task may take time, ``is_work`` whether there is a call in it that is
-    worth thinking about."""
+    worth thinking about. No stage begins before statement ``start``."""
     tasks = arm.tasks
     covers = [arm.covered((index,)) for index in range(len(tasks))]
     units = _units(tasks, covers, elsewhere, is_work)
@@ -49,7 +53,7 @@ def stages_of(
     open_stages: list[_Open] = []
     member: dict[int, tuple[_Open, list[int]]] = {}
     for index in units:
-        place = _place(tasks, index, needs[index], open_stages, member, ends)
+        place = _place(tasks, index, needs[index], open_stages, member, ends, start)
         if place is None:
             continue
         stage, group = place
@@ -105,6 +109,7 @@ def _place(
     stages: list[_Open],
     member: dict[int, tuple[_Open, list[int]]],
     ends: Collection[int],
+    start: int,
 ) -> tuple[_Open, list[int]] | None:
     """The earliest stage that the task fits into, and its group there; ``None`` if it can only be home's."""
     for stage in stages:
@@ -122,7 +127,7 @@ def _place(
             and all(h is not None and h[1] is chosen[1] for h in homes)
         ):
             return chosen
-    first = max((tasks[other].anchor.last + 1 for other in needed), default=0)
+    first = max([start, *(tasks[other].anchor.last + 1 for other in needed)])
     if first > tasks[index].anchor.first:
         return None
     made = _Open(first)

@@ -24,7 +24,18 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import assert_never
 
-__all__ = ["bodies", "every_op", "every_statement", "flatten", "in_order", "operands", "own_ops", "result", "results"]
+__all__ = [
+    "bodies",
+    "every_op",
+    "every_statement",
+    "flatten",
+    "in_order",
+    "may_await",
+    "operands",
+    "own_ops",
+    "result",
+    "results",
+]
 
 
 def own_ops(statement: ir.Statement) -> tuple[ir.Op, ...]:
@@ -124,6 +135,20 @@ def every_op(body: Iterable[ir.Statement]) -> Iterator[ir.Op]:
                     yield from in_order(case.guard)
             case _:
                 pass
+
+
+def may_await(module: ir.Module, statement: ir.Statement) -> bool:
+    """Whether other coroutines may have their turn while a statement runs."""
+    if any(isinstance(s, ir.For | ir.With) and s.is_async for s in every_statement((statement,))):
+        return True
+    for op in every_op((statement,)):
+        if isinstance(op, ir.Await):
+            return True
+        if isinstance(op, ir.Comprehension):
+            inside = module.scopes[op.scope]
+            if inside.is_async or any(may_await(module, part) for part in inside.body):
+                return True
+    return False
 
 
 def operands(op: ir.Op) -> tuple[ir.Temp, ...]:

@@ -213,6 +213,8 @@ def _node(place: Place) -> str:
     if place.region.kind == "group":
         return "function"
     word = place.statement.source.split(None, 1)[0].rstrip(":(")
+    if word == "async":
+        return "with"
     return word if word in ("for", "while", "if", "with", "try", "match") else "for"
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Opened", "Source"]
 
+COROUTINE = 0x80
+"""``inspect.CO_COROUTINE``"""
+
 
 class Source(NamedTuple):
     """Where a region's code comes from: its file and text, the flags it is compiled with, the block that it stands in,
@@ -79,6 +82,8 @@ class Opened:
             return True
         while frame is not None and frame.f_code.co_name in ("<listcomp>", "<setcomp>", "<dictcomp>"):
             frame = frame.f_back
+        if frame is not None and frame.f_code.co_flags & COROUTINE:
+            return True  # it is run by the event loop; and nobody else than the driver can have made it
         caller = frame.f_back if frame is not None else None
         if caller is None:
             return False
@@ -121,7 +126,10 @@ class Opened:
 
 def _defined(body: list[ast.stmt], place: Place) -> Any:
     for node in body:
-        if isinstance(node, ast.FunctionDef) and (node.lineno, node.col_offset) == place.span[:2]:
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and (node.lineno, node.col_offset) == place.span[:2]
+        ):
             return node
     return None
 

@@ -235,7 +235,7 @@ def find_block(tree: ast.Module, kind: str, line: int, column: int) -> Any:
     Raises LookupError when the text is not the one that was analysed."""
     if kind == "module":
         return tree
-    wanted = ast.If if kind == "guard" else ast.FunctionDef
+    wanted = (ast.If,) if kind == "guard" else (ast.FunctionDef, ast.AsyncFunctionDef)
     stack: list[ast.AST] = [tree]
     while stack:
         node = stack.pop()

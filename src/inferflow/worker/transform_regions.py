@@ -170,7 +170,8 @@ def _unit(row: list[Any]) -> RegionUnit:
 
 
 NODES: dict[str, str] = {
-    "For": "for", "While": "while", "If": "if", "With": "with", "Try": "try", "TryStar": "try", "Match": "match",
+    "For": "for", "While": "while", "If": "if", "With": "with", "AsyncWith": "with", "Try": "try", "TryStar": "try",
+    "Match": "match",
     "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension", "Call": "map",
 }  # fmt: skip
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -182,7 +183,7 @@ def hook_regions(body: list[ast.stmt], table: Table, function: str = "") -> None
         _visit(statement, table, function)
 
 
-def hook_opened(node: ast.FunctionDef, table: Table, place: Place) -> None:
+def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, place: Place) -> None:
     """Put hooks into a function that is opened."""
     hook_regions(node.body, table, place.function)
     for stage in place.stages:
@@ -239,7 +240,7 @@ def arms_of(node: Any) -> list[list[ast.stmt]]:
         return [node.body, node.orelse]
     if type(node).__name__ == "Match":
         return [case.body for case in node.cases]
-    if isinstance(node, ast.With):
+    if isinstance(node, (ast.With, ast.AsyncWith)):
         return [node.body]
     optional = [body for body in (node.orelse, node.finalbody) if body]
     return [node.body, *(handler.body for handler in node.handlers), *optional]

@@ -40,9 +40,11 @@ def why_not(home: ir.Module, scope: int, names: frozenset[str], fewest: int) -> 
     code = home.scopes[scope]
     if code.kind != "function" or code.name == "<lambda>":
         return ""
-    if len(list(project_calls(names, _statements(home, code.body)))) < fewest and not code.is_async:
+    if len(list(project_calls(names, _statements(home, code.body)))) < fewest:
         return ""
     kind = not_plain(code)
+    if code.is_async:  # what stands between two of its awaits is not interrupted
+        kind = "an async generator" if code.is_generator else None
     if kind is not None:
         return f"it is {kind}"
     if code.decorators:
