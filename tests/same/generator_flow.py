@@ -14,7 +14,7 @@ import re
 
 __all__ = ["make"]
 
-HEAD = """import contextlib, itertools, random, sys, time, warnings
+HEAD = """import asyncio, contextlib, itertools, random, sys, time, warnings
 
 LOG = []
 N = 2
@@ -118,6 +118,14 @@ def entered(x):
     finally:
         print("leave", x)
 
+async def turns(x):
+    p = pure(x)
+    q = say(x)
+    await asyncio.sleep(0)
+    r = uses(p)
+    s = log(q)
+    return p + q + r + s
+
 class Manager:
     def __init__(self, l): self.l = l
     def __enter__(self):
@@ -143,14 +151,18 @@ def make(number: int, kind: str = "flow") -> dict[str, str]:
 class _Scope:
     """The names that are bound where a statement stands: ``ints`` and ``lists``."""
 
-    def __init__(self, ints: set[str], lists: set[str], function: bool, loop: bool = False) -> None:
+    def __init__(
+        self, ints: set[str], lists: set[str], function: bool, loop: bool = False, awaits: bool = False
+    ) -> None:
         self.ints = ints
         self.lists = lists
         self.function = function
         self.loop = loop
+        self.awaits = awaits
 
     def inner(self, loop: bool | None = None) -> _Scope:
-        return _Scope(set(self.ints), set(self.lists), self.function, self.loop if loop is None else loop)
+        inside = self.loop if loop is None else loop
+        return _Scope(set(self.ints), set(self.lists), self.function, inside, self.awaits)
 
 
 class _Maker:
@@ -168,18 +180,21 @@ class _Maker:
         for _ in range(draw.choice([0, 0, 1, 2])):
             self.group()
         if draw.random() < 0.6:
-            scope = _Scope({"a", "n"}, {"l"}, True)
+            awaits = draw.random() < 0.3
+            scope = _Scope({"a", "n"}, {"l"}, True, awaits=awaits)
             body = self.block(scope, 1, 0, draw.randint(2, 4))
             ends = ", ".join(sorted(scope.ints | scope.lists))
             body += [f"    return [{ends}]"]
-            self.functions.append("def main(a=1, n=4):\n    l = [1, 2]\n" + "\n".join(body))
-            ending = "RESULT = main()\nprint(RESULT, LOG, N)\n"
+            head = "async def main(a=1, n=4):" if awaits else "def main(a=1, n=4):"
+            self.functions.append(f"{head}\n    l = [1, 2]\n" + "\n".join(body))
+            ending = f"RESULT = {'asyncio.run(main())' if awaits else 'main()'}\nprint(RESULT, LOG, N)\n"
         else:
             scope = _Scope({"a", "n"}, {"l"}, False)
             body = self.block(scope, 0, 0, draw.randint(2, 5))
             ending = "a, n, l = 1, 4, [1, 2]\n" + "\n".join(body) + "\nprint(LOG, N)\n"
         own = "\n\n".join(self.functions)
-        used = [part for name, part in PARTS.items() if re.search(rf"\b{name}\b", own + ending)]
+        text = own + ending + (PARTS["turns"] if "turns(" in own else "")
+        used = [part for name, part in PARTS.items() if re.search(rf"\b{name}\b", text)]
         return "\n\n".join([HEAD, *used, own, "random.seed(4)", ending])
 
     def group(self) -> None:
@@ -318,6 +333,10 @@ class _Maker:
                 f"{name}.extend([{self.number(scope)}, {self.number(scope)}])",
             ]
         made.append(f"assert {self.number(scope)} < 90, {self.number(scope)}")
+        if scope.awaits:
+            first, second = self.number(scope, 1), self.number(scope, 1)
+            made += ["await asyncio.sleep(0)", f"print(await asyncio.gather(turns({first}), turns({second})))"]
+            made += [f"LOG.append(await turns({first}))", f"l = [await turns({first}), {second}]"]
         if scope.loop:
             made.append(f"if {self.test(scope)}: {draw.choice(['break', 'continue'])}")
         if scope.function:
