@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,12 +223,37 @@ def test_a_task_that_runs_out_of_memory(tmp_path: Path, docker_engine: Daemon) -
     assert "task train" in text
 
 
-def test_a_task_that_is_ended_by_a_signal(tmp_path: Path, docker_engine: Daemon) -> None:
-    done, text = trouble(tmp_path, docker_engine, "import os; os.kill(os.getpid(), 11)")
-    assert done.exit_code == 4, text
-    assert done.stdout == b"before\n"
-    assert "task train" in text
-    assert "SIGSEGV" in text
+@pytest.mark.parametrize("act", ["kill", "remove"])
+def test_the_container_of_a_task_is_ended_from_outside(act: str, tmp_path: Path, docker_engine: Daemon) -> None:
+    body = "import time; time.sleep(60)"
+    lines = '[tasks.train]\nbackend = "docker"\nimage = "host"\n'
+    write_files(tmp_path, {"driver.py": ONE_TASK.format(body=body), "inferflow.toml": lines})
+    env = environment(DOCKER_HOST=docker_engine.host)
+    command = [sys.executable, "-m", "inferflow", "run", "driver.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    client = docker_engine.client()
+    for _ in range(200):
+        time.sleep(0.1)
+        if shown_started(tmp_path):
+            break
+    name = docker_engine.ours()[0]
+    client.api.kill(name) if act == "kill" else client.api.remove_container(name, force=True)
+    client.close()
+    stdout, stderr = process.communicate(timeout=60)
+    text = " ".join(stderr.decode().split())
+    assert (process.returncode, stdout) == (4, b"before\n"), text
+    assert "task train could not run where its settings place it" in text
+    assert f"the container was {'ended' if act == 'kill' else 'removed'} from outside while it ran" in text
+
+
+def shown_started(folder: Path) -> bool:
+    """Whether the placed task has been sent."""
+    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
+    if done.returncode:
+        return False
+    tasks = {task["task"]: task for task in json.loads(done.stdout)["tasks"]}
+    return bool(tasks.get("train", {}).get("attempts"))
 
 
 def test_a_task_whose_image_lacks_a_package(tmp_path: Path, docker_engine: Daemon) -> None:
@@ -245,3 +271,5 @@ def test_a_task_whose_image_lacks_a_package(tmp_path: Path, docker_engine: Daemo
     assert done.exit_code == 4, text
     assert "No module named 'numpy'" in text
     assert "driver.py:1" in text
+    assert "the image of this task has no package numpy" in text
+    assert "inferflow image" in text

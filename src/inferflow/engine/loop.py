@@ -124,6 +124,10 @@ class Engine:
     broken: str = ""
     """Why a task could not run where it is placed; and which."""
     broken_task: int = -1
+    broken_status: int = 4
+    """The exit status if home comes to that task."""
+    halted: bool = False
+    """Whether home has been told to end there."""
 
     def __attrs_post_init__(self) -> None:
         self.state = schedule.State(jobs=self.jobs, epochs=(0,) if self.spawns else ())
@@ -505,12 +509,15 @@ class Engine:
             del self.posts.workers[worker]
             self.crew.send(worker, {"kind": "stop"})
 
-    def _lose_post(self, worker: str, cause: str) -> None:
-        """A worker at a post has ended, or could not begin: what it was for is refused, or left to home."""
+    def _lose_post(self, worker: str, cause: str, memory: bool = False) -> None:
+        """A worker at a post has ended, or could not begin: what it was for is refused, or left to home. ``memory``:
+        for want of it."""
         lost = self.posts.workers.pop(worker)
         tasks = [lost.task] if lost.task >= 0 else self.posts.meant(self.state, lost.placement)
         for task in tasks:
             self._drop(task, cause, worker)
+            if memory and self.broken_task == task:
+                self.broken_status = 137
 
     def _lost(self, task: int, why: str, worker: str) -> None:
         """A helper could not bring its task to an end: dropped, unless another helper has it by now."""
@@ -527,7 +534,6 @@ class Engine:
             if (placed.firm or acted) and not self.broken:
                 self.broken = f"task {name} could not run where its settings place it: {why}"
                 self.broken_task = task
-                self.crew.kill("home")
             elif not placed.firm and not acted:
                 self.reasons[f"{name} ran in home's container: {why}"] = None
         before = set(self.state.flights)
@@ -553,6 +559,9 @@ class Engine:
         if self.pending_reply is None:
             return []
         task, inner = self.pending_reply
+        if self.broken and self.broken_task in (task, *inner):  # (tasks before it have been done, as natively)
+            self.halted = True
+            return [("home", {"kind": "halt"})]
         answer = schedule.answer(self.state, task, inner)
         if answer == "run" and self.posts.holds(self.state, task):
             answer = "wait"
@@ -754,7 +763,7 @@ class Engine:
             signal, cause = cause_of(code, 0)
             cause = notice.cause or f"its worker ended: {cause}"
             self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
-            self._lose_post(notice.worker, cause)
+            self._lose_post(notice.worker, cause, code == -9 and bool(notice.cause))
         ours, replies = self.desk.lost(notice.worker, "its helper ended")
         if ours:
             self._tell_home(replies)
@@ -807,12 +816,12 @@ class Engine:
             self._close(notice, None)
             return
         task = self.pending_reply[0] if self.pending_reply else self._running_at_home()
-        task = self.broken_task if self.broken else task
+        task = self.broken_task if self.halted else task
         attempt = self.attempts.get(task)
         failure = failure_of_loss(notice, task, attempt.number if attempt else 0, self.plan, self.timed_out)
         if self.overran:
             failure = evolve(failure, message=self.overran)
-        elif self.broken:
+        elif self.halted:
             failure = evolve(failure, exception="PlacementFailed", message=self.broken)
         lost = WorkerLost(time.time(), "home", notice.exit_code, failure.exception, failure.message)
         self.events += [lost, failure]
@@ -843,7 +852,7 @@ class Engine:
             _text(bytes(self.outside["stderr"])),
             interrupted=self.interrupted,
             timed_out=self.timed_out,
-            broken=notice.broken or bool(self.broken),
+            broken=self.broken_status if self.halted else 4 if notice.broken else 0,
         )
         self.events.append(self.outcome.event)
 

@@ -112,10 +112,10 @@ def outcome_of(
     *,
     interrupted: bool,
     timed_out: bool,
-    broken: bool = False,
+    broken: int = 0,
 ) -> Outcome:
-    """The end of a run from the end of home. A signal becomes 128 and its number, as in a shell; 4 tells that home was
-    taken away from us (``broken``)."""
+    """The end of a run from the end of home. A signal becomes 128 and its number, as in a shell; ``broken``
+    is the status if home was taken away from us, or was told to end."""
     code = 1 if exit_code is None else exit_code if exit_code >= 0 else 128 - exit_code
     status: Literal["ok", "failed", "interrupted", "crashed"]
     if timed_out:
@@ -123,7 +123,7 @@ def outcome_of(
     elif interrupted and (code == 130 or failure is not None):
         code, status = 130, "interrupted"
     elif broken:
-        code, status = 4, "crashed"
+        code, status = broken, "crashed"
     elif exit_code is None or exit_code < 0:
         status = "interrupted" if code == 130 else "crashed"
     else:

@@ -88,6 +88,12 @@ def failure_lines(
 
 def _missing_package(run: Run, found: _Failure) -> str:
     """What to do about a package that the container's image lacks; empty if that is not what is wrong."""
+    if found.exception == "PlacementFailed" and (match := re.search(r"No module named \\?'([^'.\\]+)", found.message)):
+        return (
+            f"the image of this task has no package {match[1]}. Name it in requirements.txt or pyproject.toml, build "
+            f"an image (inferflow image {run.started.target}), and name it, or another that has the package, in the "
+            "table of [tasks] that places the task"
+        )
     image = run.started.environment.image.rpartition(" (")[0]
     match = re.match(r"No module named '([^'.]+)", found.message)
     if not image or image == "host" or found.exception != "ModuleNotFoundError" or match is None:

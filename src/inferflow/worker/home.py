@@ -103,6 +103,13 @@ class Home:
             self.go_alone()
             return {"kind": "run"}
 
+    def halt(self) -> NoReturn:
+        """The program cannot go on here (a task could not run where it has to): what was printed before is shown."""
+        try:
+            self.streams.flush()
+        finally:
+            os._exit(4)
+
     def silence(self) -> None:
         """In a forked copy that only packs values: nothing of it is seen or done."""
         self.streams.release()

@@ -158,6 +158,8 @@ class Hooks:
         reply = home.receive_reply()
         if reply["kind"] == "raise":
             return self._bring(task, reply)
+        if reply["kind"] == "halt":
+            home.halt()
         if reply["kind"] != "adopt":
             return False
         why, unforeseen = home.analysed.departed(), False

@@ -151,6 +151,17 @@ def _undecorated(function: Any) -> Any:
     return function
 
 
+def _place(error: BaseException, root: str) -> str:
+    """Where in the project it happened: file and line in brackets; empty if nowhere."""
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file.startswith(os.path.join(root, "")):
+            found = f" ({os.path.relpath(file, root)}:{traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return found
+
+
 def spawned_helper(home: Any, channel: Any, name: str) -> None:
     """A helper that executes the prefix itself (its output was already shown by home), then serves."""
     from inferflow.worker.helper import Helper, _quiet_signals
@@ -164,7 +175,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
     try:
         home.program.begin().run()
     except BaseException as error:
-        helper.refuse(f"the driver's imports cannot be repeated: {error!r}")
+        helper.refuse(f"the driver's imports cannot be repeated: {error!r}{_place(error, home.setup['root'])}")
     helper.gate.on = False
     plan = channel.receive()
     from inferflow.worker.hooks import unit_of
