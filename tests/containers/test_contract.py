@@ -138,7 +138,7 @@ def test_helpers_run_ahead_and_large_values_travel(tmp_path: Path, way: Way) -> 
 def test_arms_and_opened_functions(tmp_path: Path, way: Way) -> None:
     """What stands in branches, loops and functions of the project runs beside each other where home can be forked."""
     folder = same(tmp_path, way, PACKAGE["driver.py"], **{k: v for k, v in PACKAGE.items() if k != "driver.py"})
-    assert any(task["regions"] for task in attempts(folder))
+    assert any(task["attempts"][-1]["regions"] for task in attempts(folder))
     shutil.rmtree(folder)
     folder = same(tmp_path / "beside", Way(way.name, way.options, {**way.env, "_INFERFLOW_TURNS": "always"}), BESIDE)
     ahead = [region["ahead"] for task in attempts(folder) for region in task["attempts"][-1]["regions"]]

@@ -77,7 +77,7 @@ def test_built_once_and_used_by_runs(tmp_path: Path, docker_engine: Daemon, base
     assert (done.stdout, done.exit_code) == (b"42 True\n", 0), done.stderr
     shown = call(folder, docker_engine, "show", "latest").stdout.decode()
     assert "mine:1" in " ".join(shown.split())
-    recorded = json.loads(call(folder, docker_engine, "show", "latest", "--json").stdout)["environment"]
+    recorded = json.loads(call(folder, docker_engine, "show", "latest", "--json").stdout)["events"][0]["environment"]
     assert dict(recorded["packages"]) == {"wonder": "1.0"}  # those of the image, not this machine's
     assert recorded["image"].startswith("mine:1 (sha256:")
 

@@ -52,6 +52,18 @@ def test_a_file_that_is_written_with_what_it_held(tmp_path: Path) -> None:
 
 
 @linux
+def test_our_own_forks_are_no_children_of_the_driver(tmp_path: Path) -> None:
+    """A loop for which helpers are forked: nobody looks through the folders then."""
+    driver = (
+        "import inferflow.worker.observe as observe\nfound = []\nlook = observe.look\n"
+        "observe.look = lambda *given: found.append(given) or look(*given)\n"
+        "def slow(x):\n    for i in range(20): pass\n    return x\n"
+        "print([slow(x) for x in range(4)])\nprint(len(found))\n"
+    )
+    assert_same(tmp_path, driver, _INFERFLOW_TURNS="always")
+
+
+@linux
 def test_a_task_that_runs_a_script(tmp_path: Path) -> None:
     """Files that no command line names, in the working folder and elsewhere in the project."""
     files = {

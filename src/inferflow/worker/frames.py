@@ -22,7 +22,6 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferflow.worker import transport
-from inferflow.worker.apart import fork_apart
 from inferflow.worker.frames_items import is_builtin, items_of, same, short
 from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
@@ -450,7 +449,7 @@ class Frames:
             home.be_template(-frame.number)
 
         try:
-            fork_apart(apart)
+            home.fork_unseen(apart)
         except OSError as error:
             home.send({"kind": "frame_over", "frame": frame.number})
             home.send({"kind": "note", "text": f"a loop's turns stayed at home: {error}"})

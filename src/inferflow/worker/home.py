@@ -373,12 +373,20 @@ class Home:
         if self.keeper.writer is not None:
             self.keeper.writer.rest()
         try:
-            fork_apart(lambda: self.be_template(epoch))
+            self.fork_unseen(lambda: self.be_template(epoch))
         except OSError as error:
             self.send({"kind": "note", "text": f"no helpers from before task {epoch + 1} on: {error}"})
             return
         self.hooks.ask = True
         self.fork_spent += time.perf_counter() - begun
+
+    def fork_unseen(self, run: Callable[[], NoReturn]) -> None:
+        """Fork this process; it is no child of the driver's, whose files would be looked at. Raises OSError."""
+        on, self.files.on = self.files.on, False
+        try:
+            fork_apart(run)
+        finally:
+            self.files.on = on
 
     def be_template(self, number: int) -> NoReturn:
         """In a process that was forked from here: make helpers, for the epoch or frame of this number."""
