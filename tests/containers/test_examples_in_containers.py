@@ -64,7 +64,7 @@ def test_the_contract_with_rootless_podman(tmp_path: Path) -> None:
         )
         if tried.returncode:
             pytest.skip(f"another user's {python} cannot read this installation")
-        command = [*as_user, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp"]
+        command = [*as_user, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp"]
         command += [str(folder / "tests"), "-k", "docker", "tests/containers/test_contract.py"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
