@@ -891,24 +891,6 @@ def test_the_examples_in_the_docstrings(name: str) -> None:
     assert not failed
 
 
-def test_small_values_cost_little(store: Path) -> None:
-    def cost(values: tuple[Any, ...]) -> float:
-        best = 1.0
-        for _ in range(20):
-            start = time.perf_counter()
-            for _ in range(20):
-                write(pack(values, check=True), str(store / "tmp"))
-            best = min(best, (time.perf_counter() - start) / 20)
-        return best
-
-    assert cost((1,)) < 30e-6
-    assert cost(([1, 2, 3], "x")) < 30e-6
-    large = np.zeros(5_000_000)
-    start = time.perf_counter()
-    pack((large,), check=True)
-    assert time.perf_counter() - start < 0.005
-
-
 # --- in words ----------------------------------------------------------------------------------------------------
 
 

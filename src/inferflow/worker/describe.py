@@ -15,6 +15,8 @@ import sys
 import types
 from typing import Any
 
+from inferflow.worker.exact_graph import package
+
 __all__ = ["describe"]
 
 _WIDTH = 60
@@ -51,7 +53,7 @@ def _summary(value: Any, cls: type) -> str:
         if isinstance(value, base):
             length: Any = base.__len__
             return _count(length(value), noun)
-    if cls.__module__.startswith("pathlib"):
+    if package(cls) == "pathlib":
         return str(value)
     if isinstance(value, type):
         return f"class {type.__getattribute__(value, '__qualname__')}"
@@ -73,7 +75,7 @@ def _scalar(value: Any, cls: type) -> str:
 
 
 def _library(value: Any, cls: type) -> str:
-    library = cls.__module__.split(".", 1)[0]
+    library = package(cls)
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(numpy, "ndarray"):
         if isinstance(value, numpy.ndarray):

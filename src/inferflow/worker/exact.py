@@ -24,7 +24,7 @@ import sys
 from bisect import bisect_right
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, reduced, slots, spell
+from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, package, reduced, slots, spell
 from inferflow.worker.exact_known import FLOATLESS, known_exact
 from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.transport_arrays import extent
@@ -224,7 +224,7 @@ class _Walk:
             self.push(x, y, (path, f".{name}"))
 
     def array(self, a: Any, b: Any, path: Any) -> None:
-        if a.dtype != b.dtype or a.dtype.metadata != b.dtype.metadata:
+        if a.dtype != b.dtype or (a.dtype.metadata or None) != (b.dtype.metadata or None):
             raise _Differ(path, f"dtype {a.dtype} became {b.dtype}")
         if a.shape != b.shape:
             raise _Differ(path, f"shape {a.shape} became {b.shape}")
@@ -379,7 +379,7 @@ class _Walk:
             raise _Differ(path, f"{_article(type(a))} changed")
 
     def on_dtype(self, a: Any, b: Any, path: Any) -> None:
-        if a != b or a.metadata != b.metadata:
+        if a != b or (a.metadata or None) != (b.metadata or None):  # (before numpy 2.3 none came back as an empty one)
             raise _Differ(path, f"dtype {a} became {b}")
 
     def on_cell(self, a: Any, b: Any, path: Any) -> None:
@@ -411,7 +411,7 @@ class _Walk:
 
     def on_opaque(self, a: Any, b: Any, path: Any) -> None:
         cls = type(a)
-        library = cls.__module__.split(".", 1)[0]
+        library = package(cls)
         if copies_on_write(cls):
             self.framed = id(a)
         x, y = reduced(a), reduced(b)

@@ -29,6 +29,7 @@ __all__ = [
     "copies_on_write",
     "forget_types",
     "global_name",
+    "package",
     "reduced",
     "slots",
     "spell",
@@ -75,6 +76,13 @@ def forget_types() -> None:
     _kinds.update(dict.fromkeys(ATOMS, "atom"))
 
 
+def package(cls: type) -> str:
+    """The top-level package that a class is from; empty if it does not tell: where other classes have the name, that of
+    Cython's functions has the descriptor for those of its instances."""
+    module: Any = cls.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
 def anatomy(cls: type) -> str:
     """One of: atom, reference, function, cell, method, builtin, ndarray, scalar, dtype, pickle_buffer, list, tuple,
     dict, ordered, defaultdict, set, deque, bytearray, buffer, exception, text, number, instance, opaque."""
@@ -108,7 +116,7 @@ def _anatomy(cls: type) -> str:
         if cls is numpy.ufunc:
             return "reference"
     # pandas keeps caches in its attributes; what its objects are, they tell pickle
-    if cls.__module__.split(".", 1)[0] in ("pandas", "pathlib", "logging"):
+    if package(cls) in ("pandas", "pathlib", "logging"):
         return "opaque"
     for base, kind in _CONTAINERS:
         if issubclass(cls, base):
@@ -138,7 +146,7 @@ def copies_on_write(cls: type) -> bool:
     before it is changed, as all of pandas does since 3.0: with whom it shares memory is no matter there."""
     found = _on_write.get(cls)
     if found is None:
-        found = cls.__module__.split(".", 1)[0] == "pandas" and _is_frame_part(cls)
+        found = package(cls) == "pandas" and _is_frame_part(cls)
         _on_write[cls] = found
     return found
 

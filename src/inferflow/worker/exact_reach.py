@@ -29,6 +29,7 @@ from inferflow.worker.exact_graph import (
     anatomy,
     attributes,
     global_name,
+    package,
     reduced,
     slots,
     spell,
@@ -192,7 +193,7 @@ def _has_name(function: types.FunctionType) -> bool:
 def _immutable(cls: type) -> bool:
     if cls.__module__ in _VALUES or issubclass(cls, weakref.ref):
         return True
-    if cls.__module__.split(".", 1)[0] != "pandas":
+    if package(cls) != "pandas":
         return False
     return hasattr(cls, "construct_from_string") or cls.__name__ in ("BlockPlacement", "Timestamp", "Timedelta")
 

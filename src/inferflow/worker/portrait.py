@@ -24,7 +24,7 @@ import types
 import weakref
 from typing import Any
 
-from inferflow.worker.exact_graph import UNSET, anatomy, attributes, global_name, reduced, slots
+from inferflow.worker.exact_graph import UNSET, anatomy, attributes, global_name, package, reduced, slots
 from inferflow.worker.portrait_data import arrays_overlap, data_parts, is_data
 
 __all__ = ["Portrait", "portrait"]
@@ -339,7 +339,7 @@ class Portrait:
         names = ("constructor", "arguments", "state", "elements", "pairs")
         items = [(join(path, f".<{name}>"), part) for name, part in zip(names, parts) if part is not None]
         self.kept.append(parts)
-        own = attributes(value) if type(value).__module__.split(".", 1)[0] not in ("pandas", "pathlib") else None
+        own = attributes(value) if package(type(value)) not in ("pandas", "pathlib") else None
         state = parts[2]
         if own and own is not state:
             items += [(join(path, f".{name}"), item) for name, item in own.items() if not _is_cache(value, name)]

@@ -11,7 +11,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from inferflow.worker.exact_graph import attributes
+from inferflow.worker.exact_graph import attributes, package
 from inferflow.worker.transport_arrays import extent
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def _known() -> list[Any]:
 def data_parts(portrait: Portrait, path: str, value: Any) -> None:
     """Write an array, a table or a figure down."""
     library = next(
-        base.__module__.partition(".")[0]
+        package(base)
         for base in type(value).__mro__
-        if base.__module__.partition(".")[0] in ("numpy", "pandas", "polars", "matplotlib", "torch", "PIL")
+        if package(base) in ("numpy", "pandas", "polars", "matplotlib", "torch", "PIL")
     )
     {
         "numpy": _numpy,
@@ -66,7 +66,7 @@ def data_parts(portrait: Portrait, path: str, value: Any) -> None:
 
 
 def _name(value: Any) -> str:
-    return f"{type(value).__module__.partition('.')[0]}.{type(value).__qualname__}"
+    return f"{package(type(value))}.{type(value).__qualname__}"
 
 
 # -- numpy ---------------------------------------------------------------------------------------------

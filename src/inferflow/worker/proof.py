@@ -31,7 +31,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inferflow.worker.exact_graph import UNSET, attributes
+from inferflow.worker.exact_graph import UNSET, attributes, package
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 
 __all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest", "stored"]
@@ -232,7 +232,7 @@ def _bare(value: Any) -> Any:
     """A stream or hook of a notebook's shell only by which one it is: from there all that the shell has can be reached,
     and what its cells have shown so far."""
     owner = getattr(value, "__self__", value)
-    machinery = type(owner).__module__.partition(".")[0] in ("ipykernel", "IPython", "inferflow")
+    machinery = package(type(owner)) in ("ipykernel", "IPython", "inferflow")
     return (type(owner).__qualname__, id(owner)) if machinery else value
 
 

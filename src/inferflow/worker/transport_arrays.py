@@ -16,6 +16,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
+from inferflow.worker.exact_graph import package
 from inferflow.worker.transport_code import Refused
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def reduce_subclass(encoder: Encoder, array: Any) -> _Reduced:
     a plain array, its attributes, its class."""
     numpy = sys.modules["numpy"]
     cls = type(array)
-    if cls.__reduce__ is not numpy.ndarray.__reduce__ and not cls.__module__.startswith("numpy"):
+    if cls.__reduce__ is not numpy.ndarray.__reduce__ and package(cls) != "numpy":
         if array.base is not None or not array.flags.writeable:
             encoder.doubts.append(f"a view as {cls.__name__}")
         encoder.extents.append((*extent(array), id(array)))

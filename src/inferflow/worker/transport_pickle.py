@@ -143,7 +143,7 @@ def runs_user_code(cls: type, project: frozenset[str]) -> bool:
     in a library that is not known to do no harm then."""
     for base in cls.__mro__:
         if base.__module__ not in project:
-            if base.__module__.partition(".")[0] not in _HARMLESS and sys.version_info >= (3, 10):
+            if exact_graph.package(base) not in _HARMLESS and sys.version_info >= (3, 10):
                 own = vars(base)
                 if any(isinstance(own.get(hook), types.FunctionType) for hook in _PICKLING_HOOKS):
                     return True
@@ -208,7 +208,7 @@ def _act_for(cls: type) -> _Act | None:
         return _reduce_bunch
     if copies_on_write(cls):
         return _reduce_frame_part
-    if module.startswith("matplotlib.") and any(base.__name__ == "FigureBase" for base in cls.__mro__):
+    if exact_graph.package(cls) == "matplotlib" and any(base.__name__ == "FigureBase" for base in cls.__mro__):
         return _reduce_figure
     return None
 
