@@ -88,3 +88,19 @@ for way in (apart._clone, apart._fork_twice):
         pytest.skip("only root can become somebody whose processes are limited")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n" * 2, "")
+
+
+def test_what_handlers_of_a_fork_do_with_descriptors_holds() -> None:
+    program = """
+import ctypes, os
+from inferflow.worker import apart
+first = os.open("/dev/null", os.O_RDONLY)
+made = []
+os.register_at_fork(before=lambda: os.close(first), after_in_parent=lambda: made.append(os.open("/dev/zero", os.O_RDONLY)))
+apart._clone(lambda: os._exit(0))
+print(os.read(made[0], 2))
+"""
+    if sys.version_info >= (3, 14):
+        pytest.skip("Python minds on which stack it runs")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "b'\\x00\\x00'\n", "")

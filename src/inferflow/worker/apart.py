@@ -8,7 +8,7 @@ That one in between is itself a fork of home, which copies home's page tables on
 the scientific stack loaded, two thirds of all that a fork costs. Where it can be, it is made in home's own memory
 instead, as ``vfork`` does (home sleeps until it has ended):
 
-    home      clone(CLONE_VM | CLONE_VFORK) ........ goes on
+    home      clone(CLONE_VM | CLONE_VFORK ...) .... goes on
     between       on a stack of its own: fork(), ends
     new               stays on that stack, in a copy of home's memory
 """
@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 __all__ = ["fork_apart", "watches_children"]
 
-_CLONE_VM, _CLONE_VFORK = 0x100, 0x4000
+_LIKE_A_THREAD = 0x100 | 0x200 | 0x400 | 0x4000
+"""CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_VFORK: what handlers of a fork do there (close a descriptor, say) is done here."""
 _STACK = 8 << 20, 256 << 20
 """Bytes. The least and the most that the stack of the new process may grow to, between them as the system says."""
 
@@ -106,9 +107,7 @@ def _clone(run: Callable[[], NoReturn]) -> None:
     entry = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(between)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none may find the one in between
     try:
-        pid = libc.clone(
-            entry, ctypes.c_void_p(low + size), _CLONE_VM | _CLONE_VFORK | signal.SIGCHLD, ctypes.c_void_p(None)
-        )
+        pid = libc.clone(entry, ctypes.c_void_p(low + size), _LIKE_A_THREAD | signal.SIGCHLD, ctypes.c_void_p(None))
         problem = ctypes.get_errno()
         done = pid > 0 and _reaped(pid)
     finally:
