@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 __all__ = ["fork_apart", "watches_children"]
 
 _LIKE_A_THREAD = 0x100 | 0x200 | 0x400 | 0x4000
-"""CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_VFORK: what handlers of a fork do there (close a descriptor, say) is done here."""
+"""CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_VFORK: what handlers of a fork do there (close a descriptor) is done here."""
 _STACK = 8 << 20, 256 << 20
 """Bytes. The least and the most that the stack of the new process may grow to, between them as the system says."""
 
