@@ -209,8 +209,10 @@ def _regions(python: Path, name: str, work: Path, environ: dict[str, str]) -> di
         if task["kind"] == "opaque":
             found["opaque"] = found.get("opaque", 0) + 1
         for region in task.get("regions", ()):
-            beside = any(arm.get("stages") for arm in region["arms"])
-            for what in (region["kind"], "split") if beside or region["kind"] == "map" else (region["kind"],):
+            turn = region["arms"][0].get("tasks", ()) if region["kind"] in ("map", "loop") and region["arms"] else ()
+            split = any(arm.get("stages") or arm.get("ahead") for arm in region["arms"])
+            split = split or region["kind"] == "map" or any(not inner.get("home") for inner in turn)
+            for what in (region["kind"], "split") if split else (region["kind"],):
                 found[what] = found.get(what, 0) + 1
             todo += [inner for arm in region["arms"] for inner in arm.get("tasks", ())]
     for note in graph.get("diagnostics", ()):

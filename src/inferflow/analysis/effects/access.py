@@ -13,12 +13,14 @@ from inferflow.analysis import ir
 from inferflow.analysis.effects import calls, imports, library, plain
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
-from inferflow.model import Hidden, Span, Variable
+from inferflow.model import Hidden, Span, Variable, World
 
 PURE_CONTAINERS = frozenset(
     f"builtins.{name}"
     for name in ("list", "tuple", "set", "frozenset", "dict", "dict_keys", "dict_values", "dict_items")
 )
+DEEPEST_NAME = 5
+"""Parts of a dotted name that are told."""
 NUMBERS = frozenset(f"builtins.{name}" for name in ("int", "float", "complex", "bool"))
 COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 SPECIAL = {
@@ -362,10 +364,15 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
         elif node.kind == "lib":
             if node.types:
                 library.mutated_library(frame, node, op.span)
+            elif stored and all(part.kind == "scalar" for part in stored):
+                # No function is replaced by a number or a text: it is a setting, on which anything may depend.
+                frame.note("write", World("anything"), f"sets {node.data}.{name}", op.span)
             else:
-                program.patch(f"monkey-patches {node.data}.{name}", op.span)
-                frame.obstacle(f"monkey-patches {node.data}.{name}", op.span)
-                frame.note("write", Hidden(node.data), f"monkey-patches {node.data}.{name}", op.span)
+                parts = node.data.split(".")
+                where = ".".join(parts if len(parts) < DEEPEST_NAME else [*parts[:DEEPEST_NAME], "..."])
+                program.patch(f"monkey-patches {where}.{name}", op.span)
+                frame.obstacle(f"monkey-patches {where}.{name}", op.span)
+                frame.note("write", Hidden(where), f"monkey-patches {where}.{name}", op.span)
         elif node.kind == "class":
             set_class_attribute(frame, node, name, stored, op.span)
         elif node.kind == "function":
