@@ -163,6 +163,42 @@ def test_values_cross_versions_or_are_refused(
     assert (done.stdout, done.exit_code) == (b"{'v': [3, 13], 'x': 3}\n", 0), done.stderr
 
 
+CROSSING = """
+import collections, datetime, functools, re
+def plain(x):
+    return {"when": datetime.datetime(2020, 1, x), "what": [re.compile("a+"), functools.partial(int, base=2)]}
+def function(x):
+    return lambda y: (x, y)
+def code(x):
+    def inner(y):
+        return y + 1
+    return inner.__code__
+def main():
+    print("before")
+    a = CALLED(3)
+    print(a if isinstance(a, dict) else type(a).__name__)
+main()
+"""
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.13"])
+@pytest.mark.parametrize(
+    ("name", "words"), [("plain", ""), ("function", "functions of Python"), ("code", "an object of type code")]
+)
+def test_what_crosses_versions_and_what_is_refused(
+    tmp_path: Path, docker_engine: Daemon, pythons: Callable[[str], str], version: str, name: str, words: str
+) -> None:
+    """Bytecode would be read wrongly by another version: it is refused, with the reason, and nothing runs elsewhere."""
+    settings = f'[tasks.{name}]\nbackend = "docker"\nimage = "{pythons(version)}"\n'
+    write_files(tmp_path, {"driver.py": CROSSING.replace("CALLED", name), "inferflow.toml": settings})
+    native = observe([sys.executable, "driver.py"], tmp_path, b"", environment())
+    done = observe([*COMMAND, "run", "driver.py"], tmp_path, b"", environment(DOCKER_HOST=docker_engine.host))
+    assert (done.stdout, done.exit_code) == ((b"before\n", 4) if words else (native.stdout, 0)), done.stderr
+    if words:
+        assert f"task {name} could not run where its settings place it: its result" in said(done)
+        assert words in said(done)
+
+
 def test_a_missing_package(tmp_path: Path, docker_engine: Daemon, pythons: Callable[[str], str]) -> None:
     driver = "import os\nimport numpy as np\nprint(np.arange(3))\n"
     done = run(tmp_path, docker_engine.host, "--image", pythons("3.9"), driver=driver)

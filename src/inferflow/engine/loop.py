@@ -289,6 +289,7 @@ class Engine:
         elif kind == "refused":
             self.lessons[message["task"]] = ("trust", message["why"])
             self._drop(message["task"], message["why"])
+            self.halted = bool(self.broken) and self.broken_task == message["task"]
             if message.get("unforeseen"):
                 self._outdate(message["task"])
         elif kind == "frame":
@@ -595,6 +596,9 @@ class Engine:
         if "raises" in result:
             return {"kind": "raise", "output": outputs, "raises": result["raises"]}
         reply: Message = {"kind": "adopt", "output": outputs, "values": bool(result["facts"])}
+        placed = self.plan.placed.get(task)
+        if placed is not None and (placed.firm or placed.acts):
+            reply["firm"] = True  # home must not run it, if it cannot take the result
         seen: list[Any] = [item for index in (*inner, task) for item in cast(Any, self.results[index].get("seen", []))]
         if seen:
             reply["seen"] = seen

@@ -162,11 +162,12 @@ class Hooks:
             home.halt()
         if reply["kind"] != "adopt":
             return False
+        firm = bool(reply.get("firm"))
         why, unforeseen = home.analysed.departed(), False
         if not why:
             why, unforeseen = stale(home, frame, reply)
         if why:
-            return self._refused(task, why, unforeseen)
+            return self._refused(task, why, unforeseen, firm=firm)
         carried: Any = None
         if "carried" in reply:
             from inferflow.worker import carry, turn
@@ -182,7 +183,7 @@ class Hooks:
             except Exception as error:
                 carried = f"its result could not be rebuilt: {error!r}"
             if isinstance(carried, str):
-                return self._refused(task, carried)
+                return self._refused(task, carried, firm=firm)
         try:
             source = reply.get("inline")
             if carried is not None:
@@ -190,14 +191,14 @@ class Hooks:
             else:
                 values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
         except Exception as error:
-            return self._refused(task, f"its result could not be rebuilt: {error!r}")
+            return self._refused(task, f"its result could not be rebuilt: {error!r}", firm=firm)
         files: list[dict[str, Any]] = []
         if reply.get("acts"):
             home.files.acted = time.time()
             commit = Commit(reply["acts"])
             why = commit.run()
             if why:
-                return self._refused(task, why)
+                return self._refused(task, why, firm=firm)
             files = home.written(commit.written())
         if carried is not None and carried.changes:
             carry.apply(carried.changes, carried.given)
@@ -256,12 +257,10 @@ class Hooks:
         """The task failed where it ran: its exception is raised here, as soon as our own work is done."""
         from inferflow.worker.brought import rebuilt
 
-        home = self.home
         try:
             error = rebuilt(reply["raises"])
         except Exception as problem:
-            home.send({"kind": "refused", "task": task, "why": f"its exception could not be rebuilt: {problem!r}"})
-            return False
+            return self._refused(task, f"its exception could not be rebuilt: {problem!r}", firm=True)
         self._replay(reply)
         self.open = task
         self.memory.reset()
@@ -284,10 +283,12 @@ class Hooks:
         if error is not None:
             raise error
 
-    def _refused(self, task: int, why: str, unforeseen: bool = False) -> bool:
+    def _refused(self, task: int, why: str, unforeseen: bool = False, firm: bool = False) -> bool:
         """``unforeseen``: the state of this process is not what the analysis says, so that no copy of an earlier one
-        will do from now on."""
+        will do from now on. ``firm``: the task must not be run here instead."""
         self.home.send({"kind": "refused", "task": task, "why": why, "unforeseen": unforeseen})
+        if firm:
+            self.home.halt()
         if unforeseen:
             self.home.fork(task)
         return False
