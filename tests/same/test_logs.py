@@ -118,3 +118,24 @@ def test_calls_by_map_are_told_apart(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inferflow", "-q", "run", "-j", "2", "driver.py"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(_INFERFLOW_TURNS="always"), check=True)
     assert told(tmp_path) == "── 1 f · stdout\n[0] 7  │ f 7\n[1] 8  │ f 8\n[2] 9  │ f 9\n[7, 8, 9]\n"
+
+
+@pytest.mark.parametrize("turns", ["", "always"])
+def test_calls_by_map_are_counted_as_far_as_they_were_asked_for(turns: str, tmp_path: Path) -> None:
+    text = (
+        "def f(x):\n    for i in range(3): pass\n    return x\n"
+        "def main():\n"
+        "    xs = list(range(20))\n"
+        "    a = any(map(f, xs))\n"  # the second is true
+        "    b = dict(zip(xs[:7], map(f, xs)))\n"
+        "    c = sum(map(f, xs))\n"
+        "    return a, b, c\n"
+        "print(main())\n"
+    )
+    write_files(tmp_path, {"driver.py": text})
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "-j", "2", "driver.py"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(_INFERFLOW_TURNS=turns), check=True)
+    command = [sys.executable, "-m", "inferflow", "show", "--json"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(), check=True).stdout
+    facts = [fact for task in json.loads(shown)["tasks"] for one in task["attempts"] for fact in one.get("regions", [])]
+    assert [(fact["turns"], fact["items"]) for fact in facts] == [(2, 20), (7, 20), (20, 20)]

@@ -46,7 +46,7 @@ class Frame:
 
     __slots__ = (
         "caller", "count", "current", "fed", "feeds", "function", "index", "items", "last", "lease", "live", "locals",
-        "look", "many", "number", "own", "place", "results", "spent", "started", "told",
+        "look", "many", "number", "own", "piece", "place", "results", "spent", "started", "told",
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
@@ -73,6 +73,8 @@ class Frame:
         """Units of it that are at hand now, each with how many loops inside of the turn it stands in."""
         self.function: Any = None  # what ``map`` calls, and whether with several arguments
         self.many = False
+        self.piece: tuple[int, Any] | None = None
+        """While ``map`` makes results one after the other: of which turn the first is, and what counts them."""
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -494,6 +496,8 @@ class Frames:
 
     def _tally(self, frame: Frame) -> None:
         tally = self._tally_of(frame.place.region)
+        if frame.piece is not None:  # nobody asked for the rest of them
+            frame.index = frame.piece[0] + next(frame.piece[1]) - 1
         tally[0] += 1
         tally[1] += frame.index + 1
         tally[2] = -1 if frame.count < 0 or tally[2] < 0 else tally[2] + frame.count

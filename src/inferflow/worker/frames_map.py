@@ -1,7 +1,7 @@
 """``map(f, xs)`` whose calls may be run ahead: what home gives to ``map`` in place of ``f`` and ``xs``.
 
     list(map(f, xs))     list(map(*HOOK.w(6, map, f, xs)))      f, xs          if nothing is run ahead
-                                                                first, pieces  a function of C, and (result, number)s
+                                                               second, pieces  a function of C, and (number, result)s
 
 The pieces of home's own items are made by ``map(f, ...)`` itself, and all that goes between is made of C too, so that a
 call of ``f`` at home has the caller, the traceback and the moment that it has natively: when the next result is asked
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["held_by", "items_of_map", "spread"]
 
-FIRST = operator.itemgetter(0)
+SECOND = operator.itemgetter(1)
 FUNCTIONS = (types.FunctionType, types.MethodType)
 
 
@@ -67,11 +67,11 @@ def held_by(function: Any) -> tuple[Any, ...]:
 
 def spread(frames: Frames, frame: Frame, iterables: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments for ``map``."""
-    return FIRST, itertools.chain.from_iterable(_pieces(frames, frame, [iter(part) for part in iterables]))
+    return SECOND, itertools.chain.from_iterable(_pieces(frames, frame, [iter(part) for part in iterables]))
 
 
 def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Iterator[Iterator[Any]]:
-    """What gives the results, piece by piece, each as a pair with its number in the piece."""
+    """What gives the results, piece by piece, each as a pair behind its number in the piece."""
     index = 0
     while index < frame.count:
         if not frame.live and index == frame.look:
@@ -89,7 +89,7 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
                 (kept,) = units
                 for name, data in kept[1]:
                     frames.home.streams.replay(name, data)
-                yield iter(((kept[0][0], 0),))
+                yield iter(((0, kept[0][0]),))
                 index += 1
                 continue
             parts = [iter((value,)) for value in values]
@@ -104,8 +104,10 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
                 frames.begun(frame, index, (frame.items[index],))
         numbers = itertools.count()
         frame.current, frame.last = index + size - 1, time.perf_counter()
-        yield zip(map(frame.function, *parts), numbers)
-        done = next(numbers)
+        frame.piece = index, numbers
+        yield zip(numbers, map(frame.function, *parts))
+        frame.piece = None
+        done = next(numbers) - 1  # (one was taken before there proved to be no more)
         frame.index = index + done - 1
         if frame.live:
             frame.current = frame.index
@@ -117,4 +119,4 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
         with frames.home.hooks.shield:
             frames.over(frame)
     frames.z(frame.place.region)
-    yield zip(map(frame.function, *sources), itertools.count())
+    yield zip(itertools.count(), map(frame.function, *sources))
