@@ -139,3 +139,13 @@ def test_calls_by_map_are_counted_as_far_as_they_were_asked_for(turns: str, tmp_
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(), check=True).stdout
     facts = [fact for task in json.loads(shown)["tasks"] for one in task["attempts"] for fact in one.get("regions", [])]
     assert [(fact["turns"], fact["items"]) for fact in facts] == [(2, 20), (7, 20), (20, 20)]
+
+
+def test_items_that_cannot_be_written_out(tmp_path: Path) -> None:
+    text = "for x in [10 ** 9000, -5, 'y' * 999, b'z' * 999, (1, 10 ** 5000), [1]]:\n    print(type(x))\n"
+    write_files(tmp_path, {"driver.py": text})
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "driver.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=True)
+    assert (done.stdout.count("class"), done.stderr) == (6, "")
+    heads = [line.partition("│")[0].strip() for line in told(tmp_path).splitlines()[1:]]
+    assert heads == ["[0]", "[1] -5", f"[2] '{'y' * 38}…", f"[3] b'{'z' * 37}…", "[4] (1, …)", "[5]"]

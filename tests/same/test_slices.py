@@ -341,6 +341,38 @@ def main():
             print(f(n, a))
 main()
 """,
+    "bound by other means": """
+def sets(x):
+    global y, w
+    y = x
+    w = x
+def main():
+    for a in range(4):
+        u = f(a)
+        z = [(u := t) for t in range(3)]
+        if a:
+            print(f(u, a))
+        for v in range(2):
+            g = [v := q for q in (7, 8)]
+            print(f(v), g, z)
+main()
+y = w = 0
+for a in range(4):
+    y = f(a, 1)
+    sets(50 + a)
+    if a:
+        print(f(y))
+    for w in range(2):
+        sets(9)
+        print(f(w, a))
+class C: pass
+for a in range(3):
+    k = f(a)
+    class C:
+        k = say(k)
+    if a < 5:
+        print(f(k), C.k)
+""",
     "match inside": """
 def main():
     for a in [1, 'x', (2, 3), None]:

@@ -248,7 +248,11 @@ class Regions:
         written = written_in(statement, self.driver, self.effects)
         items -= written.names
         bound |= written.names
-        judge = Judge(block, items, bound, written, body, self.names.captured | body.names.captured)
+        captured = self.names.captured | body.names.captured
+        module = self.driver.project.modules[block.module]
+        inside = (op for op in every_op((statement,)) if isinstance(op, ir.Comprehension | ir.MakeClass))
+        rebound = written.names.union(*(_bound_outside(module, op.scope, block) for op in inside))
+        judge = Judge(block, items, bound, written, body, captured, elsewhere=rebound)
         tasks = judge.tasks()
         slicer = Slicer(block, self.effects, self.cuts, judge, self._branch_arms, _is_work)
         if isinstance(statement, ir.For):

@@ -71,7 +71,7 @@ def written_in(loop: ir.For | ir.While, driver: Driver, effects: DriverEffects) 
 class Judge:
     """Tells which tasks of a statement list in a loop are free of the loop's other turns. ``items`` are the names of
     the targets of the loops around, ``bound`` all names that the loop binds, ``ready`` those that the same turn has
-    made before the list, by what is free itself."""
+    made before the list, by what is free itself; ``elsewhere`` those that are bound by other means than statements."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class Judge:
         body: Body,
         captured: frozenset[Variable],
         ready: frozenset[Variable] = frozenset(),
+        elsewhere: frozenset[Variable] = frozenset(),
     ) -> None:
         self.block = block
         self.items = items
@@ -90,13 +91,14 @@ class Judge:
         self.body = body
         self.captured = captured
         self.ready = ready
+        self.elsewhere = elsewhere
         self.given: set[Variable] = set()
         self.free: set[int] = set()
 
     def inside(self, body: Body, items: frozenset[Variable], ready: frozenset[Variable]) -> Judge:
         """The same for a statement list that stands deeper in the loop."""
         captured = self.captured | body.names.captured
-        return Judge(self.block, items, self.bound, self.written, body, captured, ready)
+        return Judge(self.block, items, self.bound, self.written, body, captured, ready, self.elsewhere)
 
     def tasks(self) -> list[Task]:
         """The tasks, each that depends on other turns with the reason."""

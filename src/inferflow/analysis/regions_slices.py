@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Slicer"]
 
+MANY = 1000
+"""More bindings than one."""
+
 LOOKS = (
     ir.Load
     | ir.Const
@@ -92,6 +95,8 @@ class Slicer:
             if isinstance(op, ir.Store | ir.Delete):
                 variable = self._variable(op)
                 self.bound[variable] = self.bound.get(variable, 0) + 1
+        for variable in self.judge.elsewhere:  # bound by a walrus in a comprehension, or by functions
+            self.bound[variable] = MANY
         place = _Place(self.judge.items, frozenset(), 1)
         return self._list(body, list(tasks), self.judge.free, place)
 

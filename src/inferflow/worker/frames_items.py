@@ -105,7 +105,9 @@ def short(item: Any) -> str:
     """The item in a few characters, if it is of a kind that can be shown without running code of the user's."""
     kind = type(item)
     if kind in _EQUAL or kind is float:
-        text = repr(item) if kind is not str or len(item) <= 60 else repr(item[:60])
+        if kind is int and item.bit_length() > 160:  # (Python refuses to write very long ones at all)
+            return ""
+        text = repr(item[:60]) if kind in (str, bytes) else repr(item)
         return text if len(text) <= 40 else text[:39] + "…"
     if kind is tuple and 0 < len(item) <= 4:
         parts = [short(part) for part in item]
