@@ -952,3 +952,11 @@ def test_pickling_methods_of_a_library_that_nobody_knows_are_not_called() -> Non
         assert value.trace == []
     finally:
         del sys.modules["some_library"]
+
+
+def test_a_library_whose_values_change_when_they_are_pickled() -> None:
+    """A result of statsmodels forgets the callback that its model was fitted with: it is packed in a copy only."""
+    discrete = pytest.importorskip("statsmodels.discrete.discrete_model")
+    from inferflow.worker.transport_pickle import runs_user_code
+
+    assert runs_user_code(discrete.ProbitResults, frozenset({"__main__"}))

@@ -132,10 +132,10 @@ _PICKLING_HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"
 _HARMLESS = frozenset({
     "PIL", "attr", "attrs", "autograd", "cloudpickle", "contourpy", "cycler", "dateutil", "joblib", "lightgbm",
     "matplotlib", "mpmath", "networkx", "numpy", "pandas", "polars", "pyarrow", "pytz", "scipy", "seaborn", "sklearn",
-    "statsmodels", "sympy", "torch", "xgboost", *getattr(sys, "stdlib_module_names", ()),
+    "sympy", "torch", "xgboost", *getattr(sys, "stdlib_module_names", ()),
 })  # fmt: skip
 """Libraries whose pickling methods leave no trace. Others' may: lmfit's parameters evaluate themselves then, and keep
-what was evaluated."""
+what was evaluated; a result of statsmodels forgets its callback."""
 
 
 def runs_user_code(cls: type, project: frozenset[str]) -> bool:
