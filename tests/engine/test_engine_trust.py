@@ -4,13 +4,19 @@ Tasks read the values of earlier ones and a state that all share; some change va
 done, whatever the graph says. Helpers have the state as it was when they were forked, and the values that they were
 given. Home compares at each turn, as ``worker/turn.py`` and ``worker/observer.py`` do. Helpers finish, fail, are taken
 back, report late; templates are killed. Every task must retire once, in order, with the value of a sequential run.
+
+That the machine can find anything is tested as well: faults that there were, or that would be easily made, are put into
+``schedule`` one by one, and each must be found.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from attrs import evolve, frozen
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -51,7 +57,7 @@ def facts(index: int) -> st.SearchStrategy[Fact]:
     return st.one_of(calm, calm, wild)
 
 
-programs = st.tuples(st.integers(1, 12).flatmap(lambda n: st.tuples(*map(facts, range(n)))), st.integers(2, 4))
+programs = st.tuples(st.integers(1, 12).flatmap(lambda n: st.tuples(*map(facts, range(n)))), st.integers(2, 5))
 
 
 def task_of(index: int, fact: Fact) -> Task:
@@ -117,7 +123,10 @@ class Run(RuleBasedStateMachine):
 
     @initialize(program=programs)
     def start(self, program: tuple[tuple[Fact, ...], int]) -> None:
-        self.program, jobs = program
+        self.begin(*program)
+
+    def begin(self, program: tuple[Fact, ...], jobs: int) -> None:
+        self.program = program
         block = Block("function", "main", "<driver>", HERE)
         tasks = tuple(task_of(index, fact) for index, fact in enumerate(self.program))
         graph = TaskGraph("driver.py", "__main__", "main", "driver.py", (block,), tasks)
@@ -247,19 +256,29 @@ class Run(RuleBasedStateMachine):
     # -- helpers ---------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.running() and self.state.hiring)
-    @rule(data=st.data())
-    def helper_comes(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.state.hiring)))
-        self.state = schedule.helper_joined(self.state, name, self.state.hiring[name])
+    @rule(data=st.data(), everybody=st.booleans())
+    def helper_comes(self, data: st.DataObject, everybody: bool) -> None:
+        names = sorted(self.state.hiring)
+        for name in names if everybody else [data.draw(st.sampled_from(names))]:
+            self.state = schedule.helper_joined(self.state, name, self.state.hiring[name])
         self.act()
 
     @precondition(lambda self: self.running() and self.orders)
     @rule(
         data=st.data(),
         fate=st.sampled_from(["result", "result", "result", "withheld", "dropped", "dropped", "dies", "taken back"]),
+        late=st.sampled_from([True, True, False]),
     )
-    def helper_ends_a_task(self, data: st.DataObject, fate: str) -> None:
-        helper = data.draw(st.sampled_from(sorted(self.orders)))
+    def helper_ends_a_task(self, data: st.DataObject, fate: str, late: bool) -> None:
+        """``late``: what nobody waits for any more takes longer than what somebody does."""
+        names = sorted(self.orders)
+        wanted = [name for name in names if self.is_wanted(name)]
+        self.ends(data.draw(st.sampled_from(wanted if late and wanted else names)), fate)
+
+    def is_wanted(self, helper: str) -> bool:
+        return schedule.holds(self.state, self.orders[helper].task, helper)
+
+    def ends(self, helper: str, fate: str) -> None:
         order = self.orders.pop(helper)
         task, fact = order.task, self.program[order.task]
         wanted = schedule.holds(self.state, task, helper)
@@ -368,3 +387,106 @@ def test_no_helper_from_before_an_unforeseen_change_is_used() -> None:
     assert schedule.decide(plan, state) == ()
     actions = schedule.decide(plan, schedule.template_ready(state, 2))
     assert {*actions} == {schedule.Hire(2)}
+
+
+# -- what the machine would find --------------------------------------------------------------------------
+
+
+def _finished_whoever_says_so(state: schedule.State, task: int, helper: str) -> schedule.State:
+    flight = state.flights.get(task)
+    state = schedule.idle(state, helper)
+    return state if flight is None else evolve(state, flights={**state.flights, task: evolve(flight, finished=True)})
+
+
+def _dropped_alone(state: schedule.State, task: int, helper: str = "") -> schedule.State:
+    state = schedule.idle(state, helper)
+    flights = {index: flight for index, flight in state.flights.items() if index != task}
+    return evolve(state, flights=flights, frontier=min(state.frontier, task), barred=state.barred | {task})
+
+
+def _retired_with_its_flight(state: schedule.State, task: int) -> schedule.State:
+    return evolve(state, retired=max(state.retired, task + 1), home_busy=True, waiting_for=-1)
+
+
+def _adopted_unfinished(state: schedule.State, task: int, inner: tuple[int, ...]) -> str:
+    return "adopt" if task in state.flights else "run"
+
+
+def _ready_too_early(plan: Any, state: schedule.State, task: int, trust: bool = False) -> bool:
+    needs = plan.trusted[task].needs if trust else plan.needs[task]
+    return all(need < state.retired or need in state.flights for need in needs)
+
+
+FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "a late result counts for the helper that has the task now": ("finished", _finished_whoever_says_so),
+    "what was built on a dropped result stays": ("dropped", _dropped_alone),
+    "a retired task stays away": ("retired", _retired_with_its_flight),
+    "what is not finished is adopted": ("answer", _adopted_unfinished),
+    "a task is sent before its inputs are there": ("is_ready", _ready_too_early),
+}
+
+
+def a_program(draw: random.Random) -> tuple[Fact, ...]:
+    """Tasks that mostly build on each other's results, and now and then change what they should not."""
+    found = []
+    for index in range(draw.randint(4, 9)):
+        needs = tuple(sorted(draw.sample(range(index), min(index, draw.choice([0, 1, 1, 2])))))
+        wild = draw.random() < 0.25
+        found.append(
+            Fact(
+                needs=needs, reads_state=wild and draw.random() < 0.5, writes_state=wild and draw.random() < 0.3,
+                changes=needs[:1] if wild and draw.random() < 0.3 else (), free=not wild or draw.random() < 0.5,
+                guess=needs if wild else None, acts=wild and draw.random() < 0.3,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def simulate(seed: int) -> None:
+    """One run of the machine in which helpers come at once, results are refused often, and what is built on results in
+    flight, or not wanted any more, takes long: where rules drawn one by one seldom lead."""
+    draw = random.Random(seed)
+    run = Run()
+    run.begin(a_program(draw), draw.choice([2, 3, 4, 5, 5]))
+    checks = (
+        run.values_are_those_of_a_sequential_run, run.what_is_finished_is_there,
+        run.nothing_is_built_on_what_was_dropped, run.home_waits_only_for_a_helper_that_runs,
+    )  # fmt: skip
+    for _ in range(80):
+        if not run.running():
+            break
+        wanted = [name for name in sorted(run.orders) if run.is_wanted(name)]
+        late = [name for name in sorted(run.orders) if name not in wanted]
+        if run.mode == "arrived":
+            run.home_arrives(forks=draw.random() < 0.9, refuses=draw.random() < 0.4)
+        elif run.state.hiring and draw.random() < 0.8:
+            for name in sorted(run.state.hiring):
+                run.state = schedule.helper_joined(run.state, name, run.state.hiring[name])
+            run.act()
+        elif wanted and draw.random() < 0.6:
+            helper = draw.choice(wanted)
+            if not run.state.flights[run.orders[helper].task].built_on or draw.random() < 0.2:
+                run.ends(helper, draw.choice(["result"] * 8 + ["withheld", "dropped", "dies", "taken back"]))
+        elif late and draw.random() < 0.15:
+            run.ends(draw.choice(late), draw.choice(["result", "result", "dropped", "dies", "dies"]))
+        elif run.mode == "running":
+            run.home_finishes()
+        for check in checks:
+            check()
+    run.teardown()
+    assert run.committed == run.expected
+
+
+SEEDS = 5000
+
+
+def test_runs_of_many_stragglers() -> None:
+    for seed in range(SEEDS):
+        simulate(seed)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_would_be_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, *FAULTS[name])
+    with pytest.raises((AssertionError, KeyError)):
+        test_runs_of_many_stragglers()
