@@ -162,9 +162,9 @@ def _clean(folder: str) -> None:
     """What a daemon leaves: processes that hold its namespaces, mounts, files."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (entry / "comm").read_text().startswith("podman") and folder.encode() in (
-                entry / "environ"
-            ).read_bytes():
+            podman = (entry / "comm").read_text().startswith("podman")
+            named = (entry / "cmdline").read_bytes()  # what a daemon that was killed has left: containerd, its shims
+            if f"{folder}/".encode() in named or (podman and folder.encode() in (entry / "environ").read_bytes()):
                 os.kill(int(entry.name), signal.SIGKILL)
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for path in sorted(mounted, reverse=True):
