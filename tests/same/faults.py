@@ -210,8 +210,8 @@ def _kill(run: subprocess.Popen[bytes], victim: str, when: float) -> bool:
 
 
 def _processes(leader: int) -> dict[str, list[int]]:
-    """The live processes of a run by their role, from who is whose child: the controller starts home, which forks templates,
-    which fork helpers."""
+    """The live processes of a run by their role, from who is whose child: the controller starts home; a template is nobody's
+    child in the run, since home disowns it; helpers are a template's."""
     parents = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -222,12 +222,14 @@ def _processes(leader: int) -> dict[str, list[int]]:
                 continue
             if int(fields[3]) == leader and fields[0] != "Z":
                 parents[int(entry)] = int(fields[1])
-    roles: dict[str, list[int]] = {"controller": [leader]}
-    generation = [leader]
-    for role in ("home", "template", "helper"):
-        generation = [pid for pid, parent in parents.items() if parent in generation and _is_worker(pid)]
-        roles[role] = generation
-    return roles
+    workers = {pid: parent for pid, parent in parents.items() if pid != leader and _is_worker(pid)}
+    templates = [pid for pid, parent in workers.items() if parent not in parents]
+    return {
+        "controller": [leader],
+        "home": [pid for pid, parent in workers.items() if parent == leader],
+        "template": templates,
+        "helper": [pid for pid, parent in workers.items() if parent in templates],
+    }
 
 
 def _is_worker(pid: int) -> bool:
