@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import gc
 import random
 import re
 import textwrap
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import beniget
 import gast
 import pytest
+from counted import steps
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -450,22 +449,15 @@ def _run_and_compare(parts: list[str], driver: Driver, found: DefUse, seed: int)
 # -- size ------------------------------------------------------------------------------------------
 
 
-def test_time_is_linear_in_the_driver() -> None:
-    def seconds(count: int) -> float:
+def test_the_work_is_linear_in_the_driver() -> None:
+    def work(count: int) -> int:
         text = "from lib import f\n" + "".join(
             f"x{i} = f(x{i - 1}, {i})\nif x{i}:\n    y{i} = f(x{i})\n" for i in range(1, count)
         )
         driver = driver_of("x0 = 1\n" + text)
-        gc.disable()  # the collector looks at all that other tests have left in this process
-        try:
-            started = time.process_time()
-            find_names(driver)
-            return time.process_time() - started
-        finally:
-            gc.enable()
+        return steps(lambda: find_names(driver))
 
-    small = min(seconds(200) for _ in range(3))
-    assert min(seconds(1600) for _ in range(2)) < 8 * small * 2.5
+    assert work(1600) < 8 * work(200) * 1.5
 
 
 def test_a_deep_driver_is_no_trouble() -> None:
