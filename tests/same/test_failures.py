@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batch import differences, run_batch
@@ -191,7 +192,6 @@ DEATHS: dict[str, str] = {
     "abort": "os.abort()",
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
     "no more memory": "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); big = []\n    while True: big.append(bytearray(1 << 27))",
-    "no more stack": "sys.setrecursionlimit(1 << 30)\n    f = lambda n: f(n + 1) if n else [[]].__class__(map(f, [n + 1]))\n    ctypes.CDLL(None).raise_ = 0; ctypes.string_at(1)",
     "no more processor time": "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n    while True: pass",
     "no more room for files": "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); f = open('big', 'w'); f.write('x' * 99); f.close()",
 }  # fmt: skip
@@ -205,9 +205,11 @@ def test_a_process_that_dies(name: str, call: str, tmp_path: Path) -> None:
     assert (inferred.exit_code, inferred.stdout) == (native.exit_code, native.stdout)
     assert inferred.files == native.files
     run = shown(folder)
-    assert run["status"] == ("ok" if native.exit_code == 0 else "failed")
-    if native.exit_code:
-        assert "die" in json.dumps(run["failure"])
+    assert run["status"] == ("ok" if native.exit_code == 0 else "crashed" if native.exit_code > 128 else "failed")
+    last = [task["attempts"][-1] for task in run["tasks"] if task["task"] == ("die" if call == "die(1)" else "hide.2")]
+    assert [(attempt["where"], attempt["status"]) for attempt in last] == [
+        ("home", "failed" if native.exit_code else "dropped")
+    ]
 
 
 ONLY_AWAY = """
@@ -232,17 +234,20 @@ print(a, b, c, d, e)
 
 @pytest.mark.parametrize("name", DEATHS)
 def test_a_helper_that_dies_changes_nothing(name: str, tmp_path: Path) -> None:
-    files = {"driver.py": ONLY_AWAY.format(die=DEATHS[name]), "here.py": "import os\nPID = [os.getpid()]\n"}
+    files = {
+        "driver.py": ONLY_AWAY.format(die=DEATHS[name].replace("\n", "\n    ")),
+        "here.py": "import os\nPID = [os.getpid()]\n",
+    }
     native, inferred, folder = both(tmp_path, files, options=("-j", "3"), _INFERFLOW_TURNS="always")
     assert native.exit_code == 0
     assert inferred == native
     assert shown(folder)["status"] == "ok"
 
 
-def shown(folder: Path) -> dict[str, object]:
+def shown(folder: Path) -> dict[str, Any]:
     """The record of the last run."""
     command = [sys.executable, "-m", "inferflow", "show", "--json"]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode in (0, 1), done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
