@@ -419,3 +419,13 @@ def test_frames_made_anew_share_nothing_and_derived_ones_their_index() -> None:
     assert shares((frame,), (frame.describe(),)) is None
     assert shares((frame,), (frame.a.sum(), frame.shape)) is None
     assert shares((frame,), (frame[["a"]] * 2,)) is not None
+
+
+def test_what_hangs_on_a_table_counts() -> None:
+    frame = pd.DataFrame({"a": [1, 2]})
+    other = pd.DataFrame({"a": [1, 2]})
+    object.__setattr__(frame, "label", "train")
+    found = same((frame,), (other,))
+    assert found is not None and "'label' is lost" in found.what
+    found = same((other,), (frame,))
+    assert found is not None and "'label' is new" in found.what

@@ -423,6 +423,18 @@ class _Walk:
             self.push(x[at], y[at], (path, f".<{name}>"))
         if library not in ("pandas", "pathlib", "logging"):
             self.extras(a, b, path)
+        elif library == "pandas":
+            mine, other = (set(attributes(one) or ()) - _PANDAS_OWN for one in (a, b))
+            for name in sorted(mine ^ other):  # what somebody has hung on a table (``df.name = "train"``)
+                raise _Differ(path, f"attribute {name!r} is {'lost' if name in mine else 'new'}")
+
+
+_PANDAS_OWN = frozenset({
+    "_attrs", "_cache", "_cacher", "_codes", "_data", "_dtype", "_engine", "_flags", "_freq", "_id", "_is_copy",
+    "_item_cache", "_levels", "_metadata", "_mgr", "_name", "_names", "_ndarray", "_range", "_references", "_typ",
+    "_values", "sortorder",
+})  # fmt: skip
+"""Attributes in which pandas keeps what its objects pickle to, and what it can make anew."""
 
 
 def _without_caches(parts: Any) -> Any:

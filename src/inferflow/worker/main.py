@@ -169,6 +169,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
     _quiet_signals()
     home.streams.install()
     home.streams.capture()
+    sys.dont_write_bytecode = True  # what is imported is compiled by home, or again: it is no file of a task's
     helper = Helper(home, channel)
     helper.gate.on = True
     helper.task = -1
