@@ -426,6 +426,8 @@ def test_what_hangs_on_a_table_counts() -> None:
     other = pd.DataFrame({"a": [1, 2]})
     object.__setattr__(frame, "label", "train")
     found = same((frame,), (other,))
-    assert found is not None and "'label' is lost" in found.what
+    assert found is not None
+    assert "'label' is lost" in found.what
     found = same((other,), (frame,))
-    assert found is not None and "'label' is new" in found.what
+    assert found is not None
+    assert "'label' is new" in found.what
