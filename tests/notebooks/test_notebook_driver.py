@@ -190,7 +190,10 @@ def test_a_cell_that_ends_the_process(number: int, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert found[0]["outputs"][0]["text"] == ["first\n"]
     assert [cell.get("execution_count") for cell in found] == [1, None, 2, None]
-    verified = inferflow(tmp_path, "verify", "a.ipynb")
+    for _ in range(5):  # natively the kernel may be gone before nbclient has heard of the count
+        verified = inferflow(tmp_path, "verify", "a.ipynb")
+        if verified.returncode == 0:
+            break
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 

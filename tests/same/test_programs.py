@@ -57,7 +57,7 @@ def test_commands_are_tasks_and_what_they_wrote_is_kept(tmp_path: Path) -> None:
     assert (folder / "again.txt").read_text() == "3\n4\n"
     for command, words in (
         (["show", "latest"], ["sort · shell", "cat · shell"]),
-        (["show", "latest", "sort"], ["driver.py:13 · shell"]),
+        (["show", "latest", "sort"], ["driver.py:12 · shell"]),
         (["logs"], ["sh · shell · stdout", "echo · shell · stdout"]),
         (["logs", "--json"], ['"kind": "shell"']),
     ):

@@ -334,10 +334,15 @@ class Container:
         self._close()
 
     def _remove_now(self) -> None:
-        if self.id:
-            with contextlib.suppress(Exception):
+        for wait in (0.0, 0.3, 1.0, 3.0) if self.id else ():  # an engine may be at it itself, and refuse meanwhile
+            time.sleep(wait)
+            try:
                 self.engine.client.api.remove_container(self.id, force=True, v=True)
-            self.id = ""
+            except Exception as error:
+                if getattr(error, "status_code", 0) != 404:
+                    continue
+            break
+        self.id = ""
 
 
 def labels(owner: tuple[int, str], folder: str) -> dict[str, str]:

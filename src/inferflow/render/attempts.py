@@ -211,7 +211,7 @@ def render_logs(
         attempt = best.get(index)
         name = "the driver"
         if index >= 0:
-            name = f"{index + 1} {clean(titled(graph.tasks[index]))}{kind_note(graph.tasks[index])}"
+            name = f"{index + 1} {clean(titled(graph.tasks[index]))}"
         if attempt and item is not None:
             texts = [item_text(attempt, stream, item) for stream in ("stdout", "stderr")]
             parts += [(f"{name} {identity(item)} · {stream}", _whole(text)) for stream, text in _streams(*texts)]
