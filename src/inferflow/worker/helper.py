@@ -96,8 +96,12 @@ def _reap(pid: int) -> int:
 def serve(home: Home, name: str, epoch: int) -> None:
     """Be a helper; never returns."""
     try:
-        channel = connect(home.setup["address"], _hello(home, "helper", worker=name, epoch=epoch))
-        Helper(home, channel).loop()
+        channel = connect(home.setup["address"])
+        try:
+            helper = Helper(home, channel)
+        finally:  # only now: a task that is sent here begins at once, and if this failed, the end of it is noticed
+            channel.send(_hello(home, "helper", worker=name, epoch=epoch))
+        helper.loop()
     except (Closed, OSError):
         pass
     finally:
