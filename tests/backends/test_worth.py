@@ -97,3 +97,12 @@ def test_figures_keep_only_those_back_that_look_at_them(tmp_path: Path, driver: 
     native, inferred, folder = both(tmp_path, {"driver.py": driver}, options=("-j", "3"))
     assert inferred == native
     assert bool([name for name in ahead(attempts_of(folder)) if name in ("fit", "look")]) is goes
+
+
+def test_many_that_take_less_than_to_take_them_over_stay_home(tmp_path: Path) -> None:
+    """All together they take some time; each takes less than it costs to have it done."""
+    lines = "".join(f"    x{number} = step({number})\n" for number in range(300))
+    driver = f"def step(x):\n    return x + 1\ndef main():\n{lines}    print(x299)\nmain()\n"
+    native, inferred, folder = both(tmp_path, {"driver.py": driver}, options=("-j", "3"))
+    assert inferred == native
+    assert "nothing was sent ahead" in again(folder)

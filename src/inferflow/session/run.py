@@ -198,8 +198,9 @@ class _Session:
         outcome = engine.run(self._tick)
         learn(folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons.items()})
         if weighs and able and outcome.failure is None and all(index in engine.took for index in able):
-            seconds = sum(engine.took[index] for index in able)
-            learn_size(folder, graph, Small(seconds, self.run_id) if is_small(seconds, engine.peak) else None)
+            durations = [engine.took[index] for index in able]
+            size = Small(sum(durations), self.run_id) if is_small(durations, engine.peak) else None
+            learn_size(folder, graph, size)
         if engine.misfit:
             raise WrongUse(engine.misfit)
         fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -28,6 +28,8 @@ __all__ = ["Lesson", "Small", "is_small", "learn", "learn_size", "lessons", "sma
 MOST = 5000
 HELPERS_COST = 0.005, 0.0003
 """Seconds that helpers cost home at least, and for each MiB of its memory: it is copied page by page as both go on."""
+ADOPTION = 0.0005
+"""Seconds that it takes home to compare and take over what a helper made of one task."""
 
 
 @frozen
@@ -48,10 +50,11 @@ class Small:
     run: str
 
 
-def is_small(seconds: float, memory: int) -> bool:
-    """Whether helpers cost more than they could save, if all that they could do takes so long. ``memory``: of home, in
-    bytes."""
-    return seconds < HELPERS_COST[0] + HELPERS_COST[1] * memory / 2**20
+def is_small(durations: Iterable[float], memory: int) -> bool:
+    """Whether helpers cost more than they could save, if the tasks that they could do take so long (seconds each).
+    ``memory``: of home, in bytes."""
+    saved = sum(duration - ADOPTION for duration in durations)  # (with helpers, those that take no time go there too)
+    return saved < HELPERS_COST[0] + HELPERS_COST[1] * memory / 2**20
 
 
 def small(folder: Folder, graph: TaskGraph) -> Small | None:
