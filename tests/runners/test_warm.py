@@ -103,6 +103,13 @@ def test_another_environment_folder_or_code_is_another_kernel(
     assert spares.used == 0
 
 
+def test_a_link_to_nothing_does_not_hide_the_rest(here: Path) -> None:
+    (here / "gone.py").symlink_to(here / "nowhere.py")
+    before = facts(str(here))
+    (here / "random.py").write_text("SHADOW = 1\n")
+    assert facts(str(here)) != before
+
+
 def test_a_cell_that_fails_and_a_kernel_that_dies(spares: Spares, here: Path) -> None:
     spares.prepare("python3", str(here))
     write_notebook(here / "fails.ipynb", "1 / 0")

@@ -201,6 +201,11 @@ f()
         "def main():\n    a = slow()\n    b = tell(2)\n    os.system('echo child')\n    print('more')\n"
         "    c = slow()\n    d = quiet(3)\n    os.system('echo child')\n    return a, b, c, d\nmain()\n"
     ),
+    "code that runs in a dictionary without a name": (
+        "import ctypes\ndef f(n):\n    space = {'__name__': n, 'ctypes': ctypes}\n"
+        "    exec('x = ctypes.CDLL(None).getpid()', space)\n    return space['x'] > 0\n"
+        "def main():\n    a = f(None)\n    b = f(3)\n    c = f('m')\n    print(a, b, c)\nmain()\n"
+    ),
     "set order": "def f(): return {str(i) for i in range(40)}\ndef g(s): return list(s)\ns = f()\nprint(g(s), list(s))\n",
 }
 

@@ -180,6 +180,14 @@ def _names(folder: str) -> list[str]:
         return []
 
 
+def _state(entry: os.DirEntry[str]) -> Any:
+    try:
+        state = entry.stat()
+    except OSError:  # a link to nothing
+        return None
+    return state.st_size, state.st_mtime_ns
+
+
 def _code_in(folder: str, endings: tuple[str, ...]) -> Any:
     """The files of code right in a folder, with size and time of change, and the packages in it."""
     found: dict[str, Any] = {}
@@ -187,8 +195,7 @@ def _code_in(folder: str, endings: tuple[str, ...]) -> Any:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(endings):
-                    state = entry.stat()
-                    found[entry.name] = (state.st_size, state.st_mtime_ns)
+                    found[entry.name] = _state(entry)
                 elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
                     found[entry.name] = ()
     except OSError:

@@ -168,9 +168,14 @@ def calls_c(args: tuple[Any, ...]) -> bool:
     if ctypes is None or not args or isinstance(args[0], ctypes.PyDLL):  # (Python's own functions)
         return False
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ctypes":
+    while frame.f_back is not None and _package_of(frame) == "ctypes":
         frame = frame.f_back
-    return frame.f_globals.get("__name__", "").partition(".")[0] not in _HARMLESS
+    return _package_of(frame) not in _HARMLESS
+
+
+def _package_of(frame: Any) -> str:
+    name = frame.f_globals.get("__name__")
+    return name.partition(".")[0] if isinstance(name, str) else ""  # (a program may run code in any dictionary)
 
 
 # Acts that a task which may yet be thrown away must not do.
