@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from counted import steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +163,15 @@ def test_it_is_linear() -> None:
 
     seconds(50)
     assert seconds(1200) < 12 * seconds(200) + 0.5
+
+
+def test_a_script_of_unknown_calls_is_too() -> None:
+    def work(count: int) -> int:
+        head = "def g(x): return [x]\ndef hide(name): return globals()[name]\nx0 = g(0)\n"
+        text = head + "".join(f"x{i} = {'hide(0)' if i % 7 == 1 else 'g'}({i})\n" for i in range(1, count))
+        return steps(lambda: analyzed(text))
+
+    assert work(1600) < 8 * work(200) * 1.5
 
 
 def effect(mode: str, place: File | Hidden | World) -> Effect:

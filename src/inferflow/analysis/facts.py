@@ -10,6 +10,7 @@ by ``flatten`` (0 ...), so that the facts of ``train(load())`` can be told apart
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeAlias
@@ -71,7 +72,8 @@ class Driver:
 
     def statement(self, key: StepKey) -> ir.Statement:
         """The statement of a step."""
-        return next(s for s in self.blocks[key[0]].statements if s.index == key[1])
+        statements = self.blocks[key[0]].statements
+        return statements[bisect_left(statements, key[1], key=lambda statement: statement.index)]
 
 
 @frozen

@@ -6,6 +6,7 @@ if __name__ == "__main__":
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from attrs import frozen
@@ -85,13 +86,14 @@ def opened_call(
     known = project_names(project, module)
     calls = [(step, s, op) for step, s in zip(steps, statements, strict=True) for op in _project_calls(s, known)]
     top = {s.name: i for i, s in enumerate(module.scopes) if s.parent == MODULE_SCOPE and s.kind == "function"}
+    once = _used_once(module) if calls else frozenset()
     candidates: list[tuple[bool, Opened]] = []
     for step, statement, op in calls:
         name = _called_name(statement, op)
         if name is None or name not in top or not _stands_alone(statement, op):
             continue
         scope = module.scopes[top[name]]
-        if not_plain(scope) or unknown_decorator(scope) or not _used_once(module, name):
+        if not_plain(scope) or unknown_decorator(scope) or name not in once:
             continue
         if not has_work(scope.body):
             continue
@@ -189,21 +191,21 @@ def _dotted(ops: tuple[ir.Op, ...], temp: ir.Temp) -> str:
     return ""
 
 
-def _used_once(module: ir.Module, name: str) -> bool:
-    """Whether the module's function is bound once, and mentioned once besides: so its body runs at most once."""
-    loads = stores = 0
+def _used_once(module: ir.Module) -> frozenset[str]:
+    """The module's names that are bound once, and mentioned once besides: a function's body runs at most once then."""
+    loads: Counter[str] = Counter()
+    stores: Counter[str] = Counter()
     for index, scope in enumerate(module.scopes):
+        outermost = index == MODULE_SCOPE
         for op in every_op(scope.body):
             match op:
-                case ir.Load(name=n, binding=binding) if n == name:
-                    loads += index == MODULE_SCOPE or binding == "global" or binding == "class"
-                case ir.Store(name=n, binding=binding) if n == name:
-                    stores += index == MODULE_SCOPE or binding == "global"
-                case ir.Delete(name=n, binding=binding) if n == name:
-                    stores += index == MODULE_SCOPE or binding == "global"
+                case ir.Load() if outermost or op.binding in ("global", "class"):
+                    loads[op.name] += 1
+                case ir.Store() | ir.Delete() if outermost or op.binding == "global":
+                    stores[op.name] += 1
                 case _:
                     pass
-    return loads == 1 and stores == 1
+    return frozenset(name for name, count in loads.items() if count == 1 and stores[name] == 1)
 
 
 def _dropped(statement: ir.Statement) -> bool:
