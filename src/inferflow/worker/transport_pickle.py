@@ -347,7 +347,7 @@ class CarefulEncoder(Encoder):
         recipe = transport_sets.recipe(value)
         if recipe is None:
             self.doubts.append("a set whose iteration order would change")
-            recipe = (cls is frozenset, list(value), -1)
+            recipe = cls is frozenset, list(value), -1, 0, -1
         return "set", number, recipe
 
 
