@@ -300,3 +300,37 @@ def test_a_driver_that_would_take_too_long_is_given_up_and_all_stays_at_home() -
     facts = Facts(f"import nothing_known\n{forms}x = nothing_known.x\nr = x.go(x)\n")
     last = max(facts.lines)
     assert facts.ties(last)
+
+
+def test_what_async_with_async_for_and_await_run_counts() -> None:
+    facts = Facts("""
+import asyncio
+LOG = [1]
+class Manager:
+    async def __aenter__(self): LOG.append(1)
+    async def __aexit__(self, *error): pass
+class Iterator:
+    def __aiter__(self): return self
+    async def __anext__(self):
+        LOG.append(3)
+        raise StopAsyncIteration
+class Awaitable:
+    def __await__(self):
+        LOG.append(4)
+        return iter(())
+async def a():
+    async with Manager(): pass
+async def b():
+    async for x in Iterator(): pass
+async def c():
+    await Awaitable()
+async def d():
+    async with asyncio.Lock(): pass
+a()
+b()
+c()
+d()
+""")
+    assert all("object LOG" in facts.writes(line) for line in (24, 25, 26))
+    assert "object LOG" not in facts.writes(27)
+    assert "anything (unknown code)" not in facts.writes(27)

@@ -126,6 +126,24 @@ async def turns(x):
     s = log(q)
     return p + q + r + s
 
+async def parsed(x, l, k=1):
+    own = box(x)
+    p = pure(x, k)
+    q = say(p)
+    await asyncio.sleep(0)
+    r = total(own)
+    own.append(q)
+    t = total(own) + total(l)
+    if x % 4 == 3:
+        return say(t)
+    l.append(x)
+    return fails(t + r) if k == 2 else rare(t)
+
+async def follows(x):
+    n = nap(x)
+    found = await asyncio.gather(turns(n), parsed(n, [x]), return_exceptions=True)
+    return total(found) + uses(n)
+
 class Manager:
     def __init__(self, l): self.l = l
     def __enter__(self):
@@ -144,8 +162,8 @@ OF_LISTS = ["ident", "tail"]
 
 
 def make(number: int, kind: str = "flow") -> dict[str, str]:
-    """The files of driver ``number``."""
-    return {"driver.py": _Maker(random.Random(f"{kind} {number}")).text()}
+    """The files of driver ``number``. ``kind`` ``async``: always with an event loop."""
+    return {"driver.py": _Maker(random.Random(f"{kind} {number}"), kind == "async").text()}
 
 
 class _Scope:
@@ -166,8 +184,9 @@ class _Scope:
 
 
 class _Maker:
-    def __init__(self, draw: random.Random) -> None:
+    def __init__(self, draw: random.Random, awaits: bool) -> None:
         self.draw = draw
+        self.awaits = awaits
         self.counter = 0
         self.functions: list[str] = []
         self.groups: list[str] = []
@@ -179,8 +198,8 @@ class _Maker:
         draw = self.draw
         for _ in range(draw.choice([0, 0, 1, 2])):
             self.group()
-        if draw.random() < 0.6:
-            awaits = draw.random() < 0.3
+        if draw.random() < 0.6 or self.awaits:
+            awaits = draw.random() < 0.3 or self.awaits
             scope = _Scope({"a", "n"}, {"l"}, True, awaits=awaits)
             body = self.block(scope, 1, 0, draw.randint(2, 4))
             ends = ", ".join(sorted(scope.ints | scope.lists))
@@ -193,7 +212,11 @@ class _Maker:
             body = self.block(scope, 0, 0, draw.randint(2, 5))
             ending = "a, n, l = 1, 4, [1, 2]\n" + "\n".join(body) + "\nprint(LOG, N)\n"
         own = "\n\n".join(self.functions)
-        text = own + ending + (PARTS["turns"] if "turns(" in own else "")
+        text = (
+            own
+            + ending
+            + "".join(PARTS[part] for part in ("follows", "turns", "parsed") if f"{part}(" in own or "follows(" in own)
+        )
         used = [part for name, part in PARTS.items() if re.search(rf"\b{name}\b", text)]
         return "\n\n".join([HEAD, *used, own, "random.seed(4)", ending])
 
@@ -337,11 +360,34 @@ class _Maker:
             first, second = self.number(scope, 1), self.number(scope, 1)
             made += ["await asyncio.sleep(0)", f"print(await asyncio.gather(turns({first}), turns({second})))"]
             made += [f"LOG.append(await turns({first}))", f"l = [await turns({first}), {second}]"]
+            made += [self.siblings(scope), self.siblings(scope), self.siblings(scope)]
         if scope.loop:
             made.append(f"if {self.test(scope)}: {draw.choice(['break', 'continue'])}")
         if scope.function:
             made.append(f"if {self.number(scope)} == 3: return {self.number(scope)}")
         return made
+
+    def siblings(self, scope: _Scope) -> str:
+        """Coroutines that take turns."""
+        draw = self.draw
+        name = draw.choice(sorted(scope.lists)) if scope.lists else "[1]"
+
+        def one(x: str) -> str:
+            k = draw.choice(["", "", ", 2", f", k={self.number(scope, 2)}"])
+            return draw.choice([f"turns({x})", f"parsed({x}, {name}{k})", f"parsed({x}, [{x}]{k})", f"follows({x})"])
+
+        some = ", ".join(one(self.number(scope, 2)) for _ in range(draw.randint(1, 4)))
+        many = f"{one('v')} for v in range({draw.randrange(5)})"
+        tasks = draw.choice([f"v) for v in [{some}]", f"{one('v')}) for v in range({draw.randrange(5)})"])
+        return draw.choice(
+            [
+                f"print(await asyncio.gather({some}))",
+                f"print(await asyncio.gather({some}, return_exceptions=True))",
+                f"print(await asyncio.gather(*[{many}], return_exceptions=True))",
+                f"print(await asyncio.gather(*({many})))",
+                f"print([await v for v in [asyncio.create_task({tasks}]])",
+            ]
+        )
 
     def compound(self, scope: _Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw

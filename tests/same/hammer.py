@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": ()}
+MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": (), "async": ()}
+FLOW = ("flow", "async")
 RAN = ("home", "ahead", "dropped", "inside")
 COUNTS = ("programs", "runs", "different", "unsteady", *RAN)
 PART = 500
@@ -84,7 +85,7 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
     from arena import Arena, Way, difference
     from shrink import shrink
 
-    make = generator_flow.make if kind == "flow" else generator.make
+    make = generator_flow.make if kind in FLOW else generator.make
     base = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"inferflow-hammer-{os.getpid()}"
     arena = Arena(base, MODULES[kind])
     counts = dict.fromkeys(COUNTS, 0)
@@ -101,7 +102,7 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
             for _ in range(draw.choice([1, 1, 2])):
                 shake = str(draw.random()) if draw.random() < 0.6 else ""
                 backend = "inline" if draw.random() < 0.05 else "process"
-                turns = "always" if kind == "flow" and draw.random() < 0.7 else ""
+                turns = "always" if kind in FLOW and draw.random() < 0.7 else ""
                 way = Way(draw.choice([1, 2, 2, 3, 4]), shake, backend, turns)
                 inferred = arena.inferred(files, way)
                 counts["runs"] += 1

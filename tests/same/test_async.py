@@ -250,9 +250,127 @@ async def main():
     assert a < b, (a, b)
 asyncio.run(main())
 """,
+    "siblings from arguments": """
+class Odd:
+    def __init__(self, x): self.x = x
+    def __del__(self): print('gone', self.x)
+async def part(x, *more, k=2, **named):
+    '''A coroutine.'''
+    scale = 3
+    a = f(x, scale)
+    await asyncio.sleep(0)
+    b = say(a + k)
+    c = f(b, *more) + len(named)
+    if x > 5:
+        return say(b)
+    return a, b, c
+async def other(xs):
+    n = f(*xs)
+    for i in range(2):
+        await asyncio.sleep(0)
+    return say(n)
+async def odd(o):
+    a = f(o.x)
+    await asyncio.sleep(0)
+    del o
+    print('after', a)
+async def main():
+    print(await asyncio.gather(part(1), part(2, 5, 6), part(x=3, k=1, z=1), other([1, 2]), part(9)))
+    print(await asyncio.gather(*[part(i, k=i) for i in range(4)]))
+    print(await asyncio.gather(*(other([i]) for i in range(3))))
+    tasks = [asyncio.create_task(part(i)) for i in range(3)]
+    tasks[1].cancel()
+    for task in tasks:
+        try:
+            print(await task)
+        except asyncio.CancelledError:
+            print('cancelled')
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(part(10))
+        second = group.create_task(other([4, 5]))
+    print(first.result(), second.result())
+    await asyncio.gather(*[odd(Odd(i)) for i in range(3)])
+    async with asyncio.Semaphore(2) as nothing:
+        print(await asyncio.wait_for(part(3), 10), nothing)
+asyncio.run(main())
+asyncio.run(main())
+""",
+    "siblings that change what others read": """
+BOX = [1]
+async def part(x, xs):
+    a = scaled(x)
+    b = f(*xs)
+    c = f(*BOX)
+    own = [x]
+    await asyncio.sleep(0)
+    own.append(f(x))
+    d = f(*own)
+    xs.append(d)
+    return a, b, c, d
+async def changes(x):
+    global N
+    N += 1
+    BOX.append(x)
+    await asyncio.sleep(0)
+    LOG.append(x)
+async def main():
+    shared = [1]
+    print(await asyncio.gather(part(1, shared), changes(3), part(2, shared), changes(5), part(3, [2])))
+    print(await asyncio.gather(*[part(i, shared) for i in range(3)]))
+asyncio.run(main())
+""",
+    "siblings that fail": """
+async def part(x):
+    a = say(x)
+    await asyncio.sleep(0)
+    b = bad(a) if x == 2 else f(a)
+    c = say(b)
+    return c
+async def worse(x):
+    a = bad(x)
+    return a
+async def main():
+    print(await asyncio.gather(*[part(i) for i in range(4)], return_exceptions=True))
+    print(await asyncio.gather(*[worse(i) for i in range(3)], return_exceptions=True))
+    try:
+        async with asyncio.timeout(0.01):
+            await asyncio.gather(part(1), asyncio.sleep(30))
+    except TimeoutError:
+        print('late')
+    try:
+        await asyncio.gather(*[part(i) for i in range(4)])
+    except ValueError as e:
+        print(repr(e))
+asyncio.run(main())
+asyncio.run(worse(7))
+""",
+    "siblings in several loops": """
+async def inner(x):
+    a = say(x)
+    await asyncio.sleep(0)
+    return f(a)
+async def part(x):
+    a = f(x)
+    found = await asyncio.gather(inner(x), inner(x + 1))
+    return a, found
+async def main():
+    return await asyncio.gather(part(1), part(10))
+print(asyncio.run(main()))
+loop = asyncio.new_event_loop()
+tasks = [loop.create_task(inner(i)) for i in range(3)]
+print(loop.run_until_complete(tasks[2]))
+N = 50
+print(loop.run_until_complete(asyncio.gather(*tasks)))
+loop.close()
+with asyncio.Runner() as runner:
+    print(runner.run(main()))
+for done in asyncio.as_completed([inner(3)]):
+    pass
+""",
 }
-HOME = {"threads", "async for and async with"}
-"""No process is forked beside threads; and of an asyncio.Lock nothing is known."""
+HOME = {"threads", "async for and async with", "siblings in several loops"}
+"""No process is forked beside threads; what came out of a context could be shared; of loops that are made by hand
+nothing is known."""
 HERE = Path(__file__).resolve().parent
 CODE = """
 import json, sys

@@ -217,6 +217,7 @@ def _task_rows(tasks: Sequence[Task], indent: str) -> Iterator[tuple[str, ...]]:
                 more += [_stage_text(arm, stage) for stage in arm.stages]
                 ahead = ",".join(f"{arm.tasks[index].name}/{loops}" for index, loops in arm.ahead)
                 more += [f"ahead={ahead}"] if ahead else []
+                more += [f"apart={','.join(arm.tasks[index].name for index in arm.apart)}"] if arm.apart else []
                 line = (
                     f"{arm.span.line}" if arm.span.line == arm.span.end_line else f"{arm.span.line}-{arm.span.end_line}"
                 )

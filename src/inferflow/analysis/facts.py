@@ -182,7 +182,8 @@ class DriverEffects:
     """``reached``: digests of the normalised source of each project function that the driver can reach. ``inside``: the
     effects of each statement inside of a step (in a compound statement or a comprehension), by ``id`` of the
     statement; ``before`` there is what the first turn of a loop finds. ``opened``: the functions whose bodies are told
-    like that too, with their module and scope; ``refused``: those that put others together and are not, and why."""
+    like that too, with their module and scope; ``refused``: those that put others together and are not, and why;
+    ``heads``: what compound statements that are steps do but for the statements in them, by ``id``."""
 
     steps: Mapping[StepKey, StepEffects]
     reached: Mapping[str, str] = field(factory=dict)
@@ -190,3 +191,4 @@ class DriverEffects:
     inside: Mapping[int, StepEffects] = field(factory=dict)
     opened: Mapping[str, tuple[str, int]] = field(factory=dict)
     refused: Mapping[str, Reason] = field(factory=dict)
+    heads: Mapping[int, OpFacts] = field(factory=dict)

@@ -29,6 +29,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects,
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
+from inferflow.analysis.regions_coroutines import Siblings
 from inferflow.analysis.regions_judge import Body, Judge, written_in
 from inferflow.analysis.regions_slices import Slicer
 from inferflow.analysis.regions_stages import stages_of
@@ -57,6 +58,7 @@ class Regions:
         self.effects = effects
         self.texts = Texts(driver.project.sources)
         self.weights = Weights(driver)
+        self.siblings = Siblings(driver, effects)
         self.cuts: dict[int, Body] = {}
         self.loops = 0
 
@@ -69,22 +71,49 @@ class Regions:
 
     def _group(self, task: Task, draft: Draft, number: int, depth: int) -> Task:
         """The task with the body of the function that it calls, if that is opened."""
-        if draft.kind != "call" or draft.main is None or len(draft.main.callees) != 1 or depth >= DEEPEST:
+        if draft.kind != "call" or draft.main is None or len(draft.main.callees) != 1:
             return task
-        (callee,) = draft.main.callees
-        if callee not in self.effects.opened:
+        region = self._opened(draft.main.callees[0], number, depth)
+        if region is None:
             return task
+        return evolve(task, kind="group" if draft.expression is None else task.kind, regions=(region,))
+
+    def _opened(self, callee: str, number: int, depth: int) -> Region | None:
+        """The body of a function, if it is opened."""
+        if callee not in self.effects.opened or depth >= DEEPEST:
+            return None
         module, scope = self.effects.opened[callee]
         code = self.driver.project.modules[module].scopes[scope]
         body = tuple(s for s in code.body if not _is_docstring(s))
-        if any(id(s) not in self.effects.inside for s in body):
-            return task
+        if not body or any(id(s) not in self.effects.inside for s in body):
+            return None
         block = DriverBlock(Block("function", code.name, "<driver>", code.span), module, scope, code.body)
         around, self.loops = self.loops, 0
-        arm = self._arm("body", code.body[0], body, block, number, depth)
+        cut = self._cut(body, block, number, depth)
+        arm = self._placed("body", code.body[0], body, block, cut)
         self.loops = around
-        region = Region("group", f"{code.name}()", code.span, (arm,), function=callee)
-        return evolve(task, kind="group" if draft.expression is None else task.kind, regions=(region,))
+        heavy = True
+        strand = self.siblings.strand(code, block, cut) if code.is_async else ()
+        apart = tuple(index for index, task in enumerate(strand) if not task.home)
+        if any(self.weights.is_work(strand[index]) for index in apart):
+            tasks = tuple(strand[i] if i in apart else task for i, task in enumerate(arm.tasks))
+            heavy = any(self.weights.is_heavy(strand[i]) for i in apart)
+            arm = evolve(arm, tasks=tasks, apart=apart)
+        return Region("group", f"{code.name}()", code.span, (arm,), function=callee, heavy=heavy)
+
+    def _made(self, step: Step, number: int, depth: int) -> Iterable[Region]:
+        """The coroutines that are made in comprehensions of a statement."""
+        if depth >= DEEPEST:
+            return
+        modules = self.driver.project.modules
+        for fact in step.effects.ops:
+            if 0 <= fact.op < len(step.ops) and isinstance(step.ops[fact.op], ir.Comprehension):
+                for callee in fact.callees:
+                    module, scope = self.effects.opened.get(callee, ("", 0))
+                    if module and modules[module].scopes[scope].is_async:
+                        region = self._opened(callee, number, depth + 1)
+                        if region is not None:
+                            yield region
 
     def _task(self, task: Task, step: Step, block: DriverBlock, number: int, depth: int) -> Task:
         statement = step.statement
@@ -96,7 +125,8 @@ class Regions:
             found_in = comprehension_regions(
                 self.driver, block, number, statement, self.effects, self.texts, self.weights
             )
-            regions = (*found_in, *map_regions(self.driver, number, step, self.texts, self.weights))
+            maps = map_regions(self.driver, number, step, self.texts, self.weights)
+            regions = (*found_in, *maps, *self._made(step, number, depth))
         if not regions:
             return task
         kind: TaskKind = regions[0].kind
@@ -171,7 +201,12 @@ class Regions:
         depth: int,
     ) -> Arm:
         """An arm whose tasks run in its place, when its turn has come: beside each other where they can."""
-        tasks = self._cut(body, block, number, depth).tasks
+        return self._placed(name, statement, body, block, self._cut(body, block, number, depth))
+
+    def _placed(
+        self, name: str, statement: ir.Statement, body: tuple[ir.Statement, ...], block: DriverBlock, cut: Body
+    ) -> Arm:
+        tasks = cut.tasks
         arm = self._staged(Arm(name, _span_of(statement, body), tasks), (), self._awaits(body, block))
         beside = arm.beside
         return evolve(arm, tasks=tuple(t if i in beside else _placed(t) for i, t in enumerate(tasks)))

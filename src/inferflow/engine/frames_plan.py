@@ -94,7 +94,11 @@ class _Table:
         if any(self.stays_home(task.name) for task in tasks):
             tasks = []  # later ones may need what is kept at home
         sliced = self.slices[place.number]
-        preamble = [*_preamble(region.strand if tasks else ()), *sliced.pop("preamble")]
+        apart = self._apart(region)
+        inside = (
+            [region.arms[0].tasks[index] for index in region.arms[0].covered(region.arms[0].apart)] if apart else ()
+        )
+        preamble = [*_preamble(region.strand if tasks else inside), *sliced.pop("preamble")]
         return {
             "region": place.number,
             "task": place.task,
@@ -114,7 +118,15 @@ class _Table:
             "within": list(place.within),
             "told": any(_prints(task) for task in region.arms[0].tasks),
             "arms": self._arms(region),
+            "apart": [self.unit(task) for task in apart],
         }
+
+    def _apart(self, region: Region) -> list[Task]:
+        """Of a coroutine's body, what may run as soon as it exists; all or nothing, since one may need the other."""
+        arm = region.arms[0]
+        if any(self.stays_home(arm.tasks[index].name) for index in arm.covered(arm.apart)):
+            return []
+        return _outermost(arm, list(arm.apart))
 
     def _slice(self, region: Region) -> dict[str, Any]:
         """What of a loop's turn may run ahead deeper in it: ``heads`` are the regions that helpers enter, ``loops``

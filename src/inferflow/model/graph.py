@@ -116,13 +116,15 @@ class Arm:
     their ``inputs`` and ``needs`` count within the arm, and -1 is whatever comes from outside of it. What ``stages``
     name may run beside other tasks of the same arm, once home has come to it. ``ahead`` are tasks that belong to the
     turns of loops around the arm's region, by index, with how many of these loops (the innermost first) may run them
-    ahead."""
+    ahead. ``apart`` are, in the body of a coroutine, those that depend on nothing that other coroutines do meanwhile:
+    they may run as soon as the coroutine exists, beside those of others."""
 
     name: str
     span: Span
     tasks: tuple[Task, ...] = ()
     stages: tuple[Stage, ...] = ()
     ahead: tuple[tuple[int, int], ...] = ()
+    apart: tuple[int, ...] = ()
 
     @property
     def beside(self) -> frozenset[int]:

@@ -1,7 +1,7 @@
 """Loops, branches and the like in words, and part by part: what stands under such a task in each form of a preview.
 
 for path in paths: ↻            the turns follow one another where they have to
-  ○ load(path) → table          may be run ahead, for any item; or beside other tasks of the same arm
+  ○ load(path) → table          may be run ahead, for any item; or beside other tasks of the same arm, or coroutines
   ● total += ‹2›                at home, in order
 if total > 10:
   · report(total)               in its place, when the branch is taken
@@ -91,7 +91,7 @@ def inside(found: Iterable[Part]) -> tuple[str, ...]:
 def mark(region: Region, arm: Arm, index: int) -> str:
     """Whether a task in a region may be run ahead or beside others, keeps an order, or just has its place."""
     task = arm.tasks[index]
-    if index in arm.beside or any(index == number for number, _ in arm.ahead):
+    if index in arm.beside or index in arm.apart or any(index == number for number, _ in arm.ahead):
         return "○"
     if region.kind in ("map", "loop") and arm is region.arms[0]:
         return "●" if task.home else "○"

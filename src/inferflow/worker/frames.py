@@ -19,13 +19,14 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 from inferflow.worker import transport
 from inferflow.worker.frames_items import is_builtin, items_of, same, short
 from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
 from inferflow.worker.printed import Printed
+from inferflow.worker.siblings import SiblingFrame, Siblings
 from inferflow.worker.stages import StageFrame, Stages
 from inferflow.worker.transform_regions import Place, RegionUnit, Table
 
@@ -87,6 +88,9 @@ class Frame:
         return self.spent / self.own if self.own else 0.0
 
 
+AnyFrame = Union[Frame, StageFrame, SiblingFrame]
+
+
 class _End:
     """The last part of what a comprehension goes through: nothing, but then it is known that it has ended."""
 
@@ -118,12 +122,13 @@ class Frames:
         self.arms: dict[tuple[int, int], int] = {}
         self.tallies: dict[int, list[Any]] = {}
         self.numbers = 0
-        self.forked: Frame | StageFrame | None = None
+        self.forked: AnyFrame | None = None
         self.off = True
         self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
         self.spent = 0.0
         self.forks = 0
         self.stages = Stages(self)
+        self.siblings = Siblings(self)
         self.printed = Printed(home.streams)
         self.sizes = [0, 0]
         """Characters that the last task printed on each stream."""
@@ -143,6 +148,8 @@ class Frames:
         hooks.w, hooks.z = self.w, self.z
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
+        self.siblings.begin(table)
+        hooks.c = self.siblings.c
 
     # -- hooks ---------------------------------------------------------------------------------------
 
@@ -368,7 +375,7 @@ class Frames:
                 return False
         return self.is_fresh(frame, result)
 
-    def is_fresh(self, frame: Frame | StageFrame, result: Any) -> bool:
+    def is_fresh(self, frame: AnyFrame, result: Any) -> bool:
         """Whether the files that a helper looked at are as they were."""
         for name, before in result[1]:
             if stamp(name) != before:
@@ -376,7 +383,7 @@ class Frames:
                 return False
         return True
 
-    def ask(self, frame: Frame | StageFrame, index: int) -> None:
+    def ask(self, frame: AnyFrame, index: int) -> None:
         """Home has come to an item that is not its own: get its results, or a lease to run it."""
         home = self.home
         home.send({"kind": "items", "frame": frame.number, "at": index, "rate": frame.rate})
@@ -388,7 +395,7 @@ class Frames:
         for batch in reply["batches"]:
             self._take(frame, batch)
 
-    def _take(self, frame: Frame | StageFrame, batch: dict[str, Any]) -> None:
+    def _take(self, frame: AnyFrame, batch: dict[str, Any]) -> None:
         start = batch["start"]
         try:
             source = batch.get("inline")
@@ -411,14 +418,14 @@ class Frames:
 
     # -- frames ----------------------------------------------------------------------------------------
 
-    def announce(self, frame: Frame | StageFrame, index: int, caller: Any) -> None:
+    def announce(self, frame: AnyFrame, index: int, caller: Any) -> None:
         """Fork the process that helpers for this frame come from, and tell the controller. ``index`` is the item that
         home is at."""
         with self.home.hooks.shield:
             if self._may_fork() and self._gather(frame, caller):
                 self._fork(frame, index)
 
-    def _gather(self, frame: Frame | StageFrame, caller: Any) -> bool:
+    def _gather(self, frame: AnyFrame, caller: Any) -> bool:
         """Keep what helpers need of the function's names; False if one of them is not bound now."""
         if not frame.given:
             return True
@@ -433,7 +440,7 @@ class Frames:
     def _may_fork(self) -> bool:
         return not self.home.alone and not self.home._unsafe()
 
-    def _fork(self, frame: Frame | StageFrame, index: int) -> None:
+    def _fork(self, frame: AnyFrame, index: int) -> None:
         home = self.home
         begun = time.process_time()
         if home.keeper.writer is not None:
@@ -443,7 +450,8 @@ class Frames:
         # Told first: when the template's helpers ask for work, the controller knows what for.
         home.send({
             "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
-            "count": frame.count, "at": index, "rate": frame.rate, "apart": isinstance(frame, StageFrame),
+            "count": frame.count, "at": index, "rate": frame.rate,
+            "apart": not isinstance(frame, Frame) and frame.apart,
         })  # fmt: skip
 
         def apart() -> NoReturn:
@@ -463,17 +471,19 @@ class Frames:
             frame.current = index or -1
             frame.last = time.perf_counter() if index else frame.last
 
-    def over(self, frame: Frame | StageFrame) -> None:
+    def over(self, frame: AnyFrame) -> None:
         """Its helpers are needed no more."""
         if frame.live:
             frame.live = False
             frame.results.clear()
             self.home.send({"kind": "frame_over", "frame": frame.number})
 
-    def stop(self, frame: Frame | StageFrame, why: str) -> None:
+    def stop(self, frame: AnyFrame, why: str) -> None:
         """Results of this frame are not used any more."""
         place = self.places[frame.place.region]
         what = "turns of the loop" if isinstance(frame, Frame) else f"calls in the {place.node!r} statement"
+        if isinstance(frame, SiblingFrame):
+            what = "coroutines defined"
         text = f"the {what} in line {place.span[0]} that were run ahead were dropped: {why}"
         self.home.send({"kind": "note", "text": text})
         self.over(frame)
@@ -485,6 +495,7 @@ class Frames:
         for frame in self.frames.values():
             self.over(frame)
         self.stages.close()
+        self.siblings.close()
         self.flags[:] = [True] * len(self.flags)
         self.off = True
 
@@ -517,6 +528,7 @@ class Frames:
     def take(self) -> list[Any]:
         """What happened in regions since the last call: [region, arms, tally] each. Frames of the task are over."""
         self.stages.close()
+        self.siblings.close()
         if not self.frames and not self.arms:
             return []
         for frame in self.frames.values():

@@ -19,11 +19,13 @@ from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.frames_items import is_plain
 from inferflow.worker.frames_map import held_by
+from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
-from inferflow.worker.strand_code import group_code, strand_code
+from inferflow.worker.strand_code import coroutine_code, group_code, strand_code
 
 if TYPE_CHECKING:
     from inferflow.worker.helper import Helper
+    from inferflow.worker.transform_regions import Place
 
 __all__ = ["Strand"]
 
@@ -64,8 +66,9 @@ class Strand:
         self.frame = frame
         self.place = home.frames.places[frame.place.region]
         self.source = home.opened.source_of(self.place)
-        self.codes: dict[int, Callable[[], Any]] = {}
+        self.codes: dict[int, Callable[..., Any]] = {}
         self.current: Any = None
+        self.number = 0
         self.values: list[tuple[Any, ...]] = []
         self.keys: list[list[Any]] = []
         self.path: list[int] = []
@@ -73,14 +76,29 @@ class Strand:
         self.offset = 0
         self.checked = False
         self.function = getattr(frame, "function", None)  # what ``map`` calls
+        self.items: Any = frame.items
+        if isinstance(frame, SiblingFrame):  # the arguments that each was made with
+            self.items = [{} if item is None else dict(item.cr_frame.f_locals) for item in frame.items]
 
     def run(self) -> None:
         """Run what ``current`` stands for: a turn of the loop, or a group of the stage."""
+        if isinstance(self.frame, SiblingFrame):
+            self._coroutine(self.frame.places[self.number])(**self.current)
+            return
         key = self.current if isinstance(self.frame, StageFrame) else -1
         code = self.codes.get(key)
         if code is None:
             code = self.codes[key] = self._compiled(key)
         code()
+
+    def _coroutine(self, place: Place) -> Callable[..., Any]:
+        """What runs the strand of a coroutine, given its arguments."""
+        made = self.codes.get(place.region)
+        if made is None:
+            source = self.helper.home.opened.source_of(place)
+            code = coroutine_code(source.tree(), source.filename, source.flags, source.block, place, self)
+            made = self.codes[place.region] = types.FunctionType(code, source.space)
+        return made
 
     def _compiled(self, group: int) -> Callable[[], Any]:
         source, frame = self.source, self.frame
@@ -138,7 +156,7 @@ class Strand:
 
     def batch(self, order: dict[str, Any]) -> None:
         """Run items ``start`` to ``stop``, and send what came of them."""
-        helper, items = self.helper, self.frame.items
+        helper, items = self.helper, self.items
         start, stop = order["start"], order["stop"]
         before = None if self.checked else self._print(items[start:stop])
         modules = len(sys.modules)
@@ -149,7 +167,7 @@ class Strand:
         helper.home.streams.mark()
         began = time.perf_counter()
         for number in range(start, stop):
-            self.current, self.values, self.offset = items[number], [], number - start
+            self.current, self.values, self.offset, self.number = items[number], [], number - start, number
             self.keys, self.path = [], []
             kept = len(self.output)
             helper.gate.seen = {}

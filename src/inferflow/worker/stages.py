@@ -54,6 +54,11 @@ class StageFrame:
         self.results: dict[int, Any] = {}
         self.started = time.perf_counter()
 
+    @property
+    def apart(self) -> bool:
+        """The groups are different things to do."""
+        return True
+
 
 class Stages:
     """All stages of the driver, as home runs them."""
@@ -94,6 +99,8 @@ class Stages:
         if self.short.get(number, 0) >= CHANCES or not (self.base.always or not self.base.spent_enough()):
             return
         caller = sys._getframe(1)
+        if self.base.siblings.shares(caller):
+            return
         if not self.home.opened.is_called(self.base.places[stage.region], caller):
             return
         frame = self.open[number] = StageFrame(stage, id(caller), self._given(number, caller))
@@ -105,9 +112,14 @@ class Stages:
         """Whether a unit is to be run here."""
         if not self.base.flags[unit]:
             return False
-        number, group = self.group_of[unit]
+        if self.base.elsewhere():
+            return True
+        caller = sys._getframe(1)
+        if unit in self.base.siblings.units and self.base.siblings.at_hand(unit, caller):
+            return False
+        number, group = self.group_of.get(unit, (-1, -1))
         frame = self.open.get(number)
-        if frame is None or self.base.elsewhere() or frame.caller != id(sys._getframe(1)):
+        if frame is None or frame.caller != id(caller):
             return True
         if group > frame.index:
             frame.index = group

@@ -6,8 +6,8 @@
                                   HOOK.u(8, g(y))
 
 What helpers run is a turn's *strand*, ``TARGET = HOOK.item()``, then each unit followed by ``HOOK.u(unit, *values)``;
-and of its *slice* what stands deeper (``_Slicer``). Every new node has the position of the user's node that it stands
-for.
+and of its *slice* what stands deeper (``_Slicer``). Of a coroutine it is the strand, with the arguments as names. Every
+new node has the position of the user's node that it stands for.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from inferflow.worker.transform_regions import (
     expression_in,
     item_paths,
     loads,
+    parameters,
 )
 
-__all__ = ["group_code", "strand_code"]
+__all__ = ["coroutine_code", "group_code", "strand_code"]
 
 
 def strand_code(
@@ -86,6 +87,15 @@ def group_code(
     body = owner.body if place.node == "function" else arms_of(_find_region(owner.body, place))[stage.arm]
     statements = _group_body(body, stage, group)
     return _code_of(statements, filename, flags, block, names, hook)
+
+
+def coroutine_code(
+    tree: ast.Module, filename: str, flags: int, block: dict[str, Any], place: Place, hook: object
+) -> CodeType:
+    """Code of a function that takes the arguments of a coroutine and runs its strand."""
+    node = find_block(tree, block["kind"], block["line"], block["column"])
+    statements = _pieces(node.body, place.apart, place.preamble)
+    return _function_code(statements, filename, flags, block["name"], parameters(node), hook)
 
 
 def _find_region(body: list[ast.stmt], place: Place) -> Any:

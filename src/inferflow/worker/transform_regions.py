@@ -21,7 +21,8 @@
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
     e(stage)                      a stage begins: tasks of this arm that may run beside each other
-    t(unit)                       False: the result of a unit of a stage is at hand
+    t(unit)                       False: the result of a unit of a stage, or of a coroutine, is at hand
+    c(region, *parameters)        a coroutine begins, of which units may run ahead (see ``siblings``)
 
 Numbers of regions and units count over the whole driver. As in ``transform``, every new node has the position of the
 user's node that it stands beside. What helpers run: ``strand_code``.
@@ -48,6 +49,7 @@ __all__ = [
     "expression_in",
     "item_paths",
     "loads",
+    "parameters",
     "table_of",
 ]
 
@@ -98,7 +100,8 @@ class Place(NamedTuple):
     ``preamble`` (spans of statements to repeat before them) if turns may run ahead, given ``given`` and ``outer``;
     ``slice`` what else of a turn. ``around`` are the loops whose slices go through this one, the innermost first;
     ``arms`` the units in each arm that are run with turns of loops around. ``within`` are all loops that it stands in,
-    the outermost first; ``told``: what is printed in it is worth telling by turns."""
+    the outermost first; ``told``: what is printed in it is worth telling by turns. ``apart``: of a coroutine, the units
+    that may run as soon as it exists."""
 
     region: int
     task: int
@@ -118,6 +121,7 @@ class Place(NamedTuple):
     within: tuple[int, ...]
     told: bool
     arms: dict[int, tuple[RegionUnit, ...]]
+    apart: tuple[RegionUnit, ...]
 
 
 class Table(NamedTuple):
@@ -147,14 +151,15 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         )  # fmt: skip
         arms = {arm: tuple(map(_unit, found)) for arm, *found in row["arms"]}
         every = [*units, *(unit for stage in stages for group in stage.groups for unit in group)]
-        every += [unit for found in arms.values() for unit in found]
+        apart = tuple(map(_unit, row["apart"]))
+        every += [*apart, *(unit for found in arms.values() for unit in found)]
         count = max([count, *(unit.unit + 1 for unit in every)])
         span: Span = tuple(row["span"])
         places[row["function"], row["node"], span] = Place(
             row["region"], row["task"], row["block"], row["function"], row["node"], span, row["heavy"], row["ahead"],
             units, tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
             stages, _slice(row["slice"]), tuple(row["around"]),
-            tuple(row["within"]), row["told"], arms,
+            tuple(row["within"]), row["told"], arms, apart,
         )  # fmt: skip
     return Table(places, count, {}, {})
 
@@ -191,8 +196,17 @@ def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, plac
     first = node.body[:1] if ast.get_docstring(node, clean=False) is not None else []
     node.body = _hooked(node.body, place, 0, ())
     at = node.body[0]
-    begin = _placed(ast.Expr(value=_call("m", [_number(place.region), _number(0)], at)), at)
-    node.body.insert(len(first), begin)
+    begun = _call("m", [_number(place.region), _number(0)], at)
+    if place.apart:
+        begun = _call("c", [_number(place.region), *loads(parameters(node))], at)
+    node.body.insert(len(first), _placed(ast.Expr(value=begun), at))
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """The names of a function's parameters."""
+    found = node.args
+    every = [*found.posonlyargs, *found.args, *found.kwonlyargs, found.vararg, found.kwarg]
+    return [part.arg for part in every if part is not None]
 
 
 def _visit(node: ast.AST, table: Table, function: str) -> None:
@@ -375,6 +389,7 @@ def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUn
     """The statements of an arm with the units of its stages hooked, and those of the loop's strand."""
     stages = [stage for stage in place.stages if stage.arm == arm]
     beside = [unit for stage in stages for group in stage.groups for unit in group]
+    beside += place.apart if arm == 0 else ()
     units = list({unit.unit: unit for unit in (*strand, *place.arms.get(arm, ()), *beside)}.values())
     if not units:
         return body

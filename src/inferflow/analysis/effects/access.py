@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferflow.analysis import ir
+from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import calls, imports, library, plain
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
@@ -597,6 +598,17 @@ def dunder(frame: Frame, method: str, arguments: list[Value], span: Span, key: A
     return calls.call(frame, found, arguments, {}, span, key) if found else EMPTY
 
 
+def wait_for(frame: Frame, value: Value, span: Span, key: Any) -> Value:
+    """What ``await value`` gives."""
+    for type_name, nodes in by_type(value).items():
+        if type_name.startswith("@"):
+            maker = look_up(frame, frame.program.classes[type_name].node, "__await__", span)
+            if maker:
+                iterator = calls.call(frame, maker, [nodes], {}, span, (key, type_name))
+                iterate(frame, iterator, span, (key, "of"))
+    return contents(frame, value)
+
+
 def iterate(frame: Frame, value: Value, span: Span, key: Any, temp: int = -1) -> Value:
     """One element of what is iterated over; iterators are used up by it."""
     result = EMPTY
@@ -623,16 +635,19 @@ def iterate_own(frame: Frame, me: Value, type_name: str, span: Span, key: Any, t
     """Iterating over instances of a class of the project."""
     program = frame.program
     cls = program.classes[type_name].node
-    maker = look_up(frame, cls, "__iter__", span)
-    if maker:
+    for begin, going_on in (("__iter__", "__next__"), ("__aiter__", "__anext__")):
+        maker = look_up(frame, cls, begin, span)
+        if not maker:
+            continue
         iterator = calls.call(frame, maker, [me], {}, span, (key, "iter"))
         nexts = [n for n in iterator if any(t.startswith("@") for t in n.types)]
         result = EMPTY
         for other in nexts:
             for t in other.each:
                 if t.startswith("@"):
-                    step = look_up(frame, program.classes[t].node, "__next__", span)
-                    result = join(result, calls.call(frame, step, [frozenset((other,))], {}, span, (key, "next")))
+                    step = look_up(frame, program.classes[t].node, going_on, span)
+                    made = calls.call(frame, step, [frozenset((other,))], {}, span, (key, "next"))
+                    result = join(result, made if begin == "__iter__" else contents(frame, made))
         rest = frozenset(n for n in iterator if n not in nexts)
         return join(result, iterate(frame, rest, span, (key, "of"), temp))
     getter = look_up(frame, cls, "__getitem__", span)
@@ -914,17 +929,22 @@ def enter(frame: Frame, value: Value, span: Span, key: Any) -> Value:
     for node in value:
         for type_name in node.each or (UNKNOWN,):
             if type_name.startswith("@"):
-                method = look_up(frame, frame.program.classes[type_name].node, "__enter__", span)
+                cls = frame.program.classes[type_name].node
+                method = look_up(frame, cls, "__enter__", span)
+                awaited = look_up(frame, cls, "__aenter__", span)
                 me = frozenset((node,))
+                if awaited:
+                    made = calls.call(frame, awaited, [me], {}, span, (key, like(node), "awaited"))
+                    result = join(result, contents(frame, made))
                 if method:
                     result = join(result, calls.call(frame, method, [me], {}, span, (key, like(node))))
-                else:
+                elif not awaited:
                     result = join(result, me)
                     frame.obstacle("enters a context manager of unknown effect", span)
             elif node.kind == "scalar":
                 result = join(result, frozenset((node,)))
             else:
-                signature = None if type_name == UNKNOWN else frame.program.method(type_name, "__enter__")
+                signature = None if type_name == UNKNOWN else _method(frame, type_name, "__enter__", "__aenter__")
                 if signature is not None:
                     made = library.apply(frame, signature, frozenset((node,)), [], {}, span, (key, like(node)), "with")
                     result = join(result, made)
@@ -936,6 +956,12 @@ def enter(frame: Frame, value: Value, span: Span, key: Any) -> Value:
     return result
 
 
+def _method(frame: Frame, type_name: str, *names: str) -> Signature | None:
+    """The first of these methods that instances of a library's class have."""
+    found = [frame.program.method(type_name, name) for name in names]
+    return next((signature for signature in found if signature is not None), None)
+
+
 def leave(frame: Frame, value: Value, span: Span, key: Any) -> None:
     """The end of a ``with`` block."""
     for node in value:
@@ -945,12 +971,13 @@ def leave(frame: Frame, value: Value, span: Span, key: Any) -> None:
         for type_name in node.each:
             me = frozenset((node,))
             if type_name.startswith("@"):
-                method = look_up(frame, frame.program.classes[type_name].node, "__exit__", span)
                 nothing = frame.program.anything
-                if method:
-                    calls.call(frame, method, [me, nothing, nothing, nothing], {}, span, (key, like(node)))
+                for name in ("__exit__", "__aexit__"):
+                    method = look_up(frame, frame.program.classes[type_name].node, name, span)
+                    if method:
+                        calls.call(frame, method, [me, nothing, nothing, nothing], {}, span, (key, like(node), name))
             elif type_name != UNKNOWN and node.kind == "object":
-                signature = frame.program.method(type_name, "__exit__")
+                signature = _method(frame, type_name, "__exit__", "__aexit__")
                 if signature is not None:
                     library.apply(frame, signature, me, [], {}, span, (key, like(node)), "with")
 

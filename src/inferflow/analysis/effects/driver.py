@@ -137,6 +137,8 @@ class Recorder:
         self.start = 0
         self.key: StepKey = (0, 0)
         self.inner: dict[int, _Inner] = {}
+        self.heads: dict[int, _Inner] = {}
+        """Compound statements that are steps themselves."""
         self.merging: dict[int, _Op] | None = None
         self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self.variables: dict[tuple[str, str], Variable] = {}
@@ -355,10 +357,7 @@ class Recorder:
 
     def head(self, frame: Frame, statement: ir.Statement, run_head: Callable[[], None]) -> None:
         """Run what a compound statement inside of a step does itself, and keep what that did."""
-        found = self.inner.get(id(statement))
-        if found is None:
-            run_head()
-            return
+        found = self.inner.get(id(statement)) or self.heads.setdefault(id(statement), _Inner(self.key, []))
         program = self.program
         above = (frame.effects, frame.obstacles, program.targets, program.costly)
         frame.effects, frame.obstacles, program.targets = {}, {}, {}
@@ -563,6 +562,7 @@ class Recorder:
             inside,
             self._opened(),
             self._refused(),
+            {number: words.facts(part.head) for number, part in self.heads.items() if part.head is not None},
         )
 
     def _opened(self) -> dict[str, tuple[str, int]]:

@@ -40,7 +40,7 @@ def why_not(home: ir.Module, scope: int, names: frozenset[str], fewest: int) -> 
     code = home.scopes[scope]
     if code.kind != "function" or code.name == "<lambda>":
         return ""
-    if len(list(project_calls(names, _statements(home, code.body)))) < fewest:
+    if len(list(project_calls(names, _statements(home, code.body)))) < (1 if code.is_async else fewest):
         return ""
     kind = not_plain(code)
     if code.is_async:  # what stands between two of its awaits is not interrupted

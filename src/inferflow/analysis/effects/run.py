@@ -515,7 +515,7 @@ def operation(frame: Frame, op: ir.Op) -> None:
         case ir.Choice():
             choice(frame, op)
         case ir.Await():
-            temps[op.out] = access.contents(frame, val(frame, op.value))
+            temps[op.out] = access.wait_for(frame, val(frame, op.value), op.span, ("await", id(op)))
             frame.obstacle("awaits", op.span)
         case ir.Yield():
             yield_(frame, op)
