@@ -411,6 +411,19 @@ def main():
             assert y != 12, (a, b)
 main()
 """,
+    "a stage in a turn, and an inner loop": """
+def count(n):
+    for i in range(n):
+        yield i
+def main(a=1, n=4):
+    for y in count(3):
+        c = f(f(a, 3), f(a, 5))
+        for z in range(2):
+            c = f(n, 4)
+            a = y
+        print(c, a)
+main()
+""",
 }
 
 

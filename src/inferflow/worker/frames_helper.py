@@ -201,7 +201,8 @@ class Strand:
         why = why or self._shared(items[start : start + len(rows)], rows)
         if why:
             helper.refuse(why)
-        self._send(start, rows, failed, duration, seen, keys if self.place.slice.arms else None)
+        sliced = self.place.slice.arms and not isinstance(self.frame, StageFrame)
+        self._send(start, rows, failed, duration, seen, keys if sliced else None)
 
     def _send(
         self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any], keys: Any
