@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from compare import environment, observe, write_files
+
+from inferflow.backends.crew import StreamTable, WorkerCrew
+from inferflow.protocols import Launch
+from inferflow.worker.channel import Closed, connect, listen
 
 OVERRULED = """
 from attrs import evolve
@@ -418,9 +423,58 @@ main()
 
 def test_no_process_is_left(tmp_path: Path) -> None:
     run_both(tmp_path, INDEPENDENT)
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert str(tmp_path) not in listed
-    assert os.path.isdir(tmp_path)
+    end = time.monotonic() + 60  # what we let go of ends by itself, a moment later
+    while str(tmp_path) in (listed := subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout):
+        assert time.monotonic() < end, listed
+        time.sleep(0.05)
+
+
+class EndedHome:
+    """As much of a ``Base`` as a crew needs whose home has ended, while a child of the driver has its stdout."""
+
+    token, mark = "token", b"mark"
+
+    def __init__(self, folder: Path) -> None:
+        self.listener, self.address = listen(str(folder))
+        self.listener.setblocking(False)
+        reader, self.child = os.pipe()
+        os.set_blocking(reader, False)
+        self.streams: StreamTable = {reader: ("stdout", -1)}
+
+    def setup(self) -> dict[str, Any]:
+        return {}
+
+    def send_setup(self, frame: bytes) -> None:
+        pass
+
+    def watch(self, crew: WorkerCrew) -> None:
+        pass
+
+    def waits(self) -> bool:
+        return True
+
+    def close(self, ended: bool) -> None:
+        self.listener.close()
+
+
+def test_a_helper_that_connects_at_the_end_of_the_run_sees_it(tmp_path: Path) -> None:
+    """Though a process stays to relay what a child of the driver's still writes. Else they would wait for each other for
+    ever, if the helper has from home the pipe at whose end the child ends."""
+    base: Any = EndedHome(tmp_path)
+    crew = WorkerCrew(Launch({}, tmp_path), base, lambda name: base)
+    greeting = {"kind": "hello", "token": base.token, "role": "template", "pid": 1}
+    known, silent = connect(base.address, greeting), connect(base.address)
+    while "template" not in [notice.worker for notice in crew.poll(1)]:
+        pass
+    late = connect(base.address)
+    crew.gone = True
+    crew.close()
+    for channel in (known, silent, late):
+        channel.sock.settimeout(60)
+        with pytest.raises(Closed, match=r"end of stream|reset"):
+            channel.receive()
+    with open(base.child, "wb") as still:
+        still.write(b"the relay takes this")
 
 
 LATE = """

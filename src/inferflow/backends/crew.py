@@ -258,8 +258,10 @@ class WorkerCrew:
         if self.closed:
             return
         self.closed = True
-        for peer in [*self.peers.values(), *self.templates.values()]:
-            peer.sock.close()
+        for key in list(self.selector.get_map().values()):
+            if isinstance(key.data, Peer):  # one that has not said hello yet, too: it waits for us or our end
+                self.selector.unregister(key.fileobj)
+                key.data.sock.close()
         for outpost in self.apart.values():
             outpost.kill()
         for outposts in self._outposts.values():
@@ -282,6 +284,7 @@ class WorkerCrew:
             return
         try:
             os.setsid()
+            self._close_all_but_streams()
             self.launch = evolve(self.launch, before_output=lambda: None)
             selector = selectors.DefaultSelector()
             for fd in self.streams:
@@ -293,6 +296,16 @@ class WorkerCrew:
                 self.queue.clear()
         finally:
             os._exit(0)
+
+    def _close_all_but_streams(self) -> None:
+        """In the relay: whoever waits for the end of this run is to see it. A helper about to connect would wait
+        for ever, and with it the children of the driver whose pipes it has from home, and so the relay."""
+        kept = {*self.streams, *(target for _, target in self.streams.values())}
+        low = 0
+        for fd in sorted(fd for fd in kept if fd >= 0):
+            os.closerange(low, fd)
+            low = fd + 1
+        os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
     def running_threads(self, worker: str) -> int:
         peer = self.peers.get(worker)
