@@ -703,6 +703,37 @@ def main(xs):
     return out
 print(main([1, 2, 3, 4]))
 """,
+    "a stage in the body of a loop whose turns have calls deeper inside": """
+import contextlib, itertools
+LOG = []
+N = 2
+BOXES = {"k": [1]}
+def pure(x, k=1):
+    return x * k % 97 + n
+def rare(x):
+    pass
+def bump(x):
+    return N
+def box(x):
+    for i in range(2):
+        pass
+    return [x, [x]]
+def kept(x):
+    BOXES["k"].append(x)
+    return BOXES["k"]
+def total(l):
+    pass
+@contextlib.contextmanager
+def entered(x):
+    yield x + 1
+a, n, l = (1, 4, [1, 2])
+for x, w in itertools.product([6, 4, 6], range(2)):
+    with entered(len(kept(x))):
+        a = pure(x, n % 5)
+    LOG.append(total(kept(a)))
+    l.extend([pure(bump(rare(w))), len(box(pure(a, a % 5)))])
+print(l)
+""",
 }
 
 
