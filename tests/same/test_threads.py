@@ -5,6 +5,7 @@ they say nothing, what each library makes of the machine."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -119,3 +120,35 @@ def test_used_by_the_driver_before_anything_is_forked(tmp_path: Path) -> None:
     _, head, use = LIBRARIES["scikit-learn, OpenMP"]
     early = FORKED.format(head=head, use=use).replace("def main():\n", "print(use(0, 2))\ndef main():\n")
     assert_same(tmp_path, early, options=("-j", "3"))
+
+
+POOLS = """
+import os
+from inferflow.worker.pools import Pools
+import numpy, lightgbm
+pools, told = Pools(), []
+pools.begin()
+def look(): told.append(bool(pools.hindrance(1)))
+X = numpy.random.default_rng(0).normal(size=(300, 5))
+look()
+X.T @ X
+look()
+if os.fork() == 0: os._exit(0)  # OpenBLAS ends its threads
+os.wait()
+look()
+numpy.ones((900, 900)) @ numpy.ones((900, 900))  # and begins again
+look()
+if os.fork() == 0: os._exit(0)
+os.wait()
+lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=2).fit(X, X[:, 0])
+look()
+print(told)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are told apart by what /proc says of them")
+def test_pools_of_openmp_are_told_from_those_of_openblas() -> None:
+    """After a fork there are fewer threads than before, though one of them is of OpenMP: numbers say nothing."""
+    pytest.importorskip("lightgbm")
+    done = subprocess.run([sys.executable, "-c", POOLS], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[False, False, False, False, True]\n", done.stdout + done.stderr

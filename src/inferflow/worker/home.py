@@ -38,6 +38,7 @@ from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
 from inferflow.worker.observer import Observer
 from inferflow.worker.opened import Opened
+from inferflow.worker.pools import Pools
 from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
 from inferflow.worker.transform_regions import hook_regions, table_of
@@ -80,7 +81,7 @@ class Home:
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
         self.began = time.perf_counter()
-        self.threads_at_start = 0
+        self.pools = Pools()
 
     # -- talking -------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Home:
     def tell_ready(self, failure: BaseException | None) -> None:
         """The prefix is executed; the plan may come."""
         self.files.install()  # not before: imports open thousands of files that nobody asks for
-        self.threads_at_start = os_threads()
+        self.pools.begin()
         self.project_modules()  # before anything is forked
         output = self.streams.mark()
         self.send(
@@ -407,9 +408,9 @@ class Home:
         writers = int(self.keeper.writer is not None)
         if threading is not None and threading.active_count() > 1 + writers:
             return "the driver has threads of its own, which a fork would not copy"
-        # A pool of OpenMP threads that has been used does not survive a fork; one made at import and idle does.
-        if os_threads() > self.threads_at_start + writers:
-            return "a library has started threads (OpenMP or the like), which do not survive a fork"
+        hindrance = self.pools.hindrance(1 + writers)
+        if hindrance:
+            return hindrance
         if watches_children():
             return "the driver has a handler for SIGCHLD, which would be called"
         return ""
@@ -489,10 +490,3 @@ def hooks_returned(hooks: Hooks, value: Any) -> Any:
     if hooks.returned is None and value is not None:
         hooks.r(value)
     return value
-
-
-def os_threads() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return 1
