@@ -27,6 +27,7 @@ from typing import Any
 from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, package, reduced, slots, spell
 from inferflow.worker.exact_known import FLOATLESS, known_exact
 from inferflow.worker.exact_reach import Reach, merged
+from inferflow.worker.pages import Twins
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_sets import slots_of_table
 
@@ -59,14 +60,17 @@ class _Differ(Exception):
         self.what = what
 
 
-def same(original: object, rebuilt: object, fixed: Reach | None = None) -> Difference | None:
+def same(
+    original: object, rebuilt: object, fixed: Reach | None = None, twins: Twins | None = None
+) -> Difference | None:
     """The first difference found, or ``None``. Linear in the size of both; the recursion limit does not matter.
-    What is reachable in ``fixed`` must be the very same object, or memory, on both sides.
+    What is reachable in ``fixed`` must be the very same object, or memory, on both sides. ``twins`` are maps of one
+    file, in which arrays of ``rebuilt`` (the used one) and of ``original`` lie.
 
     May run methods that extension types and project classes with opaque state define for pickling. An exception
     in one of them is a difference."""
     try:
-        _Walk(fixed).run(original, rebuilt)
+        _Walk(fixed, twins).run(original, rebuilt)
     except _Differ as found:
         return Difference(spell(found.path), found.what)
     except Exception as error:  # a user's or a library's method, called on the way
@@ -93,8 +97,9 @@ def _article(cls: type) -> str:
 class _Walk:
     """One comparison: the pairs still to be compared, and who is who."""
 
-    def __init__(self, fixed: Reach | None) -> None:
+    def __init__(self, fixed: Reach | None, twins: Twins | None = None) -> None:
         self.fixed = fixed.objects if fixed is not None else {}
+        self.twins = twins
         self.ground = merged(fixed.memory) if fixed is not None else []
         self.stack: list[tuple[Any, Any, Any, int]] = []
         self.left: dict[int, Any] = {}
@@ -244,8 +249,19 @@ class _Walk:
             else:
                 for name in a.dtype.names:
                     self.push(a[name].tolist(), b[name].tolist(), (path, f"[{name!r}]"))
-        elif high > low and low != start and not _equal_memory(a, b):
+        elif high > low and low != start and not self.equal(a, b):
             raise _Differ(path, "its numbers changed")
+
+    def equal(self, a: Any, b: Any) -> bool:
+        """Whether two arrays of one shape hold the same bits; what is surely untouched is not looked at."""
+        if self.twins is None:
+            return _equal_memory(a, b)
+        low, high = extent(b)
+        touched = self.twins.touched(low, high, extent(a)[0])
+        if touched is None or (touched and not b.flags.c_contiguous):
+            return _equal_memory(a, b)
+        x, y = (memoryview(one.reshape(-1).view("u1")) for one in (a, b)) if touched else (None, None)
+        return all(equal_bytes(x[i - low : j - low], y[i - low : j - low]) for i, j in touched)  # type: ignore[index]
 
     def on_ground(self, low: int, high: int) -> bool:
         """Whether memory of the fixed arrays lies in this range."""

@@ -34,6 +34,7 @@ from inferflow.worker import exact as exactness
 from inferflow.worker import transport_pickle as pickling
 from inferflow.worker.exact_graph import ATOMS, uncollected
 from inferflow.worker.exact_reach import Reach, common, reach
+from inferflow.worker.pages import Twins
 from inferflow.worker.transport_arrays import Block, joined, overlaps
 from inferflow.worker.transport_code import Refused
 from inferflow.worker.transport_refusal import Unpackable, explained, unpackable
@@ -315,24 +316,29 @@ def touches_user_code(values: tuple[Any, ...], project: frozenset[str]) -> str:
 
 
 class Loaded:
-    """``values`` as they came out of a container, which is kept to compare them with."""
+    """``values`` as they came out of a container, which is kept to compare them with. ``memory`` is that of the
+    container, if it is mapped."""
 
-    __slots__ = ("_decoder", "_source", "values")
+    __slots__ = ("_decoder", "_memory", "_source", "values")
 
-    def __init__(self, values: tuple[Any, ...], decoder: Any, source: Any) -> None:
+    def __init__(self, values: tuple[Any, ...], decoder: Any, source: Any, memory: memoryview | None) -> None:
         self.values = values
         self._decoder = decoder
         self._source = source
+        self._memory = memory
 
     def unchanged(self) -> bool:
         """Whether the values are still as they were loaded, to the last bit and reference. Loads the container once
-        more and compares; large arrays at the speed of memory."""
+        more and compares, of large arrays only what may have been written (see ``pages``)."""
         return self.change() is None
 
     def change(self) -> exactness.Difference | None:
         """What changed first, if anything did."""
         with uncollected():
-            return exactness.same(load(self._source).values, self.values)
+            fresh = load(self._source)
+            mapped = self._memory is not None and fresh._memory is not None and "numpy" in sys.modules
+            twins = Twins(self._memory, fresh._memory) if mapped else None  # type: ignore[arg-type]
+            return exactness.same(fresh.values, self.values, twins=twins)
 
     def reload(self) -> Loaded:
         """The values once more, as they were loaded."""
@@ -373,7 +379,7 @@ def load(data: bytes | str | os.PathLike[str], *, find: Find | None = None, give
     objects = [one.objects() for one in given] if flags & _NEEDS_GIVEN else None
     with uncollected():
         values, decoder = _decode(memory[at : at + length], buffers, find, objects, whole=False)
-    return Loaded(values, decoder, data)
+    return Loaded(values, decoder, data, memory if isinstance(memory.obj, _Map) else None)
 
 
 class _Map(mmap.mmap):
