@@ -110,12 +110,17 @@ def serve(home: Home, name: str, epoch: int) -> None:
 
 def _flush_c() -> None:
     """What C code has printed and C's library still holds is written now."""
-    try:
-        import ctypes
+    if not _fflush:
+        try:
+            import ctypes
 
-        ctypes.CDLL(None).fflush(None)
-    except (ImportError, OSError, AttributeError):
-        pass
+            _fflush.append(ctypes.CDLL(None).fflush)
+        except (ImportError, OSError, AttributeError):
+            _fflush.append(lambda _: 0)
+    _fflush[0](None)
+
+
+_fflush: list[Any] = []
 
 
 class _Descriptor:

@@ -427,7 +427,11 @@ class HiddenState:
 
     def _take(self) -> dict[str, Any]:
         modules = sys.modules
-        out: dict[str, Any] = {"os.environ": dict(os.environ), "cwd": os.getcwd(), "sys.path": list(sys.path)}
+        variables = getattr(
+            os.environ, "_data", None
+        )  # (as they are: to decode them all takes as long as all the rest)
+        environ = dict(variables if type(variables) is dict else os.environ)
+        out: dict[str, Any] = {"os.environ": environ, "cwd": os.getcwd(), "sys.path": list(sys.path)}
         random = modules.get("random")
         if random is not None and hasattr(random, "getstate"):
             out["random"] = random.getstate()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 import gc
 import signal
+import sys
 import types
 from typing import Any
 
-from inferflow.worker import exact, transport
+from inferflow.worker import exact, standing, transport
 from inferflow.worker.observe import HiddenState
 from inferflow.worker.proof import MOST, HiddenDigests, Root, glance, plain, root_digest
 
@@ -36,6 +37,8 @@ class Observer:
         self.hidden: tuple[int, dict[str, str]] = (-1, {})
         self.digests = HiddenDigests()
         self.state: Any = None
+        self.stood: Any = None
+        """A moment, and how this process stood then."""
         self.drawing: frozenset[int] = frozenset()
         """Tasks that the analysis knows to draw figures."""
         self.drawn = -1
@@ -59,6 +62,24 @@ class Observer:
         if any(callable(signal.getsignal(number)) for number in _SIGNALS):
             self.ran += 1
         return self.ran
+
+    def stands(self, modules: list[str], names: list[str]) -> tuple[dict[str, str], str, standing.Found]:
+        """The standing of this process (see ``standing``): digests of the hidden states, that of what the modules hold
+        (of the driver's the ``names``), and where that is. Taken once for each state in which home is. Raises
+        CannotCompare."""
+        collected = sum(generation["collections"] for generation in gc.get_stats())  # (finalizers may have run)
+        moment = self._moment(), collected, modules, names
+        threading = sys.modules.get("threading")
+        alone = threading is None or threading.active_count() == 1
+        if self.stood is None or not alone or self.stood[0] != moment:
+            if self.state is None:
+                self.state = HiddenState()
+            found = standing.Found()
+            hidden = standing.hidden(self.state.facts())
+            digest = standing.take(modules, self.home.program.module.__name__, names, found)
+            found.let_go()
+            self.stood = moment, (hidden, digest, found)
+        return self.stood[1]  # type: ignore[no-any-return]
 
     def contradiction(self, frame: Any, checks: list[dict[str, Any]]) -> tuple[str, bool]:
         """What is not as it was, in words (empty if nothing), and whether it is the state of the process."""

@@ -141,6 +141,18 @@ class Found:
         self.objects: dict[int, Any] = {}
         self.memory: list[tuple[int, int]] = []
 
+    def let_go(self) -> None:
+        """Keep the addresses only, of those objects that live on without us."""
+        kept: dict[int, Any] = {}
+        mine = [object()]
+        value = mine.pop()
+        nobody_else = sys.getrefcount(value)
+        for key in list(self.objects):  # (whatever was made in order to look comes before its parts)
+            value = self.objects.pop(key)
+            if sys.getrefcount(value) > nobody_else:
+                kept[key] = None
+        self.objects = kept
+
     def shares(self, values: Reach) -> bool:
         """Whether something that can change belongs to both."""
         if any(key in self.objects for key in values.objects):
@@ -165,14 +177,48 @@ def digest(values: list[Any], own: frozenset[str], found: Found | None = None) -
 
 
 def hidden(facts: dict[str, Any]) -> dict[str, str]:
-    """Digests of hidden states (see ``observe.HiddenState.facts``) but the narrow ones."""
-    found = {}
-    for name, value in facts.items():
-        if name not in NARROW:
-            walk = Walk(frozenset(), addresses=False)
-            walk.run([value])
-            found[name] = walk.hash.hexdigest()
-    return found
+    """Digests of hidden states (see ``observe.HiddenState.facts``) but the narrow ones. Raises CannotCompare."""
+    return {name: _digest_of_state(value) for name, value in facts.items() if name not in NARROW}
+
+
+def _digest_of_state(value: Any) -> str:
+    """Most states are plain data; of others the parts that could hold something are walked."""
+    try:
+        return hashlib.blake2b(marshal.dumps(value, 2), digest_size=16).hexdigest()
+    except ValueError:  # there is more in it than plain data
+        pass
+    tokens: list[Any] = []
+    alive: list[Any] = []
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        cls = type(one)
+        if cls in _PLAIN:
+            tokens.append(one)
+        elif cls is list or cls is tuple:
+            tokens.append((cls.__name__, len(one)))
+            stack.extend(one)
+        elif cls is dict:
+            tokens.append((cls.__name__, len(one)))
+            stack.extend(one.values())
+            stack.extend(one)
+        else:
+            tokens.append(id(one))
+            if not _holds_nothing(one, cls):
+                alive.append(one)
+    walk = Walk(frozenset(), addresses=False)
+    walk.tokens = tokens
+    walk.run(alive)
+    return walk.hash.hexdigest()
+
+
+def _holds_nothing(value: Any, cls: type) -> bool:
+    """Whether it is enough to know which object it is."""
+    if isinstance(value, type) or cls is re.Pattern:
+        return True
+    if cls is types.BuiltinFunctionType:
+        return isinstance(value.__self__, (types.ModuleType, type(None)))
+    return cls is types.FunctionType and not value.__closure__
 
 
 def registered(cls: type) -> list[int]:
@@ -398,9 +444,9 @@ OURS = 500
 """Descriptors from this number on are ours (see ``channel.high_descriptor``)."""
 
 
-def holds_files() -> str:
-    """What the process holds open that a task could use without being seen (descriptors, files mapped for writing), in
-    words; empty if nothing."""
+def holds_files(maps: bool = True) -> str:
+    """What the process holds open that a task could use without being seen (descriptors, ``maps``: files mapped for
+    writing), in words; empty if nothing."""
     import stat
 
     try:
@@ -417,8 +463,10 @@ def holds_files() -> str:
                 return f"the program holds {name} open"
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
                 return "the program holds a pipe or socket open"
-        with open("/proc/self/maps") as maps:
-            for line in maps:
+        if not maps:
+            return ""
+        with open("/proc/self/maps") as lines:
+            for line in lines:
                 parts = line.split(None, 5)
                 shared = parts[1][1:2] == "w" and parts[1][3:4] == "s" and len(parts) > 5
                 if shared and not parts[5].startswith(("/memfd:", "/dev/zero", "anon_inode")):

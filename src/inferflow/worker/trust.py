@@ -74,6 +74,8 @@ class Trust:
         self.held = Held(refuse, gate._see)
         self.writer: _Writer | None = None
         self.before: dict[str, Any] | None = None
+        self.imported: list[str] = []
+        """The names of all modules when it was last looked whether there are new ones."""
         self.read = 0
         self.unknown = False
 
@@ -81,7 +83,7 @@ class Trust:
         """Prepare; why the task must not be run here, in words, empty if it may."""
         self.unknown = unknown
         if unknown:
-            why = standing.holds_files()
+            why = standing.holds_files(maps=self.writer is None)  # (who is sealed cannot map more)
             figures = sys.modules.get("matplotlib._pylab_helpers")
             if not why and figures is not None and figures.Gcf.figs:
                 why = "figures are open, which it could draw on"
@@ -108,8 +110,8 @@ class Trust:
         digest = standing.take(modules, main.__name__, names)
         self.before = {
             "modules": modules, "names": names, "digest": digest, "hidden": standing.hidden(self.state.facts()),
-            "count": len(sys.modules),
         }  # fmt: skip
+        self.imported = list(sys.modules)
 
     def __enter__(self) -> None:
         self.gate.held = self.held
@@ -134,10 +136,12 @@ class Trust:
             return "code outside Python read files"
         before = self.before
         try:
-            known = set(before["modules"])
-            new = [name for name in standing.loaded(self.home.project_modules()) if name not in known]
-            if new:
-                return f"it imported {new[0]}"
+            if list(sys.modules) != self.imported:
+                known = set(before["modules"])
+                new = [name for name in standing.loaded(self.home.project_modules()) if name not in known]
+                if new:
+                    return f"it imported {new[0]}"
+                self.imported = list(sys.modules)
             if standing.take(before["modules"], self.home.program.module.__name__, before["names"]) != before["digest"]:
                 return "it changed what the modules hold"
         except standing.CannotCompare as reason:

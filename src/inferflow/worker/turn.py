@@ -15,7 +15,6 @@ from typing import Any
 
 from inferflow.worker import exact, standing, transport
 from inferflow.worker.exact_reach import common, reach
-from inferflow.worker.observe import HiddenState
 
 __all__ = ["contradiction", "driver_names", "live", "shared_with_state"]
 
@@ -92,16 +91,15 @@ def _state(home: Any, frame: Any, check: dict[str, Any]) -> str:
         return ""
     if home.files.acted >= then["began"]:
         return "files may have changed while it ran"
-    facts = HiddenState().facts()
-    for name, digest in standing.hidden(facts).items():
-        if then["hidden"].get(name, digest) != digest:
-            return f"{name} had been changed"
-    found = standing.Found()
     try:
-        if standing.take(then["modules"], home.program.module.__name__, then["names"], found) != then["digest"]:
-            return "what the modules hold had been changed"
+        hidden, digest, found = home.observer.stands(then["modules"], then["names"])
     except standing.CannotCompare as error:
         return str(error)
+    for name, one in hidden.items():
+        if then["hidden"].get(name, one) != one:
+            return f"{name} had been changed"
+    if digest != then["digest"]:
+        return "what the modules hold had been changed"
     for part in check["inputs"]:
         for scope, name, _ in part["take"]:
             if found.shares(reach((live(frame, scope, name),))):
