@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import ahead
 import analyzer
 import data
 import examples
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "data": data.section,
     "examples": examples.section,
     "parallel": parallel.section,
+    "ahead": ahead.section,
     "loops": loops.section,
     "containers": containers.section,
 }
