@@ -49,7 +49,7 @@ def test_which_command_lines_are_plain(line: str, expected: object) -> None:
 def run(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from inferflow.cli import main; main()", *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=400, env={**os.environ, **environ}, check=False
     )
 
 

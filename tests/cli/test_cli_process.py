@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inferflow(project: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("INFERFLOW_")}
     line = [sys.executable, "-m", "inferflow", *arguments]
-    return subprocess.run(line, cwd=project, capture_output=True, text=True, timeout=60, env=environ, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(line, cwd=project, capture_output=True, text=True, timeout=400, env=environ, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture(scope="module")

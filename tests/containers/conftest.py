@@ -33,7 +33,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         if name in request.fixturenames and "leftovers" not in request.keywords:
             daemon: Daemon = request.getfixturevalue(name)
             if daemon.process is None or daemon.process.poll() is None:
-                until = time.monotonic() + 20  # the engine may still be taking it away
+                until = time.monotonic() + 120  # the engine may still be taking it away
                 while daemon.ours() and time.monotonic() < until:
                     time.sleep(0.2)
                 assert daemon.ours() == []

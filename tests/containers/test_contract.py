@@ -199,7 +199,7 @@ def test_a_signal_reaches_the_driver(tmp_path: Path, processes: Way, number: sig
     assert process.stdout is not None
     assert process.stdout.readline() == b"loaded 3\n"
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=400)
     assert process.returncode == 128 + number
 
 
@@ -222,7 +222,7 @@ def test_a_controller_that_is_killed_takes_its_workers_along(tmp_path: Path, pro
         if (tmp_path / "alive").exists():
             break
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=400)
     time.sleep(0.5)
     before = (tmp_path / "alive").stat().st_mtime_ns
     time.sleep(0.5)

@@ -42,7 +42,7 @@ def test_generated_drivers_are_the_same(name: str, kind: str, tmp_path: Path, re
             shutil.rmtree(folder, ignore_errors=True)
             write_files(folder, dict(files))
             try:
-                seen.append(observe(command, folder, b"", variables, timeout=60 if command is inferred else 15))
+                seen.append(observe(command, folder, b"", variables, timeout=400 if command is inferred else 15))
             except subprocess.TimeoutExpired:
                 assert command is not inferred, f"number {number}, {jobs} processes: hangs"
                 break  # some end natively neither

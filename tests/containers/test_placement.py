@@ -193,7 +193,7 @@ def test_variables_and_secrets(tmp_path: Path, docker_engine: Daemon) -> None:
     client = docker_engine.client()
     seen = json.dumps(client.api.inspect_container(docker_engine.ours()[0]))
     client.close()
-    process.communicate(timeout=30)
+    process.communicate(timeout=400)
     assert line == b"{'GIVEN': 'g', 'AWS_X': 'x', 'PASSWORD': 'hunter2', 'OTHER': None, 'SET': '1=2', 'LC_ALL': 'C'}\n"
     assert "hunter2" not in seen
     del env["PASSWORD"]
@@ -239,7 +239,7 @@ def test_the_container_of_a_task_is_ended_from_outside(act: str, tmp_path: Path,
     name = docker_engine.ours()[0]
     client.api.kill(name) if act == "kill" else client.api.remove_container(name, force=True)
     client.close()
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=400)
     text = " ".join(stderr.decode().split())
     assert (process.returncode, stdout) == (4, b"before\n"), text
     assert "task train could not run where its settings place it" in text

@@ -233,7 +233,7 @@ def _sleeping(tmp_path: Path, daemon: Daemon, driver: str = SLEEPS) -> Iterator[
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=400)
     return process.returncode, " ".join(stderr.decode().split())
 
 

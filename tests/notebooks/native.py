@@ -123,7 +123,7 @@ def both(
         out = tmp_path / "out.ipynb"
         out.unlink(missing_ok=True)
         command = [str(out) if word == "{out}" else word for word in command]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=400)
         assert out.exists(), done.stderr
         results.append(
             Executed(done.returncode, executed_cells(out, order), files_of(folder), done.stdout, done.stderr)

@@ -21,7 +21,7 @@ if missing_libraries():
 
 def inferflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inferflow", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400)
 
 
 def tasks_of(folder: Path) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ NOTEBOOK = book(
 
 def inferflow(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inferflow", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture

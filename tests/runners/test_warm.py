@@ -40,7 +40,7 @@ def spares(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spares]:
     monkeypatch.setattr(runners, "spares", made)
     yield made
     made.close()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while left() and time.monotonic() < until:
         time.sleep(0.05)
     assert left() == []

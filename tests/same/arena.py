@@ -34,7 +34,7 @@ from attrs import frozen
 from inferflow.worker import watch
 from inferflow.worker.ending import show
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a run is taken to hang."""
 
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -191,8 +191,16 @@ class Arena:
             "inferflow.config.settings",
             "inferflow.analysis",
             "inferflow.worker.main",
-            "sqlite3",
+            "inferflow.worker.own",
+            "inferflow.worker.testify",
+            "inferflow.worker.turn",
+            "asyncio",
+            "decimal",
+            "encodings.ascii",
+            "fractions",
             "libcst",
+            "resource",
+            "sqlite3",
         ):
             importlib.import_module(name)
         self.warm()
@@ -368,7 +376,7 @@ class Arena:
 
 def _end_group(group: int) -> int:
     """Wait a moment for the processes of a session to go; how many had to be ended."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while True:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-group, os.WNOHANG)[0]:

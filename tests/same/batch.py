@@ -30,7 +30,7 @@ def run_batch(
     told = {name: {"files": files, "ahead": name in ahead} for name, files in drivers.items()}
     numbers = (jobs,) if isinstance(jobs, int) else jobs
     command = [sys.executable, __file__, str(folder), ",".join(map(str, numbers)), *modules]
-    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[Any]] = json.loads(done.stdout)
     return found

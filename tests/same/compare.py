@@ -36,7 +36,7 @@ def environment(**changes: str) -> dict[str, str]:
     return env
 
 
-def observe(command: list[str], folder: Path, stdin: bytes, env: dict[str, str], timeout: float = 120) -> Observed:
+def observe(command: list[str], folder: Path, stdin: bytes, env: dict[str, str], timeout: float = 400) -> Observed:
     done = subprocess.run(command, cwd=folder, input=stdin, env=env, capture_output=True, timeout=timeout)
     code = done.returncode if done.returncode >= 0 else 128 - done.returncode
     files = {

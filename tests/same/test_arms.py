@@ -762,7 +762,7 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | Non
     texts = {name: WORK + DRIVERS[name] for name in IN_ARENA}
     command = [sys.executable, "-c", CODE, str(HERE), str(tmp_path_factory.mktemp("arena"))]
     env = environment()
-    done = subprocess.run(command, input=json.dumps(texts), env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, input=json.dumps(texts), env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     found: dict[str, str | None] = json.loads(done.stdout)
     return found

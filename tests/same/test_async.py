@@ -394,7 +394,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str 
     texts = {name: HEAD + text for name, text in DRIVERS.items()}
     command = [sys.executable, "-c", CODE, str(HERE), str(tmp_path_factory.mktemp("arena"))]
     done = subprocess.run(
-        command, input=json.dumps(texts), env=environment(), capture_output=True, text=True, timeout=300
+        command, input=json.dumps(texts), env=environment(), capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr
     told: dict[str, tuple[list[str | None], int]] = json.loads(done.stdout)

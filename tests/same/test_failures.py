@@ -247,7 +247,7 @@ def test_a_helper_that_dies_changes_nothing(name: str, tmp_path: Path) -> None:
 def shown(folder: Path) -> dict[str, Any]:
     """The record of the last run."""
     command = [sys.executable, "-m", "inferflow", "show", "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400)
     assert done.returncode in (0, 1), done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

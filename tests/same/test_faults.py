@@ -86,7 +86,7 @@ def test_runs_at_once_in_one_folder(tmp_path: Path) -> None:
         subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(4)
     ]
-    told = [(*run.communicate(timeout=120), run.returncode) for run in runs]
+    told = [(*run.communicate(timeout=400), run.returncode) for run in runs]
     assert told == [(b"2048000 2304000\n", b"", 0)] * 4
     shown = observe([sys.executable, "-m", "inferflow", "runs"], tmp_path, b"", environment())
     assert shown.stdout.count(b" ok ") == 4

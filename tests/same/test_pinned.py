@@ -184,7 +184,9 @@ def _run(text: str, folder: Path) -> str:
     import subprocess
 
     env = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, timeout=60, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, timeout=400, env=env
+    )
     assert done.returncode == 0, done.stderr
     for path in folder.iterdir():
         if path.name != "in.txt":

@@ -71,7 +71,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def cli(project: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inferflow", *arguments]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment(**env), timeout=120)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment(**env), timeout=400)
 
 
 def test_everything_of_a_run_is_recorded(project: Path) -> None:

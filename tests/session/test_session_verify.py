@@ -21,7 +21,7 @@ def verify(folder: Path, *arguments: str, **env: str) -> tuple[int, dict[str, An
     if "--" in arguments:
         command = [*command[:-1][: command.index("--")], "--json", *command[command.index("--") : -1]]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("INFERFLOW_")}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**environ, **env}, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**environ, **env}, timeout=400)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -177,7 +177,7 @@ def test_wrong_use(tmp_path: Path) -> None:
         (["driver.py", "--nonsense"], 2),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "inferflow", "verify", *arguments], cwd=folder, capture_output=True, timeout=60
+            [sys.executable, "-m", "inferflow", "verify", *arguments], cwd=folder, capture_output=True, timeout=400
         )
         assert done.returncode == expected, done.stderr
         assert b"Traceback" not in done.stderr
@@ -187,6 +187,6 @@ def test_a_side_that_takes_too_long(tmp_path: Path) -> None:
     folder = project(tmp_path, "import time\ntime.sleep(60)\n")
     done = subprocess.run(
         [sys.executable, "-m", "inferflow", "verify", "driver.py", "--timeout", "1s"],
-        cwd=folder, capture_output=True, timeout=60,
+        cwd=folder, capture_output=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 124, done.stderr

@@ -54,7 +54,7 @@ def test_the_new_process_is_a_copy_and_no_child(way: str) -> None:
     if way == "apart._clone" and sys.version_info >= (3, 14):
         pytest.skip("Python minds on which stack it runs")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("WAY", way)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", PROGRAM.replace("WAY", way)], capture_output=True, text=True, timeout=400, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "no child x\n" * 3, "")
 
@@ -68,7 +68,7 @@ def full(*_, **__):
 mmap.mmap = full
 {PROGRAM.replace("WAY", "apart.fork_apart")}
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=400, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "no child x\n" * 3, "")
 
 
@@ -86,7 +86,7 @@ for way in (apart._clone, apart._fork_twice):
 """
     if apart.os.getuid() != 0:
         pytest.skip("only root can become somebody whose processes are limited")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=400, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n" * 2, "")
 
 
@@ -102,5 +102,5 @@ print(os.read(made[0], 2))
 """
     if sys.version_info >= (3, 14):
         pytest.skip("Python minds on which stack it runs")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=400, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "b'\\x00\\x00'\n", "")
