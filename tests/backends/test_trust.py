@@ -402,6 +402,44 @@ main()
         assert bool(dropped(attempts_of(folder), "g")) == again
 
 
+def test_functions_that_act_on_the_outside_are_left_to_home_after_two_helpers(tmp_path: Path) -> None:
+    """And not tried again by the next run; a database in memory is nobody else's, and no reason."""
+    calls = "".join(f"    r{n} = r({n})\n    b{n} = b({n})\n    m{n} = m({n})\n" for n in range(8))
+    names = ", ".join(f"r{n}, b{n}, m{n}" for n in range(8))
+    driver = (
+        HIDE
+        + f"""
+import sqlite3, subprocess
+def child(x):
+    return subprocess.run(["echo", str(x)], capture_output=True, text=True).stdout
+def rows(x, where="data.db"):
+    database = sqlite3.connect(where)
+    database.execute("create table if not exists t (a)")
+    database.execute("insert into t values (?)", (x,))
+    found = database.execute("select a from t order by a").fetchall()
+    database.commit()
+    database.close()
+    return found
+def memory(x):
+    return rows(x, ":memory:")
+def main():
+    r, b, m = hide("child"), hide("rows"), hide("memory")
+    s = slow(1.5)
+{calls}    print({names})
+main()
+"""
+    )
+    first = run(tmp_path, driver, jobs=2)
+    lost = [name for name, _, status, why in first if status == "dropped" and "outside world" in why]
+    assert 2 <= len(lost) <= 6, lost
+    assert {name.partition(".")[0] for name in lost} <= {"r", "b"}
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "--jobs", "2", "driver.py"]
+    (tmp_path / "project" / "data.db").unlink()
+    subprocess.run(command, cwd=tmp_path / "project", env=environment(), check=True, capture_output=True)
+    again = attempts_of(tmp_path / "project")
+    assert [name for name, _, status, why in again if status == "dropped" and "outside world" in why] == []
+
+
 # -- results that belong together with inputs ---------------------------------------------------------
 
 KINDS = """

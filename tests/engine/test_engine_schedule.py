@@ -296,6 +296,21 @@ def test_the_plan_of_many_tasks_is_made_in_linear_time() -> None:
     assert work(2000) < 5 * work(500)
 
 
+def test_a_function_whose_tasks_run_ahead_in_vain_is_left_to_home() -> None:
+    tasks = [evolve(task, key=("f", index + 1)) for index, task in enumerate(graph_of([[]] * 6, [True] * 6).tasks)]
+    plan = make_plan(evolve(graph_of([[]] * 6, [True] * 6), tasks=tuple(tasks)))
+    state = schedule.helper_joined(schedule.template_ready(schedule.State(jobs=2), 0), "h", 0)
+    assert schedule.decide(plan, state) == (schedule.Dispatch(1, "h"),)
+    state = schedule.behaved(state, plan, 1, well=False)
+    assert schedule.decide(plan, state) == (schedule.Dispatch(1, "h"),)
+    vain = schedule.behaved(state, plan, 2, well=False)
+    assert schedule.decide(plan, vain) == ()
+    assert schedule.is_over(plan, vain)
+    well = schedule.behaved(vain, plan, 3, well=True)
+    assert schedule.decide(plan, well) == (schedule.Dispatch(1, "h"),)
+    assert schedule.behaved(schedule.State(), plan, 1, well=True) == schedule.State()
+
+
 def test_what_keeps_all_processors_busy_has_them_alone() -> None:
     plan = make_plan(graph_of([[], [], []], [True] * 3))
     state = schedule.helper_joined(schedule.template_ready(schedule.State(jobs=2), 0), "h", 0)

@@ -104,6 +104,10 @@ class Engine:
     acting: dict[int, TaskFinished] = field(factory=dict)
     lessons: dict[int, tuple[str, str]] = field(factory=dict)
     """Tasks that were dropped for a reason that will come again: see ``storage.learned``."""
+    vain: dict[str, str] = field(factory=dict)
+    """Functions whose tasks are left to home, and why."""
+    tried: set[int] = field(factory=set)
+    """Tasks that were sent ahead."""
     took: dict[int, float] = field(factory=dict)
     """Seconds that each task took, wherever it ran last."""
     peak: int = 0
@@ -350,7 +354,7 @@ class Engine:
             task = message["task"]
             if task >= 0:
                 if message.get("again", True):
-                    self.lessons[task] = ("any", message["why"])
+                    self._wasted(task, message["why"])
                 self._lost(task, message["why"], worker)
             if message["ends"]:
                 self.state = schedule.helper_gone(self.state, worker)
@@ -456,6 +460,7 @@ class Engine:
         self.given[task] = cast(Any, order["inputs"])
         if trust:
             self.checks[task] = check_of(self.plan, task, order)
+        self.tried.add(task)
         attempt = self._attempt(task, "ahead", helper)
         if task in self.plan.limits:
             self.begun[task] = time.monotonic()
@@ -470,6 +475,7 @@ class Engine:
         self.state = schedule.finished(self.state, task, worker)
         if attempt is None or not schedule.holds(self.state, task, worker):
             return []
+        self.state = schedule.behaved(self.state, self.plan, task, well=True)
         kept = self.values.kept(message, self.artifacts)
         if "carried" in message:
             self.state = schedule.withheld(self.state, task)
@@ -526,6 +532,25 @@ class Engine:
             self._drop(task, why, worker)
         else:
             self.state = schedule.idle(self.state, worker)
+
+    def _wasted(self, task: int, why: str) -> None:
+        """It was of no use to run the task ahead, nor will it be next time; nor others of its function, if this goes
+        on."""
+        self.lessons[task] = ("any", why)
+        self.state = schedule.behaved(self.state, self.plan, task, well=False)
+        if schedule.is_vain(self.plan, self.state, task):
+            name = self.plan.graph.tasks[task].key[0]
+            self.vain[name] = why
+            self.reasons[f"tasks of {name} were left to home from then on: {why}"] = None
+
+    def lessons_of_all(self) -> dict[int, tuple[str, str]]:
+        """The lessons, and those that follow for tasks like these which were not tried."""
+        found = {}
+        for task in self.plan.ahead:
+            name = self.plan.graph.tasks[task].key[0]
+            if name in self.vain and schedule.is_vain(self.plan, self.state, task) and task not in self.tried:
+                found[task] = ("any", self.vain[name])
+        return {**found, **self.lessons}
 
     def _drop(self, task: int, why: str, worker: str = "") -> None:
         placed = self.plan.placed.get(task)
@@ -776,6 +801,8 @@ class Engine:
         if helper is not None and helper.task >= 0 and notice.worker not in self.ended_helpers:
             signal, cause = cause_of(code, 0)
             self.events.append(WorkerLost(time.time(), notice.worker, code, signal, cause))
+            if signal == "SIGSYS":
+                self._wasted(helper.task, "code outside Python acted on files, or on the outside world")
             self._lost(helper.task, f"its helper ended: {cause}", notice.worker)
         self.state = schedule.helper_gone(self.state, notice.worker)
         for worker, reply in self._answer_waiting():

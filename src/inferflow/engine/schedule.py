@@ -16,13 +16,15 @@ from attrs import evolve, field, frozen
 from inferflow.engine.plan import Plan, epoch_of
 
 __all__ = [
-    "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "crowded", "decide", "dropped", "finished",
-    "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "is_over", "measured", "not_to_be_had",
-    "outdated", "retired", "sent", "stale_helpers", "template_gone", "template_ready", "withheld",
+    "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "behaved", "crowded", "decide", "dropped",
+    "finished", "helper_gone", "helper_joined", "hired", "holds", "home_at", "idle", "is_over", "is_vain", "measured",
+    "not_to_be_had", "outdated", "retired", "sent", "stale_helpers", "template_gone", "template_ready", "withheld",
 ]  # fmt: skip
 
 LOOKAHEAD = 256
 """How many tasks that are not away are looked at for each decision."""
+WASTED = 2
+"""So many tasks of a function have to run ahead in vain, more than others of it did well, until it is left to home."""
 IN_FLIGHT = 4096
 """How many tasks may be in flight (each holds a result for home): the size of the reorder buffer."""
 
@@ -72,6 +74,9 @@ class State:
     widths: Mapping[str, int] = field(factory=dict)
     """For functions that were seen to keep several processors busy (BLAS, OpenMP), how many. Two of them at once on
     the same processors are slower than one after the other."""
+    wasted: Mapping[str, int] = field(factory=dict)
+    """For functions whose tasks ran ahead in vain for a reason of their own (they start processes, open databases,
+    return what cannot leave a process): how many more such there were than others."""
 
 
 @frozen
@@ -206,6 +211,20 @@ def measured(state: State, plan: Plan, task: int, processor_time: float, duratio
     return evolve(state, widths={**state.widths, name: max(width, state.widths.get(name, 1))})
 
 
+def behaved(state: State, plan: Plan, task: int, well: bool) -> State:
+    """``task`` has a result; or (not ``well``) it did what makes it of no use to run it ahead."""
+    name = plan.graph.tasks[task].key[0]
+    count = state.wasted.get(name, 0)
+    if well and not count:
+        return state
+    return evolve(state, wasted={**state.wasted, name: count - 1 if well else count + 1})
+
+
+def is_vain(plan: Plan, state: State, task: int) -> bool:
+    """Whether it has been seen of its function that its tasks are better left to home."""
+    return bool(state.wasted) and state.wasted.get(plan.graph.tasks[task].key[0], 0) >= WASTED
+
+
 def crowded(state: State, plan: Plan, task: int, threads: int, helper: str = "") -> State:
     """``task`` was seen to run this many threads, which others need too. Away from home (on ``helper``) it is taken
     back, and may be sent again when the processors are free."""
@@ -301,7 +320,7 @@ def is_over(plan: Plan, state: State) -> bool:
     first = state.retired + (1 if state.home_busy else 0)
     place = bisect_left(plan.ahead, max(first, state.frontier))
     left = (plan.ahead[index] for index in range(place, len(plan.ahead)))
-    return all(task in state.flights or task in state.barred for task in left)
+    return all(task in state.flights or task in state.barred or is_vain(plan, state, task) for task in left)
 
 
 def _width(plan: Plan, state: State, task: int) -> int:
@@ -319,7 +338,7 @@ def _candidates(plan: Plan, state: State) -> list[tuple[int, bool]]:
     trusted: list[tuple[int, bool]] = []
     start = bisect_left(plan.ahead, max(first, state.frontier))
     for task in plan.ahead[start : start + LOOKAHEAD]:
-        if task in state.flights or task in state.barred:
+        if task in state.flights or task in state.barred or is_vain(plan, state, task):
             continue
         if task in plan.proved and is_ready(plan, state, task, False):
             found.append((task, False))

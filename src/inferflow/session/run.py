@@ -196,7 +196,9 @@ class _Session:
                 told = f"{graph.tasks[index].name} was not sent ahead: {lesson.why} (learned in {lesson.run})"
                 engine.reasons[told] = None
         outcome = engine.run(self._tick)
-        learn(folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons.items()})
+        learn(
+            folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons_of_all().items()}
+        )
         if weighs and able and outcome.failure is None and all(index in engine.took for index in able):
             durations = [engine.took[index] for index in able]
             size = Small(sum(durations), self.run_id) if is_small(durations, engine.peak) else None
