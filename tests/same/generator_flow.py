@@ -244,6 +244,9 @@ class _Maker:
             return f"{draw.choice(['total', 'len'])}({self.listing(scope, depth + 1)})"
         if chance < 0.93 and self.groups:
             return f"{draw.choice(self.groups)}({self.number(scope, depth + 1)}, {self.listing(scope, depth + 1)})"
+        if chance < 0.94:
+            word = draw.choice(["and", "or"])
+            return f"({self.number(scope, depth + 1)} {word} {self.number(scope, depth + 1)})"
         if chance < 0.96:
             return f"({self.number(scope, depth + 1)} if {self.test(scope)} else {self.number(scope, depth + 1)})"
         return f"({self.number(scope, depth + 1)} + {self.number(scope, depth + 1)}) % 31"

@@ -33,7 +33,7 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
     for index in range(len(drafts)):
         linker.build(index)
     regions = Regions(driver, names, effects)
-    tasks = tuple(regions.within(task, draft) for task, draft in zip(linker.finished(), drafts, strict=True))
+    tasks = tuple(regions.within(task, draft, drafts) for task, draft in zip(linker.finished(), drafts, strict=True))
     notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
     if not any(note.code == "IF390" for note in notes):
         notes = (*notes, *_region_notes(drafts, tasks), *_unknown_notes(tasks))
@@ -180,7 +180,7 @@ def _notes_of(task: Task, code: str) -> Iterator[Diagnostic]:
             how = "some of its calls keep their order" if region.strand else "its turns follow one another"
             message = f"the {what}: {how}: {region.order[0].text}"
             yield Diagnostic(region.order[0].span, said, message, hint=HINTS.get(said, ""))
-        elif region.kind in ("branch", "try", "with"):
+        elif region.kind in ("branch", "try", "with") and not region.choice:
             several = [
                 [t for t in arm.tasks if t.callees and not t.regions]
                 for arm in region.arms

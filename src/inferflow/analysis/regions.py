@@ -29,6 +29,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects,
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
+from inferflow.analysis.regions_choices import Where, choices_in, short_names
 from inferflow.analysis.regions_coroutines import Siblings
 from inferflow.analysis.regions_judge import Body, Judge, written_in
 from inferflow.analysis.regions_slices import Slicer
@@ -62,12 +63,43 @@ class Regions:
         self.cuts: dict[int, Body] = {}
         self.loops = 0
 
-    def within(self, task: Task, draft: Draft) -> Task:
-        """The task with what is inside it, if it is a compound statement or holds comprehensions of calls."""
+    def within(self, task: Task, draft: Draft, drafts: Sequence[Draft]) -> Task:
+        """The task with what is inside it, if it is a compound statement or holds comprehensions or choices of calls.
+        ``drafts`` are all of them."""
         block = self.driver.blocks[draft.block]
         if draft.kind != "opaque":
-            return self._group(task, draft, draft.block, 0)
-        return self._task(task, draft.first, block, draft.block, 0)
+            task = self._group(task, draft, draft.block, 0)
+        else:
+            task = self._task(task, draft.first, block, draft.block, 0)
+        return self._chosen(task, draft, drafts, draft.block)
+
+    def _chosen(self, task: Task, draft: Draft, drafts: Sequence[Draft], number: int) -> Task:
+        """The task with its conditional expressions, ``and`` and ``or``."""
+        apart = frozenset(span for index in draft.inner if (span := drafts[index].expression) is not None)
+        found: list[Region] = []
+        spans = [step.statement.span for step in draft.steps] if draft.expression is None else [draft.expression]
+        for step, span in zip(draft.steps, spans, strict=False):
+            callees: Sequence[str] = [callee for fact in step.effects.ops for callee in fact.callees]
+            heads = isinstance(step.statement, COMPOUND)
+            if heads:
+                span, callees = self._head_of(step.statement)
+            if callees:
+                where = Where(span, number, short_names(callees), apart, PLACED)
+                found += choices_in(self.texts.cut(span), where, heads)
+        if not found:
+            return task
+        kind = "branch" if task.kind == "opaque" and not task.regions else task.kind
+        return evolve(task, kind=kind, regions=(*task.regions, *found))
+
+    def _head_of(self, statement: ir.Statement) -> tuple[Span, Sequence[str]]:
+        """The span of the head of a compound statement, and what it calls."""
+        facts = self.effects.inside.get(id(statement))
+        head = self.effects.heads.get(id(statement)) if facts is None else facts.head
+        body = next(iter(bodies(statement)), ())
+        span = statement.span
+        if head is None or not body or not isinstance(statement, ir.If | ir.While | ir.For):
+            return span, ()
+        return Span(span.path, span.line, span.column, body[0].span.line, body[0].span.column), head.callees
 
     def _group(self, task: Task, draft: Draft, number: int, depth: int) -> Task:
         """The task with the body of the function that it calls, if that is opened."""
@@ -268,7 +300,7 @@ class Regions:
                 task = self._task(task, draft.first, block, number, depth + 1)
             else:
                 task = self._group(task, draft, number, depth + 1)
-            tasks.append(task)
+            tasks.append(self._chosen(task, draft, drafts, number))
         made = self.cuts[id(body)] = Body(driver, names, outline, drafts, tuple(tasks))
         return made
 

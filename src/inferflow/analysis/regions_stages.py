@@ -89,8 +89,9 @@ def _units(
 
 
 def _is_taken_apart(task: Task) -> bool:
-    """Whether what is inside runs ahead by itself. (A function that is opened is still one call.)"""
-    return any(region.kind != "group" for region in task.regions)
+    """Whether what is inside runs ahead by itself. (A function that is opened is still one call, and a conditional
+    expression one expression.)"""
+    return any(region.kind != "group" and not region.choice for region in task.regions)
 
 
 def _needed(tasks: Sequence[Task], covers: Sequence[frozenset[int]], index: int) -> set[int]:

@@ -18,7 +18,7 @@ from inferflow.model import Arm, ItemFacts, ItemOutput, Region, RegionFacts, Spa
 
 PRINTED = (World("stdout"), World("stderr"), World("anything"))
 
-__all__ = ["Place", "region_facts", "region_rows", "regions_of"]
+__all__ = ["Place", "facts_ahead", "region_facts", "region_rows", "regions_of"]
 
 
 @frozen
@@ -220,6 +220,8 @@ def _strand(region: Region) -> list[Task]:
 def _node(place: Place) -> str:
     if place.region.mapped:
         return "map"
+    if place.region.choice:
+        return "choice"
     if place.region.comprehension:
         return "comprehension"
     if place.region.kind == "group":
@@ -238,6 +240,15 @@ def _unit(number: int, task: Task) -> list[Any]:
 
 def _span(span: Span) -> tuple[int, int, int, int]:
     return span.line, span.column, span.end_line, span.end_column
+
+
+def facts_ahead(places: list[Place], task: int, told: list[Any]) -> tuple[RegionFacts, ...]:
+    """What a helper told of a task that it has run: of the conditional expressions in it, and of functions that are
+    opened. (Of loops and other statements of the driver itself, hooks are at home only.)"""
+    entered = {number for number, *_ in told}
+    functions = {place.function for place in places if place.function and place.code in entered}
+    chosen = [place for place in places if (place.function in functions if place.function else place.region.choice)]
+    return region_facts(chosen, task, told, ())
 
 
 def region_facts(places: list[Place], task: int, told: list[Any], streams: Sequence[str]) -> tuple[RegionFacts, ...]:
@@ -262,7 +273,7 @@ def region_facts(places: list[Place], task: int, told: list[Any], streams: Seque
         if place.region.kind in ("map", "loop"):
             named = tuple((name, count) for name, count in named[1:])
         else:
-            turns = 0
+            turns, items = 0, -1
         rows = [row for row in printed.pop(place.code, ()) if row[2] in streams]
         outputs = tuple(ItemOutput(tuple(path), item, stream, start, stop) for path, item, stream, start, stop in rows)
         facts = RegionFacts(place.path, place.region.kind, place.region.name, turns, items, ahead, named, each, outputs)

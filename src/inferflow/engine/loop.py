@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
 from inferflow.engine.frames import LONG, Desk
-from inferflow.engine.frames_plan import Place, region_facts, regions_of
+from inferflow.engine.frames_plan import Place, facts_ahead, region_facts, regions_of
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
@@ -496,6 +496,7 @@ class Engine:
             self._files(message),
             _text(output.get("stdout", b"")),
             _text(output.get("stderr", b"")),
+            facts_ahead(self.places, task, message.get("regions", [])),
         )
         if message.get("acts") or "carried" in message:
             self.acting[task] = event  # it is finished when its files are written, or its values are home's

@@ -152,7 +152,8 @@ class Region:
     its *strand*: what a helper may run for one item ahead of its turn. ``items`` are the names that each item is bound
     to, ``given`` those that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for
     a map). ``heavy`` is false where the strand surely takes next to no time. ``comprehension``: it is no statement but
-    part of one; ``mapped``: a call of ``map``, of which ``span`` is. ``through``: so many of the loops around (the
+    part of one (a ``branch``: a conditional expression, ``and`` or ``or``); ``mapped``: a call of ``map``, of which
+    ``span`` is. ``through``: so many of the loops around (the
     innermost first) have helpers run the head of this one too, to get to what ``Arm.ahead`` names in it.
     """
 
@@ -168,6 +169,11 @@ class Region:
     function: str = ""
     mapped: bool = False
     through: int = 0
+
+    @property
+    def choice(self) -> bool:
+        """Whether it is a conditional expression, ``and`` or ``or``: part of a statement, decided in its course."""
+        return self.kind == "branch" and self.comprehension
 
     @property
     def strand(self) -> tuple[Task, ...]:

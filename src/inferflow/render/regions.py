@@ -75,7 +75,7 @@ def _parts(task: Task, path: str, level: int, deepest: int) -> Iterator[Part]:
 
 
 def _head(region: Region, arm: Arm) -> str:
-    if region.comprehension:
+    if region.comprehension and not region.choice:
         return f"for each {', '.join(region.items) or 'item'}"
     return region.name if arm.name in ("turn", "body") else arm.name
 

@@ -189,7 +189,8 @@ def _status(attempt: Attempt) -> str:
 
 def _kept(attempt: Attempt, task: Task) -> list[str]:
     """What a task left: its values in short, the files that it wrote."""
-    parts = [f"{region_text(facts)}" for facts in attempt.regions[:1] if facts.turns or facts.arms]
+    own = [facts for facts in attempt.regions if facts.path == attempt.regions[0].path]
+    parts = [text for facts in own if (facts.turns or facts.arms) and (text := region_text(facts))]
     parts += [value_text(value, task) for value in attempt.values]
     parts += [f"wrote {_file(use)}" for use in attempt.files if use.mode == "write"]
     rest = len(parts) - MANY

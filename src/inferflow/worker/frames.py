@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 from inferflow.worker import transport
-from inferflow.worker.frames_items import is_builtin, items_of, same, short
+from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
 from inferflow.worker.frames_map import items_of_map, spread
 from inferflow.worker.observe import stamp
 from inferflow.worker.printed import Printed
@@ -37,6 +37,8 @@ __all__ = ["Frame", "Frames"]
 
 WORTH = 0.05
 """Seconds that the turns to come must take, by what was measured, for helpers to be forked for them."""
+ARM = "arm"
+"""Stands for a stream where not text is told, but an arm that was chosen."""
 TOLD = 64
 """So many items of a frame are told one by one."""
 
@@ -171,7 +173,9 @@ class Frames:
                 self._known(frame, items, caller, self._is_shared_out(frame.place))
             else:
                 frame.items, frame.count = items, len(items)
-        if self.places[region].node == "comprehension" and is_builtin(iterable):
+        if self.frames[region].count < 0:
+            self.frames[region].count = size_of(iterable)
+        if self.places[region].told and self.places[region].node == "comprehension" and is_builtin(iterable):
             return itertools.chain(iterable, _End(self, region))
         return iterable
 
@@ -235,9 +239,22 @@ class Frames:
     def g(self, unit: int) -> Any:
         self.flags[unit] = True
         values, output, single = self.ready.pop(unit)
-        for name, data in output:
-            self.home.streams.replay(name, data)
+        self.replay(output)
         return values[0] if single else values
+
+    def replay(self, output: Any) -> None:
+        """What a unit printed elsewhere, and which arms it chose."""
+        for name, data in output:
+            if name == ARM:
+                key: tuple[int, int] = tuple(data)
+                self.arms[key] = self.arms.get(key, 0) + 1
+            else:
+                self.home.streams.replay(name, data)
+
+    def reset(self) -> None:
+        """In a helper: a task begins."""
+        self.frames.clear()
+        self.tallies, self.arms = {}, {}
 
     # -- turns ---------------------------------------------------------------------------------------
 

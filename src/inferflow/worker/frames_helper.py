@@ -8,6 +8,7 @@ A turn that fails is left to home, where its exception belongs.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 import time
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
+from inferflow.worker.frames import ARM
 from inferflow.worker.frames_items import is_plain
 from inferflow.worker.frames_map import held_by
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
 from inferflow.worker.strand_code import coroutine_code, group_code, strand_code
+from inferflow.worker.transform_regions import hook_choices
 
 if TYPE_CHECKING:
     from inferflow.worker.helper import Helper
+    from inferflow.worker.opened import Source
     from inferflow.worker.transform_regions import Place
 
 __all__ = ["Strand"]
@@ -91,12 +95,18 @@ class Strand:
             code = self.codes[key] = self._compiled(key)
         code()
 
+    def _tree(self, source: Source, place: Place) -> ast.Module:
+        """A new tree, in which choices are told."""
+        tree = source.tree()
+        hook_choices(tree.body, self.helper.home.frames.table, place.function)
+        return tree
+
     def _coroutine(self, place: Place) -> Callable[..., Any]:
         """What runs the strand of a coroutine, given its arguments."""
         made = self.codes.get(place.region)
         if made is None:
             source = self.helper.home.opened.source_of(place)
-            code = coroutine_code(source.tree(), source.filename, source.flags, source.block, place, self)
+            code = coroutine_code(self._tree(source, place), source.filename, source.flags, source.block, place, self)
             made = self.codes[place.region] = types.FunctionType(code, source.space)
         return made
 
@@ -105,12 +115,27 @@ class Strand:
         names = sorted(name for name in frame.locals if name.isidentifier())
         if isinstance(frame, StageFrame):
             code = group_code(
-                source.tree(), source.filename, source.flags, source.block, self.place, frame.place, group, names, self
+                self._tree(source, self.place),
+                source.filename,
+                source.flags,
+                source.block,
+                self.place,
+                frame.place,
+                group,
+                names,
+                self,
             )
         else:
             places = self.helper.home.frames.table.places
             code = strand_code(
-                source.tree(), source.filename, source.flags, source.block, self.place, places, names, self
+                self._tree(source, self.place),
+                source.filename,
+                source.flags,
+                source.block,
+                self.place,
+                places,
+                names,
+                self,
             )
         if self.place.node in ("comprehension", "map") or source.block["kind"] == "function":
             function: Any = types.FunctionType(code, source.space)
@@ -141,6 +166,10 @@ class Strand:
         self.path[level] += 1
         self.values.append(values if all(map(is_plain, values)) else ())
         self.keys.append([~region, list(self.path)])
+
+    def m(self, region: int, arm: int) -> None:
+        """An arm of a conditional expression is chosen."""
+        self.output.append([self.offset, len(self.values), ARM, [region, arm]])
 
     def u(self, unit: int, *values: Any) -> None:
         """A unit is done, and left these values."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import sys
 from typing import Any
 
-__all__ = ["is_builtin", "is_plain", "items_of", "same", "short"]
+__all__ = ["is_builtin", "is_plain", "items_of", "same", "short", "size_of"]
 
 _MOST = 2_000_000
 """Items beyond which a loop is not looked into (they are kept until it ends)."""
@@ -73,6 +74,23 @@ def _twin(iterator: Any) -> Any:
             made.__setstate__(state[0])
         return made
     return None
+
+
+def size_of(iterable: Any) -> int:
+    """How many items iterating would give now, if that can be told like this, at once; else -1."""
+    kind = type(iterable)
+    try:
+        if kind in _PLAIN or kind in _SETS:
+            return len(iterable)
+        if kind in _ITERATORS:
+            return operator.length_hint(iterable)
+        if kind is enumerate:
+            return size_of(iterable.__reduce__()[1][0])
+        if kind is zip and len(reduced := iterable.__reduce__()) == 2:
+            return min(map(size_of, reduced[1]), default=0)
+    except (TypeError, OverflowError, RecursionError, RuntimeError):
+        pass
+    return -1
 
 
 def is_builtin(iterable: Any) -> bool:

@@ -31,6 +31,7 @@ from inferflow.worker.layout import SMALL
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 from inferflow.worker.streams import LIMIT
+from inferflow.worker.transform_regions import hook_choices
 
 __all__ = ["serve", "template"]
 
@@ -454,6 +455,9 @@ class Helper:
     def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
         names = unit.bound()
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
+        inside = self.home.frames.take()
+        if inside:
+            message["regions"] = inside
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
         carried = facts.get("carried")
         if carried is not None:
@@ -532,6 +536,7 @@ class Helper:
             code = self._compile(block, unit, sorted(local), inner, outputs, as_module)
             self.codes[unit.task, trust is not None] = code
         self.gate.code = code
+        self.home.frames.reset()
         with _Bound(scopes):
             if as_module:
                 return self._run_in_module(code, unit, block["scope"], outputs)
@@ -590,10 +595,12 @@ class Helper:
         if owner is None:
             tree = program.tree()
             owner = transform.find_block(tree, block["kind"], block["line"], block["column"])
+            hook_choices(owner.body, self.home.frames.table)
             self.owners[unit.block] = owner
-        return transform.helper_code(
+        code = transform.helper_code(
             program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
         )
+        return transform.replace_sentinel(code, self.home.hooks)
 
 
 def _namespace(scope: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@
                                       out.append(g(y) if HOOK.f[8] else HOOK.g(8))
     [f(x) for x in xs if ok(x)]   [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if ok(x)]
     list(map(f, xs))              list(map(*HOOK.w(6, map, f, xs)))
+    f(x) if a else g(x)           (HOOK.m(9, 0) or f(x)) if a else (HOOK.m(9, 1) or g(x))
     if a:                         if a:
         y = f(a)                      HOOK.m(6, 0); HOOK.e(2)
         z = g(a)                      if HOOK.t(10): y = f(a)
@@ -43,6 +44,7 @@ __all__ = [
     "RegionUnit",
     "StagePlace",
     "Table",
+    "hook_choices",
     "hook_opened",
     "hook_regions",
     "arms_of",
@@ -178,6 +180,7 @@ NODES: dict[str, str] = {
     "For": "for", "While": "while", "If": "if", "With": "with", "AsyncWith": "with", "Try": "try", "TryStar": "try",
     "Match": "match",
     "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension", "Call": "map",
+    "IfExp": "choice", "BoolOp": "choice",
 }  # fmt: skip
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -186,6 +189,17 @@ def hook_regions(body: list[ast.stmt], table: Table, function: str = "") -> None
     """Put hooks into the compound statements and comprehensions of a block; the block's own list stays as it is."""
     for statement in body:
         _visit(statement, table, function)
+
+
+def hook_choices(body: list[ast.stmt], table: Table, function: str = "") -> None:
+    """Put hooks into the conditional expressions, ``and`` and ``or`` of a block, and nowhere else: for helpers."""
+    if any(place.node == "choice" for place in table.places.values()):
+        for statement in body:
+            for node in list(ast.walk(statement)):
+                if isinstance(node, (ast.IfExp, ast.BoolOp)):
+                    place = table.places.get((function, "choice", _span(node)))
+                    if place is not None:
+                        _choice(node, place)
 
 
 def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, place: Place) -> None:
@@ -224,6 +238,8 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
         _for(node, place, table)
     elif isinstance(node, ast.Call):
         _map(node, place, table)
+    elif isinstance(node, (ast.IfExp, ast.BoolOp)):
+        _choice(node, place)
     elif kind == "comprehension":
         _comprehension(node, place, table)
     else:
@@ -323,7 +339,7 @@ def loads(names: list[str]) -> list[ast.expr]:
 
 
 def _for(node: ast.For, place: Place, table: Table) -> None:
-    paths = item_paths(node.target) if place.ahead or place.around or place.told else None
+    paths = item_paths(node.target)
     if paths is not None:
         table.paths[place.region] = [path for _, path in paths]
         node.body = _hooked(node.body, place, 0, place.units)
@@ -365,7 +381,7 @@ def _tell_end(node: ast.For | ast.While, place: Place) -> None:
 def _comprehension(node: Any, place: Place, table: Table) -> None:
     generator = node.generators[-1]
     paths = item_paths(generator.target)
-    if paths is None or not (place.ahead or place.told):
+    if paths is None:
         return
     table.paths[place.region] = [path for _, path in paths]
     expressions = {unit.expression: unit for unit in place.units if unit.expression is not None}
@@ -383,6 +399,21 @@ def _map(node: ast.Call, place: Place, table: Table) -> None:
         table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
         given = _call("w", [_number(place.region), copy.deepcopy(node.func), *node.args], node)
         node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
+
+
+def _choice(node: ast.IfExp | ast.BoolOp, place: Place) -> None:
+    """``m(...) or ARM``: tells that the arm is chosen. What ``m`` gives is false, so the value is the arm's, and it is
+    asked for its truth where it would be anyway."""
+
+    def told(arm: int, part: ast.expr) -> ast.expr:
+        said = _call("m", [_number(place.region), _number(arm)], part)
+        made: ast.expr = _placed(ast.BoolOp(op=_placed(ast.Or(), part), values=[said, part]), part)
+        return made
+
+    if isinstance(node, ast.IfExp):
+        node.body, node.orelse = told(0, node.body), told(1, node.orelse)
+    else:
+        node.values[1:] = [told(arm, part) for arm, part in enumerate(node.values[1:])]
 
 
 def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...]) -> list[ast.stmt]:
