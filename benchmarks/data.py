@@ -263,6 +263,7 @@ def _to_helper(bench: Bench, n: int, megabytes: int, targets: list[Target]) -> l
     (folder / "driver.py").write_text(HELPER.format(n=n, rounds=n // 2))
     bench.run([bench.inferflow, "run", "driver.py"], folder)
     shutil.rmtree(folder / ".inferflow" / "artifacts", ignore_errors=True)
+    shutil.rmtree(folder / ".inferflow" / "cache" / "learned", ignore_errors=True)  # that helpers do not pay here
     taken, output = bench.run([bench.inferflow, "run", "--json", "--jobs", "2", "driver.py"], folder)
     events = [json.loads(line) for line in output.splitlines()]
     written = _size_of(folder / ".inferflow" / "artifacts")
