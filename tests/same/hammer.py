@@ -3,7 +3,8 @@
     python tests/same/hammer.py --kind plain --count 200          # what CI runs, in several parts
     python tests/same/hammer.py --seconds 3600 --keep DIR         # the long way; failing drivers are written to DIR
 
-Exit status 0 if all were the same, 1 if not. A driver for which two native runs differ says nothing, and is counted apart.
+Exit status 0 if all were the same, 1 if not. A driver for which two native runs differ says nothing, and is
+counted apart; so are those that recurse without end natively (silent).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": (), "async": ()}
 FLOW = ("flow", "async")
 RAN = ("home", "ahead", "dropped", "inside")
-COUNTS = ("programs", "runs", "different", "unsteady", *RAN)
+COUNTS = ("programs", "runs", "different", "unsteady", *RAN, "silent")
 PART = 500
 """Programs from one arena; then a new one begins, so that nothing piles up."""
 
@@ -96,6 +97,7 @@ def hammer(kind: str, first: int, count: int, end: float | None, keep: Path | No
             files = make(number, kind)
             native = arena.native(files)
             if native.says_nothing:
+                counts["silent"] += 1
                 continue
             draw = random.Random(number)
             counts["programs"] += 1
