@@ -210,6 +210,24 @@ def test_a_task_that_ends_the_driver_with_a_status_has_failed(tmp_path: Path) ->
     assert [event["task"] for event in events if event["kind"] == "task_retired"] == [0]
 
 
+@pytest.mark.parametrize("inside", ["", "    for k in range(5): pass\n"], ids=["plain", "looks long"])
+def test_turns_that_take_no_time_are_left_to_home(inside: str, tmp_path: Path) -> None:
+    """A turn from elsewhere costs more than a small function: a loop of such took fifteen times as long as at home."""
+    text = f"def work(x):\n{inside}    return x + 1\nfor i in range(100_000):\n    y = work(i)\nprint(y)\n"
+    write_files(tmp_path, {"driver.py": text})
+    done = subprocess.run(
+        [sys.executable, "-m", "inferflow", "run", "--json", "-j", "2", "driver.py"], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (loop,) = [
+        r for event in events if event["kind"] == "task_finished" for r in event["regions"] if r["kind"] == "map"
+    ]
+    assert loop["turns"] == 100_000
+    assert loop["ahead"] < 20_000, loop
+
+
 def test_inline_gives_the_same(project: Path) -> None:
     process, inline = (cli(project, "-q", "run", "-b", backend, "driver.py") for backend in ("process", "inline"))
     assert (process.returncode, process.stdout, process.stderr) == (inline.returncode, inline.stdout, inline.stderr)

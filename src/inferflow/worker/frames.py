@@ -37,6 +37,8 @@ __all__ = ["Frame", "Frames"]
 
 WORTH = 0.05
 """Seconds that the turns to come must take, by what was measured, for helpers to be forked for them."""
+ADOPTION = 0.000008
+"""Seconds that a turn costs which a helper has run, on both sides: there is nothing to be gained below that."""
 ARM = "arm"
 """Stands for a stream where not text is told, but an arm that was chosen."""
 TOLD = 64
@@ -264,7 +266,9 @@ class Frames:
         elapsed = now - frame.started
         rate = elapsed / index
         frame.look = index * 2
-        if rate * (frame.count - index) >= max(WORTH, 10 * self.fork_cost()):
+        if rate < 10 * ADOPTION and index < 16:
+            return  # the first turns of all take longer than others
+        if (rate - ADOPTION) * (frame.count - index) >= max(WORTH, 10 * self.fork_cost()):
             frame.spent, frame.own = elapsed, index
             self.announce(frame, index, caller)
 
@@ -368,6 +372,9 @@ class Frames:
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
+                if frame.own >= 16 and frame.rate < ADOPTION and not self.always:
+                    self.over(frame)  # they looked as if they took time, but do not
+                    return None
                 self.ask(frame, index)
             result = frame.results.pop(index, None)
         if result is None or self.elsewhere() or not self._is(frame, index, values, result):
