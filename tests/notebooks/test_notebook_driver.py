@@ -76,8 +76,9 @@ def test_independent_cells_run_ahead(tmp_path: Path) -> None:
     cells = [
         "import time\ndef slow(n):\n    time.sleep(0.5)\n    print('in', n)\n    return n",
         "a = slow(1)",
-        "b = slow(2)\nb",
+        "b: int = slow(2)\nb",
         "a + b",
+        "__annotations__",
     ]
     _, folder = assert_same(tmp_path, book(*cells), "-j", "2")
     assert [a["where"] for task in tasks_of(folder)[:2] for a in task["attempts"]] == ["home", "ahead"]

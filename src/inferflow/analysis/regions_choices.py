@@ -6,7 +6,7 @@
 Which arm is taken is decided at run time by the value. The arms keep their place: an arm is run when it is chosen.
 Structure comes from the text of the statement, since the intermediate representation keeps no names for arms; which
 calls matter is told by what the statement was found to call. What stands in a ``lambda`` or a generator expression runs
-some other time, and is none of the statement's.
+some other time, and is none of the statement's; annotations are not run, or not as a part of what is done.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Finder:
             yield from self.regions(node.test if isinstance(node, ast.IfExp) else node.values[0])  # type: ignore[attr-defined]
             yield found
             return
-        for child in ast.iter_child_nodes(node):
+        for child in run_with(node):
             yield from self.regions(child)
 
     def region(self, node: ast.IfExp | ast.BoolOp) -> Region | None:
@@ -120,7 +120,7 @@ class _Finder:
                 yield from self.tasks(test, counts)
                 yield self.task("if" if isinstance(node, ast.IfExp) else region.name, node, counts, (), (region,))
                 return
-        for child in ast.iter_child_nodes(node):
+        for child in run_with(node):
             yield from self.tasks(child, counts)
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -145,6 +145,11 @@ class _Finder:
 
     def said(self, node: ast.expr) -> str:
         return " ".join((ast.get_source_segment(self.text, node) or "").split())
+
+
+def run_with(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a node, but for an annotation: with ``from __future__ import annotations`` it is a text."""
+    return (child for child in ast.iter_child_nodes(node) if child is not getattr(node, "annotation", None))
 
 
 def _short(text: str) -> str:

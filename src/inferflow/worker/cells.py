@@ -270,15 +270,16 @@ class Session:
     ) -> bool:
         hooks = self.home.hooks
         here = True
-        if unit.adoptable:
+        said = transform.annotations_in(run)
+        if unit.adoptable and said is not None:
             here = self._asked("q" if unit.inner else "s", unit.task)
         elif not unit.inner:
-            hooks.s(unit.task)
+            hooks.o(unit.task)
         if not here:
             values = hooks.a(unit.task)
             names = unit.bound() if unit.definite else []
             self.shell.user_ns.update(zip(names, values))
-            return False
+            return bool(said and await inner(said, name, interactivity="none", **rest))
         if await inner(run, name, interactivity=how, **rest):
             return True
         if ends_cell:

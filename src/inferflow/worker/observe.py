@@ -429,9 +429,7 @@ class HiddenState:
 
     def _take(self) -> dict[str, Any]:
         modules = sys.modules
-        variables = getattr(
-            os.environ, "_data", None
-        )  # (as they are: to decode them all takes as long as all the rest)
+        variables = getattr(os.environ, "_data", None)  # (to decode them all takes as long as all the rest)
         environ = dict(variables if type(variables) is dict else os.environ)
         out: dict[str, Any] = {"os.environ": environ, "cwd": os.getcwd(), "sys.path": list(sys.path)}
         random = modules.get("random")

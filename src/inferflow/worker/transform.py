@@ -333,12 +333,28 @@ def _hook_body(
             elif returns or expressions:
                 node = values.visit(node)
             run.append(node)
-        out.extend(run if unit is None else _statement(run, unit))
+        out.extend(run if unit is None else _statement(run, unit, in_module=not returns))
         position = last + 1
     return out
 
 
-def _statement(run: list[ast.stmt], unit: Unit) -> list[ast.stmt]:
+def annotations_in(run: list[ast.stmt]) -> list[ast.stmt] | None:
+    """What statements leave in ``__annotations__``, to be said once more where only their values are taken over; None
+    if that cannot be said without doing something. (In functions, annotations of names are not evaluated at all.)"""
+    found: list[ast.stmt] = []
+    for statement in run:
+        for node in ast.walk(statement):
+            if not isinstance(node, ast.AnnAssign) or not node.simple:
+                continue
+            does = any(isinstance(part, (ast.Call, ast.Await)) for part in ast.walk(node.annotation))
+            if does or node is not statement:
+                return None
+            bare = ast.AnnAssign(copy.deepcopy(node.target), copy.deepcopy(node.annotation), None, 1)
+            found.append(ast.copy_location(bare, node))
+    return found
+
+
+def _statement(run: list[ast.stmt], unit: Unit, in_module: bool) -> list[ast.stmt]:
     at = run[0]
     number = _number(unit.task)
     names = [name for _, name in unit.outputs] if unit.definite else []
@@ -355,8 +371,11 @@ def _statement(run: list[ast.stmt], unit: Unit) -> list[ast.stmt]:
         otherwise: ast.stmt = ast.Assign(targets=[target], value=adopted)
     else:
         otherwise = ast.Expr(value=adopted)
+    said = annotations_in(run) if in_module else []
+    if said is None:
+        return [*([] if unit.inner else [_placed(ast.Expr(value=_call("o", [number], at)), at)]), *run, done]
     test = _call("q" if unit.inner else "s", [number], at)
-    return [_placed(ast.If(test=test, body=[*run, done], orelse=[_placed(otherwise, at)]), at)]
+    return [_placed(ast.If(test=test, body=[*run, done], orelse=[_placed(otherwise, at), *said]), at)]
 
 
 def _replace_constant(code: CodeType, hook: object) -> CodeType:

@@ -36,7 +36,7 @@ import copy
 from collections.abc import Container, Iterator
 from typing import Any, NamedTuple, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _span
+from inferflow.worker.transform import _call, _number, _placed, _span, annotations_in
 
 __all__ = [
     "NODES",
@@ -229,7 +229,8 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
     kind = NODES.get(type(node).__name__)
     place = table.places.get((function, kind, _span(node))) if kind else None
     for child in ast.iter_child_nodes(node):
-        _visit(child, table, function)
+        if child is not getattr(node, "annotation", None):  # (it may be kept as a text)
+            _visit(child, table, function)
     if place is None:
         return
     for stage in place.stages:
@@ -440,12 +441,12 @@ def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUn
         if unit is None:
             out.append(wrap.visit(body[position]) if wrap.units else body[position])
         else:
-            out.append(_either(body[position : last + 1], unit, unit.unit in staged))
+            out += _either(body[position : last + 1], unit, unit.unit in staged)
         position = last + 1
     return out
 
 
-def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> ast.stmt:
+def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stmt]:
     """The statements of a unit, or what it binds if that is at hand."""
     at = run[0]
     taken = _call("g", [_number(unit.unit)], at)
@@ -455,8 +456,11 @@ def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> ast.stmt:
         otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)
     else:
         otherwise = ast.Expr(value=taken)
+    said = annotations_in(run)
+    if said is None:
+        return [*run]
     test = _test(unit.unit, at, staged)
-    return cast(ast.stmt, _placed(ast.If(test=test, body=run, orelse=[_placed(otherwise, at)]), at))
+    return [cast(ast.stmt, _placed(ast.If(test=test, body=run, orelse=[_placed(otherwise, at), *said]), at))]
 
 
 def _test(unit: int, at: Any, staged: bool) -> ast.expr:
