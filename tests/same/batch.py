@@ -1,9 +1,11 @@
 """Many drivers in one process (see ``arena``): told by JSON on stdin, what differs is told on stdout.
 
-    python batch.py FOLDER JOBS [MODULE ...] < drivers.json      {"name": [null or the difference, home, ahead, dropped]}
+    python batch.py FOLDER JOBS [MODULE ...] < drivers.json
+    {"name": [null or the difference, home, ahead, dropped, inside]}
 
-The input is ``{name: {"files": {file: text}, "ahead": whether some task is expected to have run ahead}}``. JOBS may be
-several numbers (``2,4``): each driver runs natively once and with each of them, and what ran is counted together.
+The input is ``{name: {"files": {file: text}, "ahead": whether some task is expected to have run ahead, "turns": whether
+whatever can run ahead in loops and arms does}}``. JOBS may be several numbers (``2,4``): each driver runs natively once
+and with each of them, and what ran is counted together.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from compare import environment
+
 TRIES = 4
 """On a busy machine home may come to all tasks first: a driver of which more is expected is given other chances."""
 
@@ -25,12 +29,16 @@ def run_batch(
     ahead: Collection[str] = (),
     *modules: str,
     jobs: int | tuple[int, ...] = 4,
+    turns: bool = False,
 ) -> dict[str, list[Any]]:
-    """For each driver (its files) the difference, or None, and how many tasks ran at home, ahead, and were dropped."""
-    told = {name: {"files": files, "ahead": name in ahead} for name, files in drivers.items()}
+    """For each driver (its files) the difference, or None, how many tasks ran at home, ahead, and were dropped, and how
+    much ran ahead inside of tasks."""
+    told = {name: {"files": files, "ahead": name in ahead, "turns": turns} for name, files in drivers.items()}
     numbers = (jobs,) if isinstance(jobs, int) else jobs
     command = [sys.executable, __file__, str(folder), ",".join(map(str, numbers)), *modules]
-    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(
+        command, input=json.dumps(told), env=environment(), capture_output=True, text=True, timeout=1800
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, list[Any]] = json.loads(done.stdout)
     return found
@@ -49,10 +57,11 @@ def main() -> None:
     found = {}
     for name, driver in json.load(sys.stdin).items():
         native = arena.native(driver["files"])
-        told, ran = None, [0, 0, 0, 0]
+        told, ran = "it hangs natively" if native.says_nothing else None, [0, 0, 0, 0]
         for number in jobs.split(","):
             for _ in range(TRIES if driver["ahead"] else 1):
-                difference = arena.compare(driver["files"], Way(jobs=int(number)), native)
+                way = Way(jobs=int(number), turns="always" if driver["turns"] else "")
+                difference = arena.compare(driver["files"], way, native)
                 ran = [before + now for before, now in zip(ran, arena.last.ran, strict=True)]
                 if difference is not None:
                     told = told or f"with {number} jobs: {difference}"

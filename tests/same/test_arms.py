@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from batch import differences, run_batch
 from compare import assert_same, environment, write_files
 
 WORK = """
@@ -740,38 +741,14 @@ print(l)
 BY_COMMAND = ["files and folders"]
 """It makes a folder of another name in each run."""
 IN_ARENA = [name for name in DRIVERS if name not in BY_COMMAND]
-HERE = Path(__file__).resolve().parent
-CODE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from arena import Arena, Way, difference
-arena = Arena(Path(sys.argv[2]))
-found = {}
-for name, text in json.load(sys.stdin).items():
-    files = {"driver.py": text}
-    native = arena.native(files)
-    found[name] = difference(native, arena.inferred(files, Way(3, turns="always")))
-print(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
-    """What differs, for each driver: all are run from one process that has everything imported."""
-    texts = {name: WORK + DRIVERS[name] for name in IN_ARENA}
-    command = [sys.executable, "-c", CODE, str(HERE), str(tmp_path_factory.mktemp("arena"))]
-    env = environment()
-    done = subprocess.run(command, input=json.dumps(texts), env=env, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout)
-    return found
+PARTS = 4
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
-@pytest.mark.parametrize("name", IN_ARENA)
-def test_same(differences: dict[str, str | None], name: str) -> None:
-    assert differences[name] is None, differences[name]
+@pytest.mark.parametrize("part", range(PARTS))
+def test_same(tmp_path: Path, part: int) -> None:
+    drivers = {name: {"driver.py": WORK + DRIVERS[name]} for name in IN_ARENA[part::PARTS]}
+    assert differences(run_batch(tmp_path, drivers, jobs=3, turns=True)) == {}
 
 
 @pytest.mark.parametrize("name", [*BY_COMMAND, "not caught"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from compare import environment
+from batch import differences, run_batch
 
 HEAD = """
 import asyncio, sys
@@ -106,29 +104,10 @@ def main(n):
 main(1)
 """,
 }
-HERE = Path(__file__).resolve().parent
-CODE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from arena import Arena, Way, difference
-arena = Arena(Path(sys.argv[2]))
-found = {}
-for name, text in json.load(sys.stdin).items():
-    files = {"driver.py": text}
-    native = arena.native(files)
-    ways = [Way(2), Way(3, turns="always"), Way(1)]
-    found[name] = [difference(native, arena.inferred(files, way)) for way in ways]
-print(json.dumps(found))
-"""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 def test_the_same(tmp_path: Path) -> None:
-    texts = {name: HEAD + text for name, text in DRIVERS.items()}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, str(HERE), str(tmp_path)],
-        input=json.dumps(texts), env=environment(), capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {name: [None, None, None] for name in texts}
+    drivers = {name: {"driver.py": HEAD + text} for name, text in DRIVERS.items()}
+    assert differences(run_batch(tmp_path / "plain", drivers, jobs=(1, 2))) == {}
+    assert differences(run_batch(tmp_path / "turns", drivers, jobs=3, turns=True)) == {}

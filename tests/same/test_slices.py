@@ -3,13 +3,12 @@ could get wrong: natively, and with helpers that run whatever they can (``_INFER
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from compare import assert_same, environment
+from batch import differences, run_batch
+from compare import assert_same
 
 HEAD = """
 import contextlib, time, warnings
@@ -438,42 +437,17 @@ HOME = {
     "shared with a closure",
 }
 """Of these nothing may run ahead with the turns of a loop."""
-HERE = Path(__file__).resolve().parent
-CODE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from arena import Arena, Way, difference
-arena = Arena(Path(sys.argv[2]))
-found = {}
-for name, text in json.load(sys.stdin).items():
-    files = {"driver.py": text}
-    native = arena.native(files)
-    runs = [arena.inferred(files, Way(jobs, turns="always")) for jobs in (2, 3)]
-    found[name] = [[difference(native, run) for run in runs], max(run.ran[3] for run in runs)]
-print(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str | None], int]]:
-    """What differs, for each driver, with two and with three processes; and how much ran ahead inside of tasks."""
-    texts = {name: HEAD + text for name, text in DRIVERS.items()}
-    command = [sys.executable, "-c", CODE, str(HERE), str(tmp_path_factory.mktemp("arena"))]
-    done = subprocess.run(
-        command, input=json.dumps(texts), env=environment(), capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, tuple[list[str | None], int]] = json.loads(done.stdout)
-    return told
+PARTS = 3
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
-@pytest.mark.parametrize("name", DRIVERS)
-def test_the_same(found: dict[str, tuple[list[str | None], int]], name: str) -> None:
-    differences, inside = found[name]
-    assert differences == [None, None], differences
-    assert bool(inside) == (name not in HOME), inside
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_same(tmp_path: Path, part: int) -> None:
+    """With two and with three processes."""
+    drivers = {name: {"driver.py": HEAD + DRIVERS[name]} for name in list(DRIVERS)[part::PARTS]}
+    found = run_batch(tmp_path, drivers, jobs=(2, 3), turns=True)
+    assert differences(found) == {}
+    assert {name for name, (*_, inside) in found.items() if not inside} == HOME & {*drivers}
 
 
 @pytest.mark.parametrize("name", ["three levels", "exceptions inside"])
