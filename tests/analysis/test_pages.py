@@ -12,23 +12,25 @@ from textwrap import dedent
 import pytest
 
 from inferflow.analysis import analyze
-from inferflow.model import Source
+from inferflow.analysis.notes import REASONS
+from inferflow.model import Diagnostic, Source, Task, TaskGraph
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "diagnostics.md").read_text()
 SECTIONS = dict(re.findall(r"^## (IF\d{3})\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 SOURCES = "".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
 CODES = sorted(set(re.findall(r"\bIF\d{3}\b", SOURCES)) | set(SECTIONS))
+NOTES = ROOT / "src" / "inferflow" / "analysis" / "notes.py"
+HINTS = {why.code: why.hint for why in REASONS.values()}
 OF_FILES = {"IF001", "IF002", "IF003", "IF004", "IF006", "IF010", "IF102", "IF311", "IF390"}
 """These are about files, names given on the command line, newer Pythons, generated code, and faults of ours: there is
 no driver to show."""
 
 
-def example(code: str) -> str:
-    """The first example of a page: indented lines, without those of a shell."""
-    found = re.search(r"(?:^    .*\n|^\n(?=    ))+", SECTIONS[code], re.M)
-    assert found is not None, f"{code} has no example"
-    return dedent(found[0]).strip("\n") + "\n"
+def examples(code: str) -> list[str]:
+    """The examples of a page: indented lines. The last shows how to write it instead."""
+    found = re.finditer(r"(?:^    .*\n|^\n(?=    ))+", SECTIONS[code], re.M)
+    return [dedent(match[0]).strip("\n") + "\n" for match in found]
 
 
 def driver(text: str) -> str:
@@ -40,14 +42,16 @@ def driver(text: str) -> str:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     names = [node for node in nodes if isinstance(node, ast.Name)]
-    bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)} - (used & CARRIED)
     awaited = called_in([node.value for node in nodes if isinstance(node, ast.Await)])
     head = []
     for name in sorted({node.id for node in names} - bound - set(dir(builtins))):
         if name in MODULES:
             head.append(f"import {MODULES[name]}")
         elif name in called_in(nodes):
-            body = f"def {name}(*given):\n    for part in range(3): pass\n    return [*given]"
+            acts = ACTS.get(name, "")
+            body = f"def {name}(*given):\n    total = 0\n    for part in given: total += len(str(part))\n{acts}    return [total]"
             head.append(f"async {body}" if name in awaited else body)
         else:
             head.append(f"{name} = [1, 2]")
@@ -65,7 +69,14 @@ def called_in(nodes: Iterable[ast.AST]) -> set[str]:
     return found
 
 
-MODULES = {"asyncio": "asyncio", "click": "click", "os": "os", "pd": "pandas as pd", "steps": "steps"}
+MODULES = {
+    "asyncio": "asyncio", "click": "click", "functools": "functools", "os": "os", "pd": "pandas as pd",
+    "steps": "steps",
+}  # fmt: skip
+ACTS = {"evaluate_and_log": "    for part in given[2:]: part.append(total)\n"}
+"""What the comments of examples say that a function does."""
+CARRIED = {"state", "error", "model", "total"}
+"""What is there before an example."""
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -74,19 +85,54 @@ def test_there_is_a_page(code: str) -> None:
     assert code in SOURCES, f"{code} is documented, but nothing says it"
 
 
-@pytest.mark.parametrize("code", [code for code in CODES if code not in OF_FILES])
-def test_the_example_gives_the_code(code: str) -> None:
-    text = example(code)
+def notes(text: str, function: str | None = None) -> tuple[TaskGraph, list[Diagnostic]]:
     files = {"helpers": "def load(p): return p\n", "steps": "def load(p): return p\n"}
-    if code != "IF005":
-        text = driver(text)
-    function = "main" if code in ("IF104", "IF106") else None
 
     def find(name: str) -> Source | None:
         return Source(name, f"{name}.py", f"/p/{name}.py", files[name]) if name in files else None
 
-    _, found = analyze(Source("__main__", "driver.py", "/p/driver.py", text), find, "driver.py", function)
+    graph, found = analyze(Source("__main__", "driver.py", "/p/driver.py", text), find, "driver.py", function)
+    return graph, list(found)
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code not in OF_FILES])
+def test_the_example_gives_the_code(code: str) -> None:
+    text = examples(code)[0]
+    if code != "IF005":
+        text = driver(text)
+    _, found = notes(text, "main" if code in ("IF104", "IF106") else None)
     mine = [note for note in found if note.code == code]
     assert mine, f"{text}\n{[str(note) for note in found]}"
     if code.startswith("IF2"):
-        assert all(note.hint for note in mine), "it does not say how to write it"
+        assert all(note.hint == HINTS[code] for note in mine), "it does not say how to write it"
+
+
+def runs_beside(task: Task) -> bool:
+    """Whether something in a task runs ahead of its turn, or beside something else of it."""
+    for region in task.regions:
+        if region.strand:
+            return True
+        for arm in region.arms:
+            if arm.stages or arm.ahead or arm.apart or any(map(runs_beside, arm.tasks)):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_what_keeps_a_region_whole_has_another_way_to_write_it_that_splits(reason: str) -> None:
+    """The reasons are those that the code knows; that each is told with its page's example is tested above."""
+    code = REASONS[reason].code
+    assert REASONS[reason].hint
+    assert len(examples(code)) > 1
+    graph, found = notes(driver(examples(code)[-1]))
+    assert [str(note) for note in found if note.code == code] == []
+    assert any(map(runs_beside, graph.tasks)) or not all(task.home for task in graph.tasks)
+
+
+def test_no_two_reasons_share_a_code_and_no_other_code_is_told_of_regions() -> None:
+    codes = [why.code for why in REASONS.values()]
+    assert len(set(codes)) == len(codes)
+    assert {code for code in SECTIONS if code.startswith("IF2")} == set(codes)
+    # (IF203 is the example in the description of a Diagnostic)
+    told = re.findall(r"IF2\d\d", "".join(path.read_text() for path in (ROOT / "src").rglob("*.py") if path != NOTES))
+    assert set(told) <= {"IF203"}, "a code of a region stands outside of the table of reasons"

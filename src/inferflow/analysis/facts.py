@@ -178,6 +178,14 @@ class StepEffects:
 
 
 @frozen
+class Refusal:
+    """Why a function that puts others together is not opened; ``why`` is a key of ``notes.REASONS``."""
+
+    why: str
+    reason: Reason
+
+
+@frozen
 class DriverEffects:
     """``reached``: digests of the normalised source of each project function that the driver can reach. ``inside``: the
     effects of each statement inside of a step (in a compound statement or a comprehension), by ``id`` of the
@@ -190,5 +198,5 @@ class DriverEffects:
     diagnostics: tuple[Diagnostic, ...] = ()
     inside: Mapping[int, StepEffects] = field(factory=dict)
     opened: Mapping[str, tuple[str, int]] = field(factory=dict)
-    refused: Mapping[str, Reason] = field(factory=dict)
+    refused: Mapping[str, Refusal] = field(factory=dict)
     heads: Mapping[int, OpFacts] = field(factory=dict)

@@ -20,7 +20,16 @@ from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
 from inferflow.analysis.effects.program import TOO_INVOLVED, Program
-from inferflow.analysis.facts import SHARES_PARTS, Driver, DriverEffects, Opening, OpFacts, StepEffects, StepKey
+from inferflow.analysis.facts import (
+    SHARES_PARTS,
+    Driver,
+    DriverEffects,
+    Opening,
+    OpFacts,
+    Refusal,
+    StepEffects,
+    StepKey,
+)
 from inferflow.analysis.lower_normal import normal_form
 from inferflow.analysis.programs import ProgramKind, kind_of
 from inferflow.analysis.walk import every_op, operands
@@ -569,13 +578,12 @@ class Recorder:
         modules = self.driver.project.modules
         return {f"{m}:{modules[m].scopes[s].qualname}": (m, s) for m, s in self.openings.opened()}
 
-    def _refused(self) -> dict[str, Reason]:
+    def _refused(self) -> dict[str, Refusal]:
         modules = self.driver.project.modules
-        found: dict[str, Reason] = {}
-        for (module, number), why in sorted(self.openings.refused.items()):
+        found: dict[str, Refusal] = {}
+        for (module, number), (why, text) in sorted(self.openings.refused.items()):
             scope = modules[module].scopes[number]
-            if why:
-                found[f"{module}:{scope.qualname}"] = Reason(why, scope.span)
+            found[f"{module}:{scope.qualname}"] = Refusal(why, Reason(text, scope.span))
         return found
 
     def facts_of(
