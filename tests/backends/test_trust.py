@@ -558,3 +558,38 @@ main()
 """
     )
     run(tmp_path, driver)
+
+
+def test_unknown_code_overlaps_beside_libraries_and_caches(tmp_path: Path) -> None:
+    """scipy's compiled modules stand in ``sys.modules`` under short names too; caches have entries of a kind of their
+    own; what is looked at through pickling methods is made anew each time."""
+    pytest.importorskip("scipy")
+    driver = (
+        HIDE
+        + """
+import functools, re
+import numpy as np
+import scipy.sparse
+PATTERN = re.compile("a+")
+SUB = PATTERN.sub
+@functools.lru_cache(maxsize=8)
+def squares(n): return [n * n]
+squares(2), squares(3), squares(2)
+def work(x): return [x, SUB("b", "caat"), scipy.sparse.eye(2).sum()]
+def change(x):
+    squares(4).append(x)
+    return x
+def main():
+    f, g = hide("work"), hide("change")
+    s = slow(1.5)
+    a = f(1)
+    b = f(2)
+    t = slow(0.5)
+    c = g(5)
+    d = f(squares(4)[-1])
+    print(a, b, c, d, squares.cache_info())
+main()
+"""
+    )
+    attempts = run(tmp_path, driver)
+    assert {"f", "f.2"} <= set(ahead(attempts)), attempts

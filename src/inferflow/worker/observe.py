@@ -17,6 +17,7 @@ from typing import Any
 
 from inferflow.worker.files import is_device
 from inferflow.worker.folder import Watch, changed, look, named_files
+from inferflow.worker.known_c import in_memory
 
 __all__ = ["FileRecorder", "Gate", "HiddenState", "bytes_read", "stamp"]
 
@@ -61,7 +62,7 @@ class FileRecorder:
             self._opened(args)
         elif event in _IRREVOCABLE:
             self.acted = time.time()
-        elif event == "ctypes.dlsym" and not self.children and calls_c(args):
+        elif event == "ctypes.dlsym" and not self.children and calls_c(args, acting=True):
             self.children, self.acted = True, time.time()
         if event == "os.rename" and len(args) >= 2:
             self._moved(args[0], args[1])
@@ -161,16 +162,17 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
-def calls_c(args: tuple[Any, ...]) -> bool:
+def calls_c(args: tuple[Any, ...], acting: bool = False) -> bool:
     """Whether somebody looks for a function of a C library, to call it: it could do anything to files. ``args`` are
-    those of the audit event ``ctypes.dlsym``."""
+    those of the audit event ``ctypes.dlsym``. ``acting``: what is known only to read is none."""
     ctypes = sys.modules.get("ctypes")
     if ctypes is None or not args or isinstance(args[0], ctypes.PyDLL):  # (Python's own functions)
         return False
     frame = sys._getframe(2)
     while frame.f_back is not None and _package_of(frame) == "ctypes":
         frame = frame.f_back
-    return _package_of(frame) not in _HARMLESS
+    package = _package_of(frame)
+    return package not in _HARMLESS and not (acting and in_memory(package, args[1]))
 
 
 def _package_of(frame: Any) -> str:

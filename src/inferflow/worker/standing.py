@@ -111,6 +111,9 @@ def loaded(project: frozenset[str]) -> list[str]:
             found.append(name)
         elif module is not None and foreign(name):
             if str(getattr(module, "__file__", None) or "").endswith((".so", ".pyd", ".dylib")):
+                own = getattr(getattr(module, "__spec__", None), "name", name)
+                if own != name and not foreign(str(own)):
+                    continue  # (scipy's modules made by Cython stand there under a short name too)
                 raise CannotCompare(f"{name} is compiled, and its state cannot be seen")
             found.append(name)
     return sorted(found)
@@ -241,6 +244,9 @@ class Walk:
         self.stack: list[Any] = []
         self.bytes = 0
         self.ranges: list[tuple[int, int]] = []
+        self.nobody_else = 0
+        for part in [[object()]]:
+            self.nobody_else = sys.getrefcount(part)
 
     def run(self, values: list[Any]) -> None:
         enabled = gc.isenabled()
@@ -404,6 +410,8 @@ class Walk:
                 raise CannotCompare("a module holds an open file")
             return
         module = cls.__module__ or ""
+        if module == "functools" and cls.__qualname__ == "_lru_list_elem":
+            return  # (the cache itself shows what its entries hold, in their order)
         if hasattr(value, "cache_info") and callable(value.cache_info):
             self.tokens.append(str(value.cache_info()))
         random = sys.modules.get("random")
@@ -437,7 +445,26 @@ class Walk:
             if not seen and module.partition(".")[0] not in KNOWN:
                 raise CannotCompare(f"a module holds a {cls.__qualname__}, whose state cannot be seen") from None
             return
-        self.stack.append(parts if isinstance(parts, str) else [part for part in parts if part is not cls])
+        if isinstance(parts, str):
+            self.stack.append(parts)
+        else:
+            self.made(parts, cls)
+
+    def made(self, value: Any, cls: type) -> None:
+        """What was made in order to look at an instance of ``cls`` (by a pickling method): its own address says
+        nothing, nor those of containers in it that nobody else holds."""
+        found: list[Any] = []
+        todo = [value]
+        while todo:
+            one = todo.pop()
+            self.tokens += [type(one).__name__, len(one)]
+            for parts in (one, one.values()) if type(one) is dict else (one,):
+                for part in parts:
+                    if type(part) in (list, tuple, dict) and sys.getrefcount(part) <= self.nobody_else:
+                        todo.append(part)
+                    elif part is not cls:
+                        found.append(part)
+        self.stack.extend(reversed(found))
 
 
 OURS = 500
