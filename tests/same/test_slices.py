@@ -382,6 +382,71 @@ def main():
         print(y)
 main()
 """,
+    "captures and guards": """
+class P:
+    __match_args__ = ('a', 'b')
+    def __init__(self, a, b): self.a, self.b = a, b
+def main():
+    for a in [1, 'x', (2, 3), None, [4, 5, 6], {'k': 7, 'z': 8}, 10]:
+        match a:
+            case int(n) if n > 5: y = f(n, n)
+            case int(): y = f(a)
+            case (p, q): y = f(p, q)
+            case [first, *rest]:
+                y = f(first)
+                print(f(rest))
+            case {'k': n, **more}: y = f(n, more)
+            case None | 'none': y = f(3)
+            case _: y = f(a, 2)
+        print(y)
+    for a in [1, 2, 3]:
+        for b in ((1, a), (2, a), 'u'):
+            match b:
+                case (1, v): w = f(v)
+                case (k, v) if k == a: w = f(k, v)
+                case str() as v: w = f(v, 1)
+                case other: w = f(other)
+            print(w, v)
+    for a in [P(1, 2), P(3, 4), 5]:
+        match a:
+            case P(u, v): print(f(u, v))
+            case P(): print(0)
+            case _: print(f(a))
+main()
+for a in [1, (2, 3), 'z', 4]:
+    match a:
+        case int(n): r = say(n)
+        case (n, m): r = f(n, m)
+        case s: r = f(s)
+    print(r, n)
+""",
+    "a guard that counts": """
+def main():
+    for a in [1, 2, 3, 4]:
+        match a:
+            case int() if log(a) > 2: y = f(a, len(LOG))
+            case _: y = f(a)
+        print(y, LOG)
+main()
+""",
+    "the list grows, and what was found of its last turn is skipped": """
+def main():
+    xs = [1, 2, 3]
+    out = []
+    for x in xs:
+        if len(xs) < 6: xs.append(x + 10)
+        if x == 3: continue
+        y = f(x)
+        out.append(y)
+    for x in xs:
+        if len(xs) < 9: xs.append(x + 20)
+        z = x if x == 13 else 0
+        if z: continue
+        for k in (1, 2):
+            if x > 1: out.append(f(x, k))
+    print(out)
+main()
+""",
     "items are changed": """
 def main():
     rows = [{'n': 1, 'xs': [1, 2]}, {'n': 2, 'xs': [3]}]
@@ -429,11 +494,11 @@ main()
 HOME = {
     "a condition on what is carried",
     "a condition on what is logged",
+    "a guard that counts",
     "a generator inside",
     "an operator of the user's in a condition",
     "contexts",
     "items are changed",
-    "match inside",
     "shared with a closure",
 }
 """Of these nothing may run ahead with the turns of a loop."""

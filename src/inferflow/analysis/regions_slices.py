@@ -1,4 +1,4 @@
-"""What of a loop's turn may run ahead although it stands deeper: in an ``if``, a ``try``, a ``with`` or another loop.
+"""What of a loop's turn may run ahead although it stands deeper: in a branch, a ``try``, a ``with`` or another loop.
 
     for path in paths:                   loop, items path
         if path.endswith(".csv"):        a helper looks at this too: it does nothing but look at the item
@@ -125,6 +125,7 @@ class Slicer:
         """The task of a compound statement with marks, and whether anything in it may run ahead."""
         region = task.regions[0]
         arms: list[tuple[ir.Statement, ...]] = []
+        captured: list[frozenset[Variable]] = []
         match statement:
             case ir.If():
                 arms = [body for _, body in self.arms_of(statement) if body]
@@ -135,6 +136,14 @@ class Slicer:
                 through = targets is not None and self._is_seen(statement, (*statement.ops, *statement.target), place)
                 arms = [statement.body]
                 place = evolve(place, items=place.items | (targets or frozenset()), loops=place.loops + 1)
+            case ir.Match():
+                captured = [self._captures(case) for case in statement.cases]
+                looks = [op for case in statement.cases for op in (*case.ops, *case.guard)]
+                known = evolve(place, items=place.items.union(*captured))
+                through = self._are_own(statement, captured) and self._is_seen(
+                    statement, (*statement.ops, *looks), known
+                )
+                arms = [case.body for case in statement.cases]
             case ir.Try():
                 arms, through = [statement.body], True
             case ir.With(is_async=False):
@@ -147,7 +156,8 @@ class Slicer:
         self.found = False
         made = list(region.arms)
         for number, body in enumerate(arms):
-            made[number] = self._arm(made[number], body, place)
+            inside = evolve(place, items=place.items | captured[number]) if captured else place
+            made[number] = self._arm(made[number], body, inside)
         if not self.found:
             self.found = before
             del self.kept[kept:]
@@ -187,6 +197,21 @@ class Slicer:
             return None
         return found
 
+    def _captures(self, case: ir.Case) -> frozenset[Variable]:
+        """The names that a case binds."""
+        stores = [op for op in _every((*case.ops, *case.guard)) if isinstance(op, ir.Store)]
+        return frozenset(self._variable(op) for op in stores)
+
+    def _are_own(self, statement: ir.Match, captures: Sequence[frozenset[Variable]]) -> bool:
+        """Whether nothing else in the loop binds what the cases of a ``match`` do."""
+        counts: dict[Variable, int] = {}
+        for case in statement.cases:
+            for op in _every((*case.ops, *case.guard)):
+                if isinstance(op, ir.Store):
+                    counts[self._variable(op)] = counts.get(self._variable(op), 0) + 1
+        names = frozenset().union(*captures)
+        return not names & self.judge.captured and all(self.bound.get(name) == counts[name] for name in names)
+
     def _is_seen(self, statement: ir.Statement, head: tuple[ir.Op, ...], place: _Place) -> bool:
         """Whether a helper may run the head: it only looks at what is the same whenever it does."""
         facts = self.effects.inside.get(id(statement), NO_EFFECTS)
@@ -204,7 +229,7 @@ class Slicer:
         if any(dependence.flow for dependence in judge.written.ledger.dependences(reads)):
             return False
         for op in _every(head):
-            if not isinstance(op, LOOKS) or (isinstance(op, ir.Store) and op.how != "for"):
+            if not isinstance(op, LOOKS) or (isinstance(op, ir.Store) and op.how not in ("for", "match")):
                 return False
             if isinstance(op, ir.Load):
                 variable = self._variable(op)

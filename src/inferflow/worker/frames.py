@@ -50,8 +50,8 @@ class Frame:
     and output, and the files that the helper looked at."""
 
     __slots__ = (
-        "caller", "count", "current", "fed", "feeds", "function", "index", "items", "last", "lease", "live", "locals",
-        "look", "many", "number", "own", "piece", "place", "results", "spent", "started", "told",
+        "caller", "count", "current", "ended", "fed", "feeds", "function", "index", "items", "last", "lease", "live",
+        "locals", "look", "many", "number", "own", "piece", "place", "results", "spent", "started", "told",
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
@@ -65,6 +65,7 @@ class Frame:
         self.look = -1
         self.locals: dict[str, Any] = {}
         self.results: dict[int, Any] = {}
+        self.ended = False  # no more results come, but what the last turn has not asked for is still at hand
         self.started = self.last = 0.0
         self.spent = 0.0  # seconds of turns that ran at home
         self.own = 0  # how many these were
@@ -231,7 +232,10 @@ class Frames:
         if frame.live:
             self._turn(frame, index, values)
         elif index == frame.look:
-            self.consider(frame, index, sys._getframe(1))
+            if frame.ended:
+                self._forget(frame)
+            else:
+                self.consider(frame, index, sys._getframe(1))
         if frame.place.around:
             feeder = self._feeder(frame.place, sys._getframe(1))
             if feeder is not None:
@@ -280,12 +284,16 @@ class Frames:
         """Whether forks on suspicion have taken so much of the run by now that more of them could be felt."""
         return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
 
-    def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
-        self.clocked(frame)
+    def _forget(self, frame: Frame) -> None:
+        """A turn begins: what the one before has not asked for is not about this one."""
         for unit in frame.place.units:
             self.flags[unit.unit] = True
         self._starve(frame, 0)
         frame.feeds = None
+
+    def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
+        self.clocked(frame)
+        self._forget(frame)
         units = self.result(frame, index, values)
         if units is None:
             frame.current = index
@@ -301,6 +309,7 @@ class Frames:
         if index + 1 >= frame.count:
             with self.home.hooks.shield:
                 self.over(frame)
+            frame.ended, frame.look = True, index + 1  # a list may have grown meanwhile
         frame.last = time.perf_counter()
 
     def begun(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
@@ -352,6 +361,7 @@ class Frames:
             return
         if had[0] and not all(map(same, had[0], values)):
             self.stop(frame, "a loop inside of it went through something else")
+            frame.ended, frame.look = True, frame.index + 1
             return
         self._tally_of(region)[3] += 1
         self._feed(frame, path)

@@ -208,6 +208,8 @@ class _Slicer:
             return arms[0]
         if deeper:
             return self._loop(node, place, arms[0], level)
+        if kind == "match":
+            return self._cases(node, arms)
         return self._branch(node, arms)
 
     def _arm(self, place: Place, arm: int, body: list[ast.stmt], level: int) -> list[ast.stmt]:
@@ -223,6 +225,15 @@ class _Slicer:
         before = ast.Expr(value=_call("b", [_number(level)], node))
         after = ast.Expr(value=_call("x", [_number(level)], node))
         return [_placed(before, node), _placed(made, node), _placed(after, node)]
+
+    def _cases(self, node: Any, arms: list[list[ast.stmt]]) -> list[ast.stmt]:
+        if not any(arms):
+            return []
+        made = copy.copy(node)
+        made.cases = [copy.copy(case) for case in node.cases]
+        for case, body in zip(made.cases, arms):
+            case.body = body or [_placed(ast.Pass(), node)]
+        return [made]
 
     def _branch(self, node: ast.If, arms: list[list[ast.stmt]]) -> list[ast.stmt]:
         if not any(arms):
