@@ -17,7 +17,7 @@ from test_notebook import write_notebook
 from inferflow import runners
 from inferflow.runners.notebook import NotebookFailed, missing_libraries, notebook
 from inferflow.runners.warm import Spares, facts
-from inferflow.session.notebook import _named, _through_functions
+from inferflow.session.notebook import _calls, _through_functions
 
 if missing_libraries():
     assert not os.environ.get("CI"), "the tests need the extra 'notebook'"
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def spares(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spares]:
-    made = Spares(lambda: True)
+    made = Spares(lambda last: last)
     monkeypatch.setattr(runners, "spares", made)
     yield made
     made.close()
@@ -57,7 +57,7 @@ def left() -> list[str]:
         except OSError:
             continue
         if f"TMPDIR={os.environ['TMPDIR']}".encode() in environ and (
-            "execution import serve" in text or "ipykernel" in text
+            "spare import serve" in text or "ipykernel" in text
         ):
             found.append(text)
     return found
@@ -89,7 +89,7 @@ def test_another_environment_folder_or_code_is_another_kernel(
     spares: Spares, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spares.prepare("python3", str(here))
-    assert spares.spare is not None
+    assert spares.ready
     before = facts(str(here))
     monkeypatch.setenv("MINE", "1")
     assert notebook("n.ipynb", returns="x") == 2
@@ -123,9 +123,9 @@ def test_a_cell_that_fails_and_a_kernel_that_dies(spares: Spares, here: Path) ->
 
 def test_a_spare_that_is_gone_is_no_loss(spares: Spares, here: Path) -> None:
     spares.prepare("python3", str(here))
-    assert spares.spare is not None
-    spares.spare.channel.close()
-    spares.spare.channel = __import__("socket").socketpair()[0]
+    assert spares.ready
+    spares.ready[0].channel.close()
+    spares.ready[0].channel = __import__("socket").socketpair()[0]
     assert notebook("n.ipynb", returns="x") == 2
 
 
@@ -154,15 +154,18 @@ def test_a_driver_of_notebooks(here: Path) -> None:
     assert seen[0] == seen[1] == (0, "4\n10\nno children\n", "")
 
 
-def rows(text: str) -> list[Any]:
+def rows(text: str, with_client: bool = False) -> list[Any]:
     tree = ast.parse(text)
-    return _named(tree, _through_functions(tree))
+    return _calls(tree, _through_functions(tree, with_client), with_client)
 
 
 def test_which_notebooks_a_text_names() -> None:
-    assert rows("x = inferflow.notebook('a.ipynb', lr=1)\ny = notebook(path)") == ["a.ipynb", ""]
-    assert rows("papermill.execute_notebook('a.ipynb')") == []
+    assert rows("x = inferflow.notebook('a.ipynb', lr=1)\ny = notebook(path)") == [(False, "a.ipynb"), (False, "")]
+    assert rows("papermill.execute_notebook('a.ipynb', 'b.ipynb')") == [(True, "a.ipynb")]
+    assert rows("pm.execute_notebook(output_path='b.ipynb', input_path='a.ipynb')") == [(True, "a.ipynb")]
+    assert rows("cursor.execute('select')") == []
+    assert rows("client.execute()", with_client=True) == [(True, "")]
     through = "def f(k):\n    return inferflow.notebook('a.ipynb', k=k)\ndef g():\n    return f(1)\n"
     tree = ast.parse(through)
-    assert _through_functions(tree) == {"f": ["a.ipynb"], "g": ["a.ipynb"]}
-    assert _named(ast.parse("x = g()"), _through_functions(tree)) == ["a.ipynb"]
+    assert _through_functions(tree) == {"f": [(False, "a.ipynb")], "g": [(False, "a.ipynb")]}
+    assert _calls(ast.parse("x = g()"), _through_functions(tree)) == [(False, "a.ipynb")]

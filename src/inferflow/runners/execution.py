@@ -9,22 +9,17 @@ it runs. The notebook is kept as far as it came, with outputs, execution counts 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import pickle
 import re
-import shutil
-import signal
 import sys
 from collections.abc import Mapping
-from concurrent.futures import Future
-from threading import Thread
-from typing import Any, NoReturn
+from typing import Any
 
 from inferflow.runners.languages import Unsayable, collecting_code, parameter_names, setting_code
 
-__all__ = ["main", "serve"]
+__all__ = ["client_of", "execute", "interrupted", "job_in", "main", "tell", "write"]
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -39,93 +34,31 @@ class _Problem(Exception):
 
 def main(scratch: str) -> None:
     """Execute the job in ``scratch`` in a kernel that is started for it."""
-    job, status, result = _job(scratch), 0, dict[str, Any]()
+    job, status, result = job_in(scratch), 0, dict[str, Any]()
     try:
         with open(os.path.join(scratch, "kernel.txt"), "wb") as log:
-            result = asyncio.run(_execute(job, scratch, log))
+            result = asyncio.run(execute(job, scratch, log))
     except KeyboardInterrupt:
-        status, result = 130, _interrupted(job)
-    _tell(scratch, {"shown": job["shown"], **result})
+        status, result = 130, interrupted(job)
+    tell(scratch, {"shown": job["shown"], **result})
     sys.exit(status or int("problem" in result))
 
 
-def serve(text: str, channel: str, folder: str) -> None:
-    """Be a spare (see ``warm``): start a kernel, wait for a job on the descriptor ``channel``, execute it, and end,
-    which is seen there too. ``folder`` is its own, for as long as it lives."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it starts beside itself
-    wanted = json.loads(text)
-    spare = _Spare(int(channel), folder)
-    scratch = ""
-    try:
-        with open(os.path.join(folder, "kernel.txt"), "wb") as log:
-            scratch, result = asyncio.run(spare.run(wanted["kernel"], wanted["folder"], log))
-            _tell(scratch, result)
-    except BaseException:
-        spare.leave(1)
-    spare.leave(0)
-
-
-class _Spare:
-    """A kernel that has run nothing, and the job that is waited for."""
-
-    def __init__(self, channel: int, folder: str) -> None:
-        self.folder = folder
-        self.job: Future[str] = Future()
-        self.kernel = 0
-        Thread(target=self._listen, args=(channel,), daemon=True).start()
-
-    def _listen(self, channel: int) -> None:
-        """Take the job. Without one everything ends at once."""
-        data = b""
-        while not data.endswith(b"\n"):
-            piece = os.read(channel, 1 << 16)
-            data += piece
-            if not piece:
-                self.leave(0)
-        scratch = data[:-1].decode("utf-8", "surrogateescape")
-        _write(os.path.join(scratch, "pid"), str(os.getpid()).encode())
-        self.job.set_result(scratch)
-
-    def leave(self, status: int) -> NoReturn:
-        if self.kernel:
-            with contextlib.suppress(OSError):
-                os.kill(self.kernel, signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os._exit(status)
-
-    async def run(self, kernel: str, place: str, log: Any) -> tuple[str, dict[str, Any]]:
-        import nbformat
-
-        client = _client(nbformat.v4.new_notebook(), kernel, place, self.folder)
-        await client.async_start_new_kernel(stdout=log, stderr=log)
-        self.kernel = int(getattr(client.km.provisioner, "pid", 0) or 0)
-        _write(os.path.join(self.folder, "kernel"), str(self.kernel or "").encode())
-        async with client.async_setup_kernel():
-            scratch = await asyncio.wrap_future(self.job)
-            job = _job(scratch)
-            try:
-                result = await _execute(job, scratch, log, client)
-            except (KeyboardInterrupt, asyncio.CancelledError):
-                result = _interrupted(job)
-        self.kernel = 0
-        return scratch, {"shown": job["shown"], **result}
-
-
-def _job(scratch: str) -> dict[str, Any]:
+def job_in(scratch: str) -> dict[str, Any]:
     with open(os.path.join(scratch, "job.json"), encoding="utf-8") as file:
         found: dict[str, Any] = json.load(file)
     return found
 
 
-def _interrupted(job: Mapping[str, Any]) -> dict[str, Any]:
+def interrupted(job: Mapping[str, Any]) -> dict[str, Any]:
     return {"problem": "interrupted", "message": f"{job['shown']}: interrupted"}
 
 
-def _tell(scratch: str, result: dict[str, Any]) -> None:
-    _write(os.path.join(scratch, "result.json"), json.dumps(result).encode())
+def tell(scratch: str, result: dict[str, Any]) -> None:
+    write(os.path.join(scratch, "result.json"), json.dumps(result).encode())
 
 
-async def _execute(job: Mapping[str, Any], scratch: str, log: Any, client: Any = None) -> dict[str, Any]:
+async def execute(job: Mapping[str, Any], scratch: str, log: Any, client: Any = None) -> dict[str, Any]:
     """Execute the job's notebook, in the kernel of ``client`` if there is one; what ``result.json`` tells of it."""
     import nbformat
 
@@ -144,7 +77,7 @@ async def _execute(job: Mapping[str, Any], scratch: str, log: Any, client: Any =
             return await _run(nb, job, kernel, language, scratch, log, client)
         finally:
             text = nbformat.writes(nb)
-            _write(os.path.join(scratch, "executed.ipynb"), (text if text.endswith("\n") else text + "\n").encode())
+            write(os.path.join(scratch, "executed.ipynb"), (text if text.endswith("\n") else text + "\n").encode())
     except _Problem as problem:
         return problem.facts
 
@@ -202,7 +135,7 @@ def _tags(cell: Any) -> list[str]:
 # -- running -----------------------------------------------------------------------------------------
 
 
-def _client(nb: Any, kernel: str, folder: str, scratch: str) -> Any:
+def client_of(nb: Any, kernel: str, folder: str, scratch: str) -> Any:
     """A client with a kernel that is not started yet."""
     from nbclient import NotebookClient
 
@@ -225,7 +158,7 @@ async def _run(
     at = [0]
     try:
         if client is None:
-            client = _client(nb, kernel, job["folder"], scratch)
+            client = client_of(nb, kernel, job["folder"], scratch)
             async with client.async_setup_kernel(stdout=log, stderr=log):
                 await _cells(client, nb, job, collect, at)
         else:
@@ -295,7 +228,7 @@ def _failed(job: Mapping[str, Any], nb: Any, at: int, exception: str, value: str
     )
 
 
-def _write(path: str, data: bytes) -> None:
+def write(path: str, data: bytes) -> None:
     with open(path + ".tmp", "wb") as file:
         file.write(data)
     os.replace(path + ".tmp", path)

@@ -118,6 +118,7 @@ def _execute(scratch: str, job: Mapping[str, Any]) -> int:
     if spares is not None:
         spare = spares.take(_kernel_of(job), job["folder"])
         if spare is not None and spare.run(scratch):
+            spare.used()
             return 0
     process = subprocess.Popen([sys.executable, "-c", execution_code("main"), scratch], stdin=subprocess.DEVNULL)
     try:

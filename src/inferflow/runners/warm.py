@@ -1,10 +1,11 @@
 """A kernel that is started before a notebook needs it.
 
 Starting a kernel, and the libraries that talk to it, takes a second or two; a short notebook takes less. In a run that
-will execute further notebooks, a *spare* is therefore started while other work goes on: a process that executes
-notebooks (``execution``) with a kernel that has run nothing. It is used once, for one notebook, and only if a kernel
-started at that moment would be the same: the environment, the working folder, limits and the code that a kernel finds
-at its start (``facts``) are then what they were when the spare was started. Otherwise it is ended, unused.
+will execute further notebooks, a *spare* is therefore started while other work goes on: a process (``spare``) with
+a kernel that has run nothing. It is used once, for one notebook, and only if a kernel started at that moment would
+be the same: the environment, the working folder, limits and the code that a kernel finds at its start (``facts``) are
+then what they were when the spare was started. Otherwise it is ended, unused. One kind of spare executes a notebook for
+``inferflow.notebook``, the other *lends* its kernel to papermill or nbclient in this process (``lent``).
 
     spares.prepare("python3", "/p")      starts one
     spares.take("python3", "/p")         its Spare, or None
@@ -26,20 +27,28 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-__all__ = ["Spare", "Spares"]
+__all__ = ["Spare", "Spares", "Wanted"]
 
 Moved = Callable[[int], int]
 """Moves a descriptor out of the user's way."""
 
 
+class Wanted(NamedTuple):
+    """What a spare is for: the kernel's name, its working folder, and whether it is to be lent."""
+
+    kernel: str
+    folder: str
+    lend: bool = False
+
+
 class Spare:
     """One that was started: what for, and what was so when it was."""
 
-    def __init__(self, kernel: str, folder: str, channel: socket.socket, scratch: str) -> None:
-        self.kernel, self.folder, self.channel, self.scratch = kernel, folder, channel, scratch
-        self.facts = facts(folder)
+    def __init__(self, wanted: Wanted, channel: socket.socket, scratch: str, used: Callable[[], None]) -> None:
+        self.wanted, self.channel, self.scratch, self.used = wanted, channel, scratch, used
+        self.facts = facts(wanted.folder)
 
     def run(self, scratch: str) -> bool:
         """Execute the job in ``scratch``, and wait until that is done; False if the spare was not there any more. What
@@ -75,63 +84,85 @@ class Spare:
 
 
 class Spares:
-    """The spare of one process, if there is one. ``expected`` tells whether a further notebook is to come; ``moved``
-    moves descriptors."""
+    """The spare of one process, if there is one. ``expected`` tells what the next notebook is likely to need, given
+    what this one needed; None if there is no further one. ``moved`` moves descriptors."""
 
-    def __init__(self, expected: Callable[[], bool], moved: Moved = lambda number: number) -> None:
+    def __init__(self, expected: Callable[[Wanted], Optional[Wanted]], moved: Moved = lambda number: number) -> None:
         self.expected, self.moved = expected, moved
-        self.spare: Optional[Spare] = None
+        self.ready: list[Spare] = []  # at most one, unless threads of the driver's come here at once
         self.used = 0
         self.pid = os.getpid()
 
-    def prepare(self, kernel: str, folder: str) -> None:
+    def prepare(self, kernel: str, folder: str, lend: bool = False) -> None:
         """Start a spare, unless there is one, or none can be had here."""
-        if self.spare is not None or os.name != "posix" or not os.path.exists("/bin/sh") or os.getpid() != self.pid:
+        if self.ready or os.name != "posix" or os.getpid() != self.pid:
             return
+        wanted = Wanted(kernel, folder, lend)
         ours, theirs = socket.socketpair()
         ours = socket.socket(ours.family, ours.type, fileno=self.moved(ours.detach()))
         scratch = tempfile.mkdtemp(prefix="inferflow-spare-")
-        job = json.dumps({"kernel": kernel, "folder": folder})
-        command = [sys.executable, "-c", execution_code("serve"), job, str(theirs.fileno()), scratch]
+        command = [sys.executable, "-c", serving_code(), json.dumps(wanted._asdict()), str(theirs.fileno()), scratch]
         try:
-            # A shell starts it and ends, so that it is nobody's child.
-            script = 'file=$1; shift; "$@" & echo $! > "$file"'
-            shell = ["/bin/sh", "-c", script, "sh", os.path.join(scratch, "pid"), *command]
-            failed = subprocess.run(shell, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL).returncode
+            # A process in between starts it and ends, so that it is nobody's child. (A shell would change the
+            # environment: names that it does not know, PWD; and have signals ignored.)
+            between = [sys.executable, "-I", "-S", "-c", _APART, os.path.join(scratch, "pid"), *command]
+            failed = subprocess.run(between, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL).returncode
         except OSError:
             failed = 1
         theirs.close()
-        self.spare = Spare(kernel, folder, ours, scratch)
+        spare = Spare(wanted, ours, scratch, self._count)
         if failed:
-            self.close()
+            spare.end()
+        else:
+            self.ready.append(spare)
 
-    def take(self, kernel: str, folder: str) -> Optional[Spare]:
-        """The spare, if it is what a process started now would be; and start another one, if more is to come."""
-        spare, self.spare = self.spare, None
-        if spare is not None and (os.getpid() != self.pid or self._is_other(spare, kernel, folder)):
+    def _count(self) -> None:
+        self.used += 1
+
+    def take(self, kernel: str, folder: str, lend: bool = False) -> Optional[Spare]:
+        """The spare, if it is what a process started now would be; and start another one, if more is to come. Whoever
+        takes it says by ``used`` that it was of use."""
+        wanted = Wanted(kernel, folder, lend)
+        try:
+            spare: Optional[Spare] = self.ready.pop()
+        except IndexError:
+            spare = None
+        if spare is not None and (os.getpid() != self.pid or spare.wanted != wanted or spare.facts != facts(folder)):
             spare.end()
             spare = None
-        self.used += spare is not None
-        if self.expected():
-            self.prepare(kernel, folder)
+        following = self.expected(wanted)
+        if following is not None:
+            self.prepare(*following)
         return spare
-
-    def _is_other(self, spare: Spare, kernel: str, folder: str) -> bool:
-        return (spare.kernel, spare.folder) != (kernel, folder) or spare.facts != facts(folder)
 
     def close(self) -> None:
         """End what was not used."""
-        if self.spare is not None:
-            self.spare.end()
-            self.spare = None
+        while self.ready:
+            self.ready.pop().end()
 
 
-def execution_code(function: str) -> str:
+_APART = """
+import os, sys
+pid = os.fork()
+if pid:
+    with open(sys.argv[1], "w") as file:
+        file.write(str(pid))
+else:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def serving_code() -> str:
+    """What ``python -c`` is told to be a spare."""
+    return execution_code("serve", "spare")
+
+
+def execution_code(function: str, module: str = "execution") -> str:
     """What ``python -c`` is told, to call a function of ``execution`` with the arguments of the command line."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return (
         f"import sys; sys.path[:1] = []; sys.path.append({root!r}); "
-        f"from inferflow.runners.execution import {function}; {function}(*sys.argv[1:])"
+        f"from inferflow.runners.{module} import {function}; {function}(*sys.argv[1:])"
     )
 
 
@@ -147,6 +178,7 @@ def facts(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "environment": dict(os.environ), "cwd": os.getcwd(), "umask": umask, "nice": os.nice(0),
         "python": sys.executable, "streams": [_descriptor(number) for number in (1, 2)],
+        "signals": _signals(),
         "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
     }  # fmt: skip
     import resource
@@ -163,6 +195,14 @@ def facts(folder: str) -> dict[str, Any]:
     settings = [profile, os.path.join(profile, "startup"), jupyter, *specs]
     found["settings"] = {place: _code_in(place, (*_CODE, ".json")) for place in settings}
     return found
+
+
+def _signals() -> Any:
+    """Those that are ignored, and those that are blocked: a process inherits both."""
+    numbers = signal.valid_signals()
+    return sorted(n for n in numbers if signal.getsignal(n) is signal.SIG_IGN), sorted(
+        signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    )
 
 
 def _descriptor(number: int) -> Any:

@@ -59,44 +59,66 @@ _TURNS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictC
 
 
 def notebook_rows(graph: TaskGraph, text: str) -> list[list[object]]:
-    """The tasks that call ``inferflow.notebook``, themselves or through functions of the driver, for home, which has
-    kernels started ahead: the task's number, whether it may come to the call several times, the notebook's path if the
-    text says it (else empty). ``text`` is the driver's."""
-    if "notebook" not in text:
+    """The tasks that have a notebook executed, themselves or through functions of the driver, for home, which has
+    kernels started ahead: the task's number, whether it may come to the call several times, whether the kernel is to
+    be lent to the driver's process (papermill, nbclient), the notebook's path if the text says it (else empty).
+    ``text`` is the driver's."""
+    if not any(word in text for word in ("notebook", "nbclient")):
         return []
-    known = _through_functions(_parsed(text))
+    whole = _parsed(text)
+    with_client = "nbclient" in text
+    known = _through_functions(whole, with_client)
+    named = {node.value for node in ast.walk(whole) if isinstance(node, ast.Constant) and _is_book(node.value)}
+    only = str(next(iter(named))) if len(named) == 1 else ""
     found: list[list[object]] = []
     for index, task in enumerate(graph.tasks):
         tree = _parsed(textwrap.dedent(task.source))
         turns = any(isinstance(node, _TURNS) for node in ast.walk(tree))
-        found += [[index, turns, path] for path in _named(tree, known)]
+        calls = _calls(tree, known, with_client)
+        found += [[index, turns, lend, path or (only if lend else "")] for lend, path in calls]
     return found
 
 
-def _through_functions(tree: ast.AST) -> dict[str, list[str]]:
-    """The functions of a module that call ``inferflow.notebook``, with the notebooks that they name."""
-    known: dict[str, list[str]] = {}
+def _is_book(value: object) -> bool:
+    return isinstance(value, str) and value.endswith(".ipynb")
+
+
+Call = tuple[bool, str]
+"""A call that has a notebook executed: whether in a kernel that is started in the driver's process, and its path."""
+
+
+def _through_functions(tree: ast.AST, with_client: bool = False) -> dict[str, list[Call]]:
+    """The functions of a module that have notebooks executed, with these."""
+    known: dict[str, list[Call]] = {}
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for _ in functions:  # one that calls such a function is one itself
         before = len(known)
         for function in functions:
-            if function.name not in known and (paths := _named(function, known)):
-                known[function.name] = paths
+            if function.name not in known and (calls := _calls(function, known, with_client)):
+                known[function.name] = calls
         if len(known) == before:
             break
     return known
 
 
-def _named(tree: ast.AST, known: Mapping[str, list[str]]) -> list[str]:
-    """The notebooks of the calls in a text: their paths, or nothing for each that is computed."""
-    found: list[str] = []
+def _calls(tree: ast.AST, known: Mapping[str, list[Call]], with_client: bool = False) -> list[Call]:
+    """The calls in a text that have a notebook executed. ``with_client``: ``execute`` may be nbclient's."""
+    found: list[Call] = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", "") or getattr(node.func, "id", "")
-        if name == "notebook":
-            first = node.args[0] if node.args else None
-            found.append(first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "")
+        first: Any = node.args[0] if node.args else None
+        first = next((one.value for one in node.keywords if one.arg == "input_path"), first)
+        path = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+        if isinstance(node.func, ast.Name) and name in known:
+            found += known[name]
+        elif name == "notebook":
+            found.append((False, path))
+        elif name == "execute_notebook":
+            found.append((True, path))
+        elif with_client and name in ("execute", "async_execute"):
+            found.append((True, ""))
         else:
             found += known.get(name, [])
     return found

@@ -77,6 +77,7 @@ class Home:
         self.executed = Executed([])
         self.analysed = Analysed([])
         self.spares: Any = None  # kernels that are started ahead of the notebooks that tasks execute
+        self.lenders: set[int] = set()  # tasks that have papermill or nbclient execute a notebook
         self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
         self.fork_spent = 0.0
@@ -190,21 +191,43 @@ class Home:
             self._warm_up(plan["books"])
 
     def _warm_up(self, books: list[list[Any]]) -> None:
-        """Have kernels started ahead for notebooks that tasks will run: ``books`` are the last task, whether it may
-        come to the notebook again, and the notebook's path if the driver's text says it."""
+        """Have kernels started ahead for notebooks that tasks will run: ``books`` are the task, whether it may come to
+        the notebook again, whether the driver's own process is to have the kernel, and the notebook's path if the
+        driver's text says it."""
         if watches_children():
             return
         from inferflow.runners.notebook import kernel_wanted
-        from inferflow.runners.warm import Spares
+        from inferflow.runners.warm import Spares, Wanted
 
-        def expected() -> bool:
+        def wanted(path: str, lend: bool) -> Wanted:
+            kernel, folder = kernel_wanted(path)
+            return Wanted(kernel, os.getcwd() if lend else folder, lend)
+
+        def expected(last: Wanted) -> Wanted | None:
             at = self.hooks.open
-            return at is not None and any(task > at or (task == at and again) for task, again, _ in books)
+            if at is None:
+                return None
+            following = next((row for row in books if row[0] > at or (row[0] == at and row[1])), None)
+            if following is None:
+                return None
+            _, _, lend, path = following
+            if lend == last.lend:
+                return last
+            return wanted(path, lend) if path and os.path.isfile(path) else None
 
         runners.spares = self.spares = Spares(expected, high_descriptor)
-        path = next((path for _, _, path in books if path and os.path.isfile(path)), None)
-        if path is not None:
-            self.spares.prepare(*kernel_wanted(path))
+        self.lenders = {row[0] for row in books if row[2]}
+        first = next(((path, lend) for _, _, lend, path in books if path and os.path.isfile(path)), None)
+        if first is not None:
+            self.spares.prepare(*wanted(*first))
+
+    def begins(self, task: int) -> None:
+        """A task begins here."""
+        if task in self.lenders:
+            from inferflow.runners.lent import offer
+
+            if offer(self.spares):
+                self.lenders = set()
 
     def ready(self, plan: dict[str, Any]) -> Job:
         """The hooked program, to be run to its end."""

@@ -89,6 +89,7 @@ class Hooks:
         home.send(message)
         self.memory.reset()
         home.observer.begins(task)
+        home.begins(task)
         home.files.on = True
         self.cpu = time.process_time()
         self.started = time.perf_counter()
