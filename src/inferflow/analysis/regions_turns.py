@@ -3,28 +3,32 @@
     scores = [evaluate(model, fold) for fold in folds]      map over folds: evaluate, given model
     table = {k: load(p) for k, p in paths.items()}          map: load
     rows = list(map(parse, lines))                          map: parse
+    grid = [f(x, y) for x in xs if ok(x) for y in ys]       map over xs, in it a map over ys: f; and ok
+    kept = [f(x) if big(x) else g(x) for x in xs]           map: the conditional expression, as one piece
     total = sum(f(x) for x in xs)                           none: a generator runs when it is asked, bit by bit
 
-The innermost loop is the one whose items count; names of the loops around it, and of the driver, are given. A call
-that stands in a condition, a walrus, an arm of a choice or an f-string keeps its place.
+Of several loops each is a region, inner ones within outer ones: a helper that has an item of the outermost runs what
+is inside for it, if it can get there (``Region.through``, as in ``regions_slices``). Conditions that only look, or call
+what may run ahead, are decided by the helper too (``Region.tests``). A call in a walrus or an f-string keeps its
+place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger, is_wide
-from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts
+from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
 from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.naming import called_name
 from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.steps import NO_EFFECTS, Step, op_reasons, separable
 from inferflow.analysis.texts import Texts
-from inferflow.analysis.walk import every_op, every_statement, flatten
-from inferflow.model import Anchor, Arm, Effect, Input, Object, Output, Reason, Region, Task, Variable
+from inferflow.analysis.walk import every_op, flatten, in_order
+from inferflow.model import Anchor, Arm, Effect, Input, Object, Output, Reason, Region, Span, Task, Variable, World
 
 __all__ = ["comprehension_regions", "map_regions"]
 
@@ -45,10 +49,10 @@ def comprehension_regions(
     for op in ops:
         if not isinstance(op, ir.Comprehension) or op.kind == "generator":
             continue
-        turns = _turns(module.scopes[op.scope])
-        if turns is None or id(turns.element) not in effects.inside:
+        nest = _nest(module.scopes[op.scope])
+        if nest is None or id(nest.element) not in effects.inside:
             continue
-        region = _region(driver, block, number, op, turns, effects, texts, weights)
+        region = _Cutter(driver, block, number, op, nest, effects, texts, weights).region()
         if region is not None:
             yield region
 
@@ -90,34 +94,39 @@ def map_regions(driver: Driver, number: int, step: Step, texts: Texts, weights: 
 
 
 @frozen
-class _Turns:
-    """``loop`` is the innermost ``for``, ``element`` the statement that emits; ``outer`` are names of loops around."""
+class _Level:
+    """One ``for`` of a comprehension, with its conditions."""
 
     loop: ir.For
+    tests: tuple[ir.If, ...]
+
+
+@frozen
+class _Nest:
+    """The loops of a comprehension, the outermost first, and the statement that emits."""
+
+    levels: tuple[_Level, ...]
     element: ir.Plain
-    outer: frozenset[str]
-    inside: tuple[ir.Statement, ...]
 
 
-def _turns(scope: ir.Scope) -> _Turns | None:
+def _nest(scope: ir.Scope) -> _Nest | None:
+    levels: list[_Level] = []
     loop: ir.For | None = None
-    outer: set[str] = set()
+    tests: list[ir.If] = []
     body = scope.body
-    inside: list[ir.Statement] = []
     while len(body) == 1:
         current = body[0]
         match current:
             case ir.For(is_async=False):
                 if loop is not None:
-                    outer |= _targets(loop)
-                loop = current
-                inside = []
+                    levels.append(_Level(loop, tuple(tests)))
+                loop, tests = current, []
                 body = current.body
             case ir.If():
-                inside.append(current)
+                tests.append(current)
                 body = current.body
             case ir.Plain() if loop is not None:
-                return _Turns(loop, current, frozenset(outer - _targets(loop)), (*inside, current))
+                return _Nest((*levels, _Level(loop, tuple(tests))), current)
             case _:
                 return None
     return None
@@ -127,106 +136,278 @@ def _targets(loop: ir.For) -> set[str]:
     return {op.name for op in loop.target if isinstance(op, ir.Store)}
 
 
-def _region(
-    driver: Driver,
-    block: DriverBlock,
-    block_number: int,
-    op: ir.Comprehension,
-    turns: _Turns,
-    effects: DriverEffects,
-    texts: Texts,
-    weights: Weights,
-) -> Region | None:
-    element = turns.element
-    facts = effects.inside[id(element)]
-    ops = flatten(element)
-    ranges = separable(element, ops, facts)
-    outermost = [call for call in ranges if not any(ranges[o] <= call < o for o in ranges)]
-    inner = [fact for s in every_statement(turns.inside) for fact in effects.inside.get(id(s), NO_EFFECTS).ops]
-    written = _Written(driver, inner)
-    scope = driver.project.modules[block.module].scopes[op.scope]
-    walrus = any(isinstance(o, ir.Store) and o.how == "walrus" for o in every_op(scope.body))
-    tasks: list[Task] = []
-    given: set[Variable] = set()
-    counts: dict[str, int] = {}
-    for call in sorted(outermost):
-        numbers = range(ranges[call], call + 1)
-        mine = [fact for fact in facts.ops if fact.op in numbers or fact.op < 0]
-        main = next((fact for fact in mine if fact.op == call), None)
-        if main is None:
-            continue
-        name = called_name(main) or "call"
-        counts[name] = counts.get(name, 0) + 1
-        key = (name, counts[name])
-        inputs, reads = _names(block, turns, ops, numbers)
-        reasons: list[Reason] = [reason for fact in mine for reason in op_reasons(fact, None, 0)]
-        if walrus:
-            reasons.append(Reason("the comprehension binds a name on its way", op.span))
-        reasons += written.reasons(mine)
-        reasons += _odd(ops, numbers)
-        if not reasons:
+class _Cutter:
+    """Makes the regions of one comprehension. ``block_number`` is that of its block."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        block: DriverBlock,
+        block_number: int,
+        op: ir.Comprehension,
+        nest: _Nest,
+        effects: DriverEffects,
+        texts: Texts,
+        weights: Weights,
+    ) -> None:
+        self.block = block
+        self.block_number = block_number
+        self.op = op
+        self.nest = nest
+        self.effects = effects
+        self.texts = texts
+        self.weights = weights
+        self.module = driver.project.modules[block.module]
+        found = list(effects.inside.get(id(nest.element), NO_EFFECTS).ops)
+        for level in nest.levels:
+            heads = (effects.inside.get(id(head), NO_EFFECTS).head for head in (level.loop, *level.tests))
+            found += [head for head in heads if head is not None]
+        self.written = _Written(driver, found)
+        self.walrus = _binds(self.module, op.scope)
+        self.items = set().union(*(_targets(level.loop) for level in nest.levels))
+        self.counts: dict[str, int] = {}
+
+    def region(self) -> Region | None:
+        """The outermost of its loops that matters, with those in it; ``None`` if nothing in it calls the project."""
+        found: Region | None = None
+        given: set[Variable] = set()
+        whole = not self.walrus  # helpers can get from here to the element
+        for number in reversed(range(len(self.nest.levels))):
+            level = self.nest.levels[number]
+            tests, seen, reads = self._tests(level)
+            tasks = [task for task in tests if task is not None]
+            if number == len(self.nest.levels) - 1:
+                span = self.op.span
+                tasks += self._element(given)
+            else:
+                span = level.loop.span
+                inner = self.nest.levels[number + 1].loop
+                heads = self._seen(inner, (*inner.ops, *inner.target)) if whole and found is not None else None
+                if heads is None or found is None:
+                    whole, given = False, set()
+                else:
+                    found, given = _within(found), given | heads
+                if found is not None and (found.through or tasks):
+                    tasks.append(self._loop(found, inner))
             given |= reads
-        value = Variable("<value>", name if key[1] == 1 else f"{name}.{key[1]}")
-        span = ops[call].span
-        tasks.append(
-            Task(
-                key=key,
-                kind="call",
-                span=span,
-                source=texts.cut(span),
-                anchor=Anchor(block_number, 0, 0, span),
-                callees=tuple(sorted({callee for fact in mine for callee in fact.callees})),
-                inputs=inputs,
-                outputs=(Output(value),),
-                effects=tuple(dict.fromkeys(effect for fact in mine for effect in fact.effects)),
-                value=value,
-                home=tuple(dict.fromkeys(reasons)),
-            )
+            if tasks:
+                found = self._made(number, level, tasks, seen, given, span)
+        return found
+
+    def _made(
+        self,
+        number: int,
+        level: _Level,
+        tasks: Sequence[Task],
+        seen: int,
+        given: set[Variable],
+        span: Span,
+    ) -> Region:
+        outer = {name for above in self.nest.levels[:number] for name in _targets(above.loop)}
+        mine = {Variable("<turn>", name) for name in self.items - outer}
+        tied = [task for task in tasks if task.home and not task.regions]
+        inside = [region for task in tasks for region in task.regions]
+        free = [task for task in tasks if not task.home]
+        is_map = not tied and all(region.kind == "map" and region.through for region in inside)
+        heavy = any(self.weights.is_heavy(task) for task in free) or any(r.heavy and r.through for r in inside)
+        return Region(
+            "map" if is_map else "loop",
+            f"for {' '.join(self.texts.cut(level.loop.span).split())} in ...",
+            span,
+            (Arm("turn", self.nest.element.span, tuple(tasks)),),
+            tuple(sorted(_targets(level.loop))),
+            tuple(sorted(given - mine)),
+            tuple(dict.fromkeys(task.home[0] for task in tied)),
+            heavy,
+            True,
+            tests=seen,
         )
-    if not tasks:
-        return None
-    tied = [task for task in tasks if task.home]
-    heavy = any(weights.is_heavy(task) for task in tasks if not task.home)
-    arms = (Arm("turn", element.span, tuple(tasks)),)
-    head = f"for {' '.join(texts.cut(turns.loop.span).split())} in ..."
-    return Region(
-        "loop" if len(tied) == len(tasks) else "map",
-        head,
-        op.span,
-        arms,
-        tuple(sorted(_targets(turns.loop))),
-        tuple(sorted(given)),
-        tuple(dict.fromkeys(task.home[0] for task in tied)),
-        heavy,
-        True,
+
+    def _loop(self, region: Region, loop: ir.For) -> Task:
+        """The task that a loop within another one is."""
+        home = (Reason("runs within the comprehension, in its place", loop.span),)
+        anchor = Anchor(self.block_number, 0, 0, loop.span)
+        key = self._key("for")
+        return Task(key, region.kind, loop.span, region.name, anchor, home=home, regions=(region,))
+
+    def _key(self, name: str) -> tuple[str, int]:
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return name, self.counts[name]
+
+    # -- conditions ------------------------------------------------------------------------------------
+
+    def _tests(self, level: _Level) -> tuple[list[Task | None], int, set[Variable]]:
+        """The tasks of a loop's conditions, those that call functions of the project; how many of the conditions, from
+        the first on, a helper decides itself; and what these read of outside."""
+        tasks: list[Task | None] = []
+        given: set[Variable] = set()
+        seen, blocked = 0, self.walrus
+        for test in level.tests:
+            reads = None if blocked else self._seen(test, test.ops)
+            if reads is None:
+                blocked = True
+            else:
+                seen += 1
+                given |= reads
+            tasks.append(self._test(test, reads is not None))
+        return tasks, seen, given
+
+    def _test(self, test: ir.If, free: bool) -> Task | None:
+        head = self.effects.inside.get(id(test), NO_EFFECTS).head
+        if head is None or not head.callees:
+            return None
+        reasons = [*op_reasons(head, None, 0), *self.written.reasons([head]), *_odd(flatten(test))]
+        if not free and not reasons:
+            reasons.append(Reason("comes after a condition that keeps its order", test.span))
+        name = head.callees[-1].rpartition(":")[2].rpartition(".")[2].strip("<>")
+        return self._task(name, test.span, head.callees, head.effects, flatten(test), reasons)
+
+    def _seen(self, statement: ir.If | ir.For, ops: tuple[ir.Op, ...]) -> set[Variable] | None:
+        """What the head of a loop or a condition reads of outside, if a helper may run it; else ``None``."""
+        facts = self.effects.inside.get(id(statement), NO_EFFECTS)
+        head = facts.head
+        if head is None or op_reasons(head, None, 0) or list(self.written.reasons([head])):
+            return None
+        flat = in_order(ops)
+        if any(isinstance(op, ir.Store) and op.how != "for" for op in flat) or list(
+            _odd([op for op in flat if not isinstance(op, ir.Store)])
+        ):
+            return None
+        is_unit = isinstance(statement, ir.If) and head.callees
+        if not is_unit and any(isinstance(effect.place, World) for effect in head.effects):
+            return None  # it is run by home too
+        _, reads = self._names(flat)
+        for variable in reads:
+            labels = facts.before.get(variable, frozenset()) | facts.after.get(variable, frozenset())
+            if labels & self.written.objects:
+                return None
+        return reads
+
+    # -- the element -----------------------------------------------------------------------------------
+
+    def _element(self, given: set[Variable]) -> list[Task]:
+        element = self.nest.element
+        facts = self.effects.inside[id(element)]
+        ops = flatten(element)
+        tasks: list[Task] = []
+        for last, numbers in sorted(_pieces(element, ops, facts).items()):
+            mine = [fact for fact in facts.ops if fact.op in numbers or fact.op < 0]
+            main = next((fact for fact in mine if fact.op == last or (fact.op in numbers and fact.callees)), None)
+            if main is None:
+                continue
+            part = tuple(ops[number] for number in sorted(numbers))
+            reasons: list[Reason] = [reason for fact in mine for reason in op_reasons(fact, None, 0)]
+            if self.walrus:
+                reasons.append(Reason("the comprehension binds a name on its way", self.op.span))
+            reasons += self.written.reasons(mine)
+            reasons += _odd(part)
+            if not reasons:
+                given |= self._names(part)[1]
+            callees = tuple(sorted({callee for fact in mine for callee in fact.callees}))
+            effects = tuple(dict.fromkeys(effect for fact in mine for effect in fact.effects))
+            tasks.append(self._task(called_name(main) or "call", ops[last].span, callees, effects, part, reasons))
+        return tasks
+
+    def _task(
+        self,
+        name: str,
+        span: Span,
+        callees: tuple[str, ...],
+        effects: tuple[Effect, ...],
+        ops: tuple[ir.Op, ...],
+        reasons: Iterable[Reason],
+    ) -> Task:
+        key = self._key(name)
+        value = Variable("<value>", name if key[1] == 1 else f"{name}.{key[1]}")
+        return Task(
+            key=key,
+            kind="call",
+            span=span,
+            source=self.texts.cut(span),
+            anchor=Anchor(self.block_number, 0, 0, span),
+            callees=callees,
+            inputs=self._names(ops)[0],
+            outputs=(Output(value),),
+            effects=effects,
+            value=value,
+            home=tuple(dict.fromkeys(reasons)),
+        )
+
+    def _names(self, ops: tuple[ir.Op, ...]) -> tuple[tuple[Input, ...], set[Variable]]:
+        """What operations read of the items, as inputs; and all that they read: of items, scope ``<turn>``."""
+        inputs: dict[str, Input] = {}
+        found: set[Variable] = set()
+        for op, binding in self._loads(ops):
+            if binding == "local":
+                found.add(Variable("<turn>", op.name))
+                if op.name in self.items:
+                    inputs.setdefault(op.name, Input(Variable("<turn>", op.name), -1, len(inputs), op.span))
+            elif binding == "global":
+                found.add(Variable(self.block.module, op.name))
+            else:
+                found.add(Variable(self.block.block.scope if binding == "free" else "<turn>", op.name))
+        return tuple(inputs.values()), found
+
+    def _loads(self, ops: Iterable[ir.Op]) -> Iterator[tuple[ir.Load, str]]:
+        """Where names are read, with how this comprehension sees them; in comprehensions inside too."""
+        for op in ops:
+            if isinstance(op, ir.Load):
+                yield op, op.binding
+            elif isinstance(op, ir.Comprehension):
+                for inner, binding in self._loads(every_op(self.module.scopes[op.scope].body)):
+                    if binding != "local":
+                        yield inner, "local" if binding == "free" and inner.name in self.items else binding
+
+
+def _within(region: Region) -> Region:
+    """A loop, and those in it, as helpers of one more loop around it get to them."""
+    arm = region.arms[0]
+    tasks = tuple(
+        evolve(task, regions=tuple(_within(r) if r.through else r for r in task.regions)) if task.regions else task
+        for task in arm.tasks
+    )
+    known = dict(arm.ahead)  # (the loop itself is one of those around its arm)
+    ahead = tuple((i, known.get(i, 1) + 1) for i, task in enumerate(tasks) if not task.home)
+    inner = any(part.through for task in tasks for part in task.regions)
+    if not ahead and not inner:
+        return region
+    return evolve(region, arms=(evolve(arm, tasks=tasks, ahead=ahead),), through=region.through + 1)
+
+
+def _pieces(element: ir.Plain, ops: tuple[ir.Op, ...], facts: StepEffects) -> dict[int, frozenset[int]]:
+    """The expressions of an element that may be made elsewhere, by the number of their last operation: calls, and what
+    decides about calls as a whole (conditional expressions, ``and``, ``or``) or makes several (comprehensions), with
+    the numbers of all their operations."""
+    found = {last: frozenset(range(first, last + 1)) for last, first in separable(element, ops, facts).items()}
+    for number, op in enumerate(ops):
+        if isinstance(op, ir.Choice) or (isinstance(op, ir.Comprehension) and op.kind != "generator"):
+            inside = frozenset(n for n, part in enumerate(ops) if _lies_in(part.span, op.span) and n <= number)
+            if any(fact.callees and fact.op in inside for fact in facts.ops):
+                found[number] = inside
+    return {last: numbers for last, numbers in found.items() if not any(numbers < other for other in found.values())}
+
+
+def _binds(module: ir.Module, scope: int) -> bool:
+    """Whether a comprehension, or one in it, binds names around it."""
+    return any(
+        (isinstance(op, ir.Store) and op.how == "walrus")
+        or (isinstance(op, ir.Comprehension) and _binds(module, op.scope))
+        for op in every_op(module.scopes[scope].body)
     )
 
 
-def _names(
-    block: DriverBlock, turns: _Turns, ops: tuple[ir.Op, ...], numbers: range
-) -> tuple[tuple[Input, ...], set[Variable]]:
-    """What a call reads of the item, as inputs; and what else it reads."""
-    items = _targets(turns.loop)
-    inputs: dict[str, Input] = {}
-    given: set[Variable] = set()
-    for number in numbers:
-        op = ops[number]
-        if not isinstance(op, ir.Load):
-            continue
-        if op.binding == "local" and op.name in items:
-            inputs.setdefault(op.name, Input(Variable("<turn>", op.name), -1, len(inputs), op.span))
-        elif op.binding == "global":
-            given.add(Variable(block.module, op.name))
-        else:
-            given.add(Variable(block.block.scope if op.binding == "free" else "<turn>", op.name))
-    return tuple(inputs.values()), given
+def _lies_in(inner: Span, outer: Span) -> bool:
+    return (outer.line, outer.column) <= (inner.line, inner.column) and (inner.end_line, inner.end_column) <= (
+        outer.end_line,
+        outer.end_column,
+    )
 
 
-def _odd(ops: tuple[ir.Op, ...], numbers: range) -> Iterator[Reason]:
+def _odd(ops: Iterable[ir.Op]) -> Iterator[Reason]:
     """Operations that cannot be made elsewhere whatever they do."""
-    for number in numbers:
-        match ops[number]:
-            case ir.Await() | ir.Yield() | ir.Store() | ir.MakeFunction() | ir.Comprehension() as op:
+    for part in ops:
+        match part:
+            case ir.Await() | ir.Yield() | ir.Store() | ir.MakeFunction() | ir.Comprehension(kind="generator") as op:
                 yield Reason("its arguments are made by more than plain expressions", op.span)
             case _:
                 pass

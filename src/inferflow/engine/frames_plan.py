@@ -114,6 +114,7 @@ class _Table:
             "outer": [v.name for v in region.given if v.scope == "<turn>"],
             "stages": self._stages(region),
             "slice": sliced,
+            "tests": region.tests,
             "around": self.around.get(place.number, []),
             "within": list(place.within),
             "told": any(_prints(task) for task in region.arms[0].tasks),
@@ -132,7 +133,7 @@ class _Table:
         """What of a loop's turn may run ahead deeper in it: ``heads`` are the regions that helpers enter, ``loops``
         those of them that are loops; ``arms`` has rows ``[region, arm, *numbers of units]``."""
         found: dict[str, Any] = {"heads": [], "loops": [], "arms": [], "preamble": []}
-        if region.kind in ("map", "loop") and not region.comprehension:
+        if region.kind in ("map", "loop"):
             tasks = list(self._inside(region.arms[0].tasks, 1, found))
             if any(self.stays_home(task.name) for task in (*region.strand, *tasks)):
                 return {"heads": [], "loops": [], "arms": [], "preamble": []}

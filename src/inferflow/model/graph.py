@@ -153,8 +153,10 @@ class Region:
     to, ``given`` those that the strand reads and no turn changes. ``order`` is why turns follow one another (empty for
     a map). ``heavy`` is false where the strand surely takes next to no time. ``comprehension``: it is no statement but
     part of one (a ``branch``: a conditional expression, ``and`` or ``or``); ``mapped``: a call of ``map``, of which
-    ``span`` is. ``through``: so many of the loops around (the
-    innermost first) have helpers run the head of this one too, to get to what ``Arm.ahead`` names in it.
+    ``span`` is. ``through``: so many of the loops around (the innermost first) have helpers run the head of this one
+    too, to get to what ``Arm.ahead`` names in it. ``tests``: of a ``for`` in a comprehension, so many of its
+    conditions, from the first on, are decided by helpers too. (Of several ``for``, the last has the ``span`` of the
+    comprehension, the others those of their targets.)
     """
 
     kind: Literal["map", "loop", "branch", "try", "with", "group"]
@@ -169,6 +171,7 @@ class Region:
     function: str = ""
     mapped: bool = False
     through: int = 0
+    tests: int = 0
 
     @property
     def choice(self) -> bool:

@@ -227,6 +227,8 @@ class Frames:
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames[region]
         index = frame.index = frame.index + 1
+        if frame.place.slice.arms and frame.place.node == "comprehension":
+            frame.caller = id(sys._getframe(1))  # (what the first loop goes through is made outside)
         if frame.place.told and not self.elsewhere():
             self.begun(frame, index, values)
         if frame.live:
@@ -297,7 +299,7 @@ class Frames:
         units = self.result(frame, index, values)
         if units is None:
             frame.current = index
-        elif frame.place.slice.arms:
+        elif frame.place.keyed:
             frame.feeds = {}
             for (unit, path), kept in units:
                 frame.feeds.setdefault(path, {})[unit] = kept

@@ -171,8 +171,8 @@ class Strand:
         """An arm of a conditional expression is chosen."""
         self.output.append([self.offset, len(self.values), ARM, [region, arm]])
 
-    def u(self, unit: int, *values: Any) -> None:
-        """A unit is done, and left these values."""
+    def u(self, unit: int, *values: Any) -> Any:
+        """A unit is done, and left these values; gives the first back."""
         number = len(self.values)
         self.values.append(values)
         self.keys.append([unit, list(self.path)])
@@ -180,6 +180,7 @@ class Strand:
             if left_out:
                 raise MemoryError("it prints too much to keep and repeat")
             self.output.append([self.offset, number, name, noted])
+        return values[0] if values else None
 
     # -- batches -------------------------------------------------------------------------------------
 
@@ -230,8 +231,8 @@ class Strand:
         why = why or self._shared(items[start : start + len(rows)], rows)
         if why:
             helper.refuse(why)
-        sliced = self.place.slice.arms and not isinstance(self.frame, StageFrame)
-        self._send(start, rows, failed, duration, seen, keys if sliced else None)
+        keyed = self.place.keyed and not isinstance(self.frame, StageFrame)
+        self._send(start, rows, failed, duration, seen, keys if keyed else None)
 
     def _send(
         self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any], keys: Any

@@ -26,6 +26,7 @@ from inferflow.worker.transform_regions import (
     Span,
     StagePlace,
     arms_of,
+    comprehension_places,
     expression_in,
     item_paths,
     loads,
@@ -56,14 +57,13 @@ def strand_code(
         name = block["name"] if block["kind"] == "function" else "turn"
         return _function_code([_kept(place.units[0], made)], filename, flags, name, names, hook)
     comprehension = place.node == "comprehension"
-    target = node.generators[-1].target if comprehension else node.target
-    taken = _call("item", [], target)
-    begin = copy.deepcopy(target)
-    statements: list[ast.stmt] = [_placed(ast.Assign(targets=[begin], value=taken), target)]
     if comprehension:
-        statements += [_kept(unit, expression_in(node, unit)) for unit in place.units]
+        found = comprehension_places(node, places, place.function)
+        level = next(number for number, other in enumerate(found) if other is not None and other.region == place.region)
+        statements = [_taken(node.generators[level].target), *_Nest(node, found, places, place).turn(level, 0)]
         name = block["name"] if block["kind"] == "function" else "turn"
         return _function_code(statements, filename, flags, name, names, hook)
+    statements = [_taken(node.target)]
     if place.slice.arms:
         statements += _Slicer(place, places).pieces(node.body, place.units, 0)
     else:
@@ -98,13 +98,24 @@ def coroutine_code(
     return _function_code(statements, filename, flags, block["name"], parameters(node), hook)
 
 
+def _taken(target: ast.expr) -> ast.stmt:
+    """``TARGET = HOOK.item()``"""
+    assign = ast.Assign(targets=[copy.deepcopy(target)], value=_call("item", [], target))
+    return cast(ast.stmt, _placed(assign, target))
+
+
 def _find_region(body: list[ast.stmt], place: Place) -> Any:
     return next(
         part
         for statement in body
         for part in ast.walk(statement)
-        if NODES.get(type(part).__name__) == place.node and _span(part) == place.span
+        if NODES.get(type(part).__name__) == place.node and place.span in _spans(part)
     )
+
+
+def _spans(node: Any) -> list[Span]:
+    """The spans of the regions that a node is: of a comprehension, also those of its loops but the last."""
+    return [_span(node), *(_span(generator.target) for generator in getattr(node, "generators", ())[:-1])]
 
 
 def _code_of(
@@ -250,6 +261,69 @@ class _Slicer:
             made = ast.If(test=branch.test, body=body or [_placed(ast.Pass(), branch)], orelse=rest)
             rest = [_placed(made, branch)]
         return rest
+
+
+class _Nest:
+    """Makes of a comprehension what helpers run of a turn of one of its loops:
+
+    [f(x, y) for x in xs if ok(x) for y in ys]      x = HOOK.item()
+                                                    if HOOK.u(6, ok(x)):
+                                                        HOOK.b(0)
+                                                        for y in ys:
+                                                            HOOK.k(1, 0, y)
+                                                            HOOK.u(7, f(x, y))
+                                                        HOOK.x(0)
+    """
+
+    def __init__(
+        self, node: Any, found: list[Place | None], places: Mapping[tuple[str, str, Span], Place], place: Place
+    ) -> None:
+        self.node = node
+        self.found = found
+        self.place = place
+        every = [part for other in places.values() for inside in other.arms.values() for part in inside]
+        self.units = {unit.unit: unit for unit in every}
+
+    def turn(self, level: int, deep: int) -> list[ast.stmt]:
+        """What follows when the target of a loop has been bound; it stands in ``deep`` others inside of the turn."""
+        node, place = self.node, self.found[level]
+        assert place is not None
+        units = list(place.units)
+        if place is not self.place:
+            units = [self.units[number] for number in self.place.slice.arms.get((place.region, 0), ())]
+        generator = node.generators[level]
+        by_span = {unit.expression: unit for unit in units}
+        tests = [(test, by_span.pop(_span(test), None)) for test in generator.ifs]
+        out = self._inside(level, deep, list(by_span.values()))
+        for test, unit in reversed(tests[: place.tests]):
+            condition = test if unit is None else _call("u", [_number(unit.unit), test], test)
+            out = [
+                cast(
+                    ast.stmt, _placed(ast.If(test=condition, body=out or [_placed(ast.Pass(), test)], orelse=[]), test)
+                )
+            ]
+        return out
+
+    def _inside(self, level: int, deep: int, units: list[RegionUnit]) -> list[ast.stmt]:
+        node = self.node
+        if level == len(node.generators) - 1:
+            parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            every = [(part, unit) for part in parts for unit in units if _contains(part, unit)]
+            return [_kept(unit, expression_in(part, unit)) for part, unit in every]
+        inner, generator = self.found[level + 1], node.generators[level + 1]
+        if inner is None or inner.region not in self.place.slice.loops:
+            return []
+        names = [name for name, _ in item_paths(generator.target) or ()]
+        turn = _call("k", [_number(inner.region), _number(deep), *loads(names)], generator.target)
+        body: list[ast.stmt] = [ast.Expr(value=turn), *self.turn(level + 1, deep + 1)]
+        made = ast.For(target=copy.deepcopy(generator.target), iter=generator.iter, body=body, orelse=[])
+        before, after = _call("b", [_number(deep)], node), _call("x", [_number(deep)], node)
+        at = generator.target
+        return [_placed(ast.Expr(value=before), at), _placed(made, at), _placed(ast.Expr(value=after), at)]
+
+
+def _contains(part: ast.expr, unit: RegionUnit) -> bool:
+    return any(isinstance(inner, ast.expr) and _span(inner) == unit.expression for inner in ast.walk(part))
 
 
 def _kept(unit: RegionUnit, value: ast.expr) -> ast.stmt:

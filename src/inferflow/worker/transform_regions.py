@@ -5,7 +5,7 @@
         out.append(g(y))              if HOOK.f[7]: y = f(x)
                                       else: y, = HOOK.g(7)
                                       out.append(g(y) if HOOK.f[8] else HOOK.g(8))
-    [f(x) for x in xs if ok(x)]   [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if ok(x)]
+    [f(x) for x in xs if x]       [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if x]
     list(map(f, xs))              list(map(*HOOK.w(6, map, f, xs)))
     f(x) if a else g(x)           (HOOK.m(9, 0) or f(x)) if a else (HOOK.m(9, 1) or g(x))
     if a:                         if a:
@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from inferflow.worker.transform import _call, _number, _placed, _span, annotations_in
@@ -48,6 +48,7 @@ __all__ = [
     "hook_opened",
     "hook_regions",
     "arms_of",
+    "comprehension_places",
     "expression_in",
     "item_paths",
     "loads",
@@ -103,7 +104,7 @@ class Place(NamedTuple):
     ``slice`` what else of a turn. ``around`` are the loops whose slices go through this one, the innermost first;
     ``arms`` the units in each arm that are run with turns of loops around. ``within`` are all loops that it stands in,
     the outermost first; ``told``: what is printed in it is worth telling by turns. ``apart``: of a coroutine, the units
-    that may run as soon as it exists."""
+    that may run as soon as it exists. ``tests``: so many of a comprehension's conditions helpers decide themselves."""
 
     region: int
     task: int
@@ -124,6 +125,12 @@ class Place(NamedTuple):
     told: bool
     arms: dict[int, tuple[RegionUnit, ...]]
     apart: tuple[RegionUnit, ...]
+    tests: int
+
+    @property
+    def keyed(self) -> bool:
+        """Whether not every turn gets to all units: helpers tell which each result is of."""
+        return bool(self.slice.arms or self.tests)
 
 
 class Table(NamedTuple):
@@ -161,7 +168,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             row["region"], row["task"], row["block"], row["function"], row["node"], span, row["heavy"], row["ahead"],
             units, tuple(tuple(part) for part in row["preamble"]), tuple(row["given"]), tuple(row["outer"]),
             stages, _slice(row["slice"]), tuple(row["around"]),
-            tuple(row["within"]), row["told"], arms, apart,
+            tuple(row["within"]), row["told"], arms, apart, row["tests"],
         )  # fmt: skip
     return Table(places, count, {}, {})
 
@@ -231,7 +238,9 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
     for child in ast.iter_child_nodes(node):
         if child is not getattr(node, "annotation", None):  # (it may be kept as a text)
             _visit(child, table, function)
-    if place is None:
+    if kind == "comprehension":
+        _comprehension(node, table, function)
+    if place is None or kind == "comprehension":
         return
     for stage in place.stages:
         table.names[stage.stage] = names_read(arms_of(node)[stage.arm], stage)
@@ -241,8 +250,6 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
         _map(node, place, table)
     elif isinstance(node, (ast.IfExp, ast.BoolOp)):
         _choice(node, place)
-    elif kind == "comprehension":
-        _comprehension(node, place, table)
     else:
         for arm, body in enumerate(arms_of(node)):
             _arm(body, place, arm)
@@ -379,20 +386,28 @@ def _tell_end(node: ast.For | ast.While, place: Place) -> None:
                 stack += [case.body for case in (*getattr(inner, "handlers", ()), *getattr(inner, "cases", ()))]
 
 
-def _comprehension(node: Any, place: Place, table: Table) -> None:
-    generator = node.generators[-1]
-    paths = item_paths(generator.target)
-    if paths is None:
-        return
-    table.paths[place.region] = [path for _, path in paths]
-    expressions = {unit.expression: unit for unit in place.units if unit.expression is not None}
-    wrap = _Units(expressions)
-    for part in ("elt", "key", "value"):
-        if hasattr(node, part):
-            setattr(node, part, wrap.visit(getattr(node, part)))
-    generator.iter = _call("l", [_number(place.region), generator.iter, *loads(list(place.outer))], generator.iter)
-    at = generator.ifs[0] if generator.ifs else generator.iter
-    generator.ifs.insert(0, _call("n", [_number(place.region), *loads([name for name, _ in paths])], at))
+def comprehension_places(node: Any, places: Mapping[tuple[str, str, Span], Place], function: str) -> list[Place | None]:
+    """The regions that the loops of a comprehension are, the outermost first."""
+    spans = [*(_span(generator.target) for generator in node.generators[:-1]), _span(node)]
+    return [places.get((function, "comprehension", span)) for span in spans]
+
+
+def _comprehension(node: Any, table: Table, function: str) -> None:
+    for number, place in enumerate(comprehension_places(node, table.places, function)):
+        generator = node.generators[number]
+        paths = item_paths(generator.target)
+        if place is None or paths is None:
+            continue
+        table.paths[place.region] = [path for _, path in paths]
+        units = (*place.units, *place.arms.get(0, ()))
+        wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None})
+        for part in ("elt", "key", "value") if number == len(node.generators) - 1 else ():
+            if hasattr(node, part):
+                setattr(node, part, wrap.visit(getattr(node, part)))
+        generator.ifs[:] = [wrap.visit(test) for test in generator.ifs]
+        generator.iter = _call("l", [_number(place.region), generator.iter, *loads(list(place.outer))], generator.iter)
+        at = generator.ifs[0] if generator.ifs else generator.iter
+        generator.ifs.insert(0, _call("n", [_number(place.region), *loads([name for name, _ in paths])], at))
 
 
 def _map(node: ast.Call, place: Place, table: Table) -> None:
@@ -485,7 +500,7 @@ class _Units(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, _SCOPES):
             return node
-        unit = self.units.get(_span(node)) if isinstance(node, ast.Call) else None
+        unit = self.units.get(_span(node)) if isinstance(node, ast.expr) else None
         if unit is None:
             return self.generic_visit(node)
         taken = _call("g", [_number(unit.unit)], node)
@@ -494,4 +509,4 @@ class _Units(ast.NodeTransformer):
 
 
 def expression_in(inside: ast.AST, unit: RegionUnit) -> ast.expr:
-    return next(part for part in ast.walk(inside) if isinstance(part, ast.Call) and _span(part) == unit.expression)
+    return next(part for part in ast.walk(inside) if isinstance(part, ast.expr) and _span(part) == unit.expression)
