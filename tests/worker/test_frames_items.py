@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import sys
+import warnings
 
 import pytest
 
@@ -95,10 +95,16 @@ def test_items_in_a_few_characters() -> None:
     ]
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="looking at one would warn")
-def test_products_are_looked_into_where_that_does_no_harm() -> None:
-    assert items_of(itertools.product([1, 2], "a")) == ((1, "a"), (2, "a"))
+def test_products_are_looked_into_before_they_begin() -> None:
+    made = itertools.product([1, 2], "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # later Pythons warn when one is copied
+        assert items_of(made) == ((1, "a"), (2, "a"))
+    assert list(made) == [(1, "a"), (2, "a")]
+    assert items_of(itertools.product()) == ((),)
+    assert items_of(itertools.product([], "a")) == ()
     begun = consumed(itertools.product([1, 2], repeat=2))
-    assert items_of(begun) == ((1, 2), (2, 1), (2, 2))
+    assert items_of(begun) is None
     assert list(begun) == [(1, 2), (2, 1), (2, 2)]  # type: ignore[call-overload]
+    assert items_of(consumed(itertools.product())) is None
     assert items_of(itertools.product(range(3000), repeat=2)) is None

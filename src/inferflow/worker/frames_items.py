@@ -8,10 +8,10 @@ True
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import operator
-import sys
 from typing import Any
 
 __all__ = ["is_builtin", "is_plain", "items_of", "same", "short", "size_of"]
@@ -65,14 +65,20 @@ def _twin(iterator: Any) -> Any:
             return None
         twins = [_twin(inner) for inner in reduced[1]]
         return None if any(twin is None for twin in twins) else zip(*twins)
-    if kind is itertools.product and sys.version_info < (3, 12):  # later ones warn when they are looked at
-        function, pools, *state = iterator.__reduce__()
-        if math.prod(map(len, pools)) > _MOST:
-            return None
-        made = function(*pools)
-        if state:
-            made.__setstate__(state[0])
-        return made
+    if kind is itertools.product:
+        pools = _pools(iterator)
+        return None if pools is None or math.prod(map(len, pools)) > _MOST else itertools.product(*pools)
+    return None
+
+
+def _pools(product: Any) -> tuple[tuple[Any, ...], ...] | None:
+    """What an ``itertools.product`` that has not begun goes through. It cannot be asked (its ``__reduce__`` warns since
+    Python 3.12, and is gone in 3.14), but besides that it refers to nothing but the last item that it gave."""
+    parts = gc.get_referents(product)
+    parts = [part for part in parts if part is not itertools.product]
+    if len(parts) == 1 and type(parts[0]) is tuple and all(type(pool) is tuple for pool in parts[0]):
+        found: tuple[tuple[Any, ...], ...] = parts[0]
+        return found
     return None
 
 
