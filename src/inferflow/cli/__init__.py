@@ -91,6 +91,10 @@ def _plain(arguments: list[str]) -> tuple[str, tuple[str, ...], str | None, bool
     for word in left:
         if word in ("-j", "--jobs"):
             jobs = next(left, "")
+        elif word.startswith("--jobs="):
+            jobs = word.removeprefix("--jobs=")
+        elif word.startswith("-j") and word[2:].isdecimal():
+            jobs = word[2:]
         elif word in ("-q", "--quiet"):
             quiet = True
         elif word.startswith("-"):

@@ -384,6 +384,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "forks": sorted(plan.forks),
         "inputs": list(plan.entry_inputs),
         "placed": bool(plan.placed),
+        "trusts": bool(plan.trusted),
         "books": [],
         "notebooks": [[i, task.name] for i, task in enumerate(graph.tasks) if task.kind == "notebook"],
         "parameters": raw,

@@ -12,7 +12,6 @@ and such tasks stay at home.
 from __future__ import annotations
 
 import os
-import platform
 import struct
 import sys
 
@@ -58,7 +57,7 @@ def seal() -> bool:
 
 
 def _install() -> bool:
-    table = _TABLES.get(platform.machine())
+    table = _TABLES.get(os.uname().machine) if hasattr(os, "uname") else None  # (platform takes long to load)
     if table is None or not sys.platform.startswith("linux") or sys.byteorder != "little":
         return False
     try:
