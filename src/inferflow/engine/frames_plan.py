@@ -117,7 +117,7 @@ class _Table:
             "tests": region.tests,
             "around": self.around.get(place.number, []),
             "within": list(place.within),
-            "told": any(_prints(task) for task in region.arms[0].tasks),
+            "told": any(_prints(task) for arm in region.arms for task in arm.tasks),
             "arms": self._arms(region),
             "apart": [self.unit(task) for task in apart],
         }

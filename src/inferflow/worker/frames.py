@@ -458,7 +458,8 @@ class Frames:
         """Fork the process that helpers for this frame come from, and tell the controller. ``index`` is the item that
         home is at."""
         with self.home.hooks.shield:
-            if self._may_fork() and self._gather(frame, caller):
+            told = self.places[frame.place.region].told
+            if self._may_fork() and not (told and self.home.streams.is_redirected()) and self._gather(frame, caller):
                 self._fork(frame, index)
 
     def _gather(self, frame: AnyFrame, caller: Any) -> bool:

@@ -22,6 +22,7 @@ import enum
 import functools
 import gc
 import hashlib
+import io
 import itertools
 import marshal
 import opcode
@@ -112,9 +113,22 @@ class _Glance(Walk):
         self.bytes = 0
         super().memory(data)
 
+    def kept(self, value: io.StringIO | io.BytesIO) -> None:
+        """What has been written into memory."""
+        data = (
+            io.BytesIO.getvalue(value)
+            if isinstance(value, io.BytesIO)
+            else io.StringIO.getvalue(value).encode("utf-8", "surrogatepass")
+        )
+        self.tokens += [value.tell(), len(data)]
+        self.memory(data[:: max(1, len(data) // SAMPLED)] + data[-SAMPLED:])
+        self.own_parts(value)
+
     def opaque(self, value: Any, cls: type) -> None:
         """What extension types refer to; nothing of the user's, or of a library's, is called."""
-        if isinstance(value, types.GeneratorType):
+        if cls in (io.StringIO, io.BytesIO) and not value.closed:
+            self.kept(value)
+        elif isinstance(value, types.GeneratorType):
             self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
         elif hasattr(cls, "cache_info") and hasattr(value, "__wrapped__"):
             self.tokens.append(str(value.cache_info()))

@@ -241,6 +241,10 @@ class Streams:
         for name, text in self.texts.items():
             text.note.tell = partial(tell, name)
 
+    def is_redirected(self) -> bool:
+        """Whether what is printed goes elsewhere now: a copy of this process would print into a copy of that."""
+        return any(getattr(sys, name, None) is not text for name, text in self.texts.items())
+
     def wrote_bytes(self) -> bool:
         """Whether, while they were kept, bytes were written below the text layer: they overtake text that waits there,
         so they cannot be repeated as text."""

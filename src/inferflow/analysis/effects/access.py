@@ -355,6 +355,17 @@ def super_attribute(frame: Frame, node: Node, name: str, op: Any) -> Value:
     return result
 
 
+OF_THE_PROCESS = {
+    "decimal.Context": "decimal.context",
+    "logging.Logger": "logging",
+    "logging.RootLogger": "logging",
+    "logging.Handler": "logging",
+    "logging.StreamHandler": "logging",
+    "logging.FileHandler": "logging",
+}
+"""Types of objects that are, or may be, part of a hidden state: who sets their attributes changes that."""
+
+
 def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: Any) -> None:
     """``obj.name = stored``."""
     what = frame.say(op.obj) if isinstance(op, ir.StoreAttr | ir.DelAttr) else ""
@@ -387,6 +398,8 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
             for type_name in node.each:
                 if type_name.startswith("@"):
                     set_own_attribute(frame, node, program.classes[type_name].node, name, stored, op)
+                elif type_name in OF_THE_PROCESS:
+                    library.hidden(frame, "write", OF_THE_PROCESS[type_name], f"{what}.{name} =", op.span)
             frame.put(node, name, stored)
             plain.unsettle(node)
             text = f"{frame.where} sets '{what}.{name}'" if frame.where else f"sets '{what}.{name}'"

@@ -160,6 +160,9 @@ def apply_call(
     if not signature.known:
         what = arguments.says or signature.name
         return calls.unknown(frame, what, [receiver, *arguments.all()], span, key)
+    if signature.name in EMITTING and frame.program.logs_to_objects:
+        who = arguments.says or signature.name
+        frame.note("write", World("anything"), f"{who}() may change what a handler holds", span)
     if not signature.cheap:
         frame.program.costly = True
     call = _Call(frame, signature, receiver, arguments, span, key)

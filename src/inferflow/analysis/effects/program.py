@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Catalogue, Signature, TypeInfo
 from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join
-from inferflow.analysis.effects.logs import only_to_stderr
+from inferflow.analysis.effects.logs import only_to_stderr, to_objects
 from inferflow.analysis.facts import Project
 from inferflow.analysis.walk import every_op
 from inferflow.model import Diagnostic, Reason, Span
@@ -97,6 +97,7 @@ class Program:
         self.none = self.constant(None)
         self._libraries: frozenset[str] | None = None
         self._quiet_logs: bool | None = None
+        self._logs_to_objects: bool | None = None
 
     # -- interned values
 
@@ -168,6 +169,13 @@ class Program:
         if self._quiet_logs is None:
             self._quiet_logs = only_to_stderr(self.project, self.catalogue, self.libraries)
         return self._quiet_logs
+
+    @property
+    def logs_to_objects(self) -> bool:
+        """Whether messages of loggers may change objects of the program."""
+        if self._logs_to_objects is None:
+            self._logs_to_objects = to_objects(self.project)
+        return self._logs_to_objects
 
     def rebound(self, module: str) -> frozenset[str]:
         """Names that a nested function (or a walrus in a comprehension) binds in a scope around it."""
