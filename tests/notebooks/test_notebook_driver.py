@@ -166,11 +166,13 @@ def test_a_plot_in_a_cell_that_awaits(tmp_path: Path) -> None:
 
 
 def test_what_a_kernel_has_loaded(tmp_path: Path) -> None:
-    """Its loggers and its comms; and the modules that code may look for."""
+    """Its loggers and its comms; the modules that code may look for; which warnings are shown."""
     cells = [
         "import logging\nsorted(logging.root.manager.loggerDict)",
         "import comm\nc = comm.create_comm(target_name='t')\ntype(c), comm.create_comm, type(comm.get_comm_manager()), type(get_ipython().kernel), 'IPKernelApp' in get_ipython().config, type(c.kernel)",
         "import sys\n[name for name in ('ipykernel.kernelapp', 'tornado', 'zmq', 'ipykernel.ipkernel') if name in sys.modules]",
+        "import warnings\nlist(map(str, warnings.filters)), warnings.showwarning.__module__",
+        "warnings.warn('old', DeprecationWarning)\nwarnings.warn('older', PendingDeprecationWarning)\n1",
     ]
     observed, _ = assert_same(tmp_path, book(*cells))
     assert observed.exit_code == 0, observed.stderr

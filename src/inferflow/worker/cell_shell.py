@@ -7,14 +7,16 @@ the session (``cells.Session.statements``), which calls the hooks. IPython is im
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from inferflow.worker import transform
 from inferflow.worker.hooks import thread_ident
-from inferflow.worker.program import muted
 
 __all__ = ["make_shell"]
 
@@ -22,7 +24,7 @@ __all__ = ["make_shell"]
 def make_shell(session: Any) -> Any:
     """The shell of a kernel, whose messages go to the session's record."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    with muted():
+    with _unseen():
         import builtins
         import getpass
 
@@ -116,6 +118,18 @@ def make_shell(session: Any) -> Any:
     builtins.input = kernel.raw_input  # nobody is there to answer
     getpass.getpass = kernel.getpass
     return shell
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Warnings that a kernel has before its first cell are in no cell. They are given, and not shown; the rules are left
+    alone, since libraries that are imported here put their own before them, which hold for cells."""
+    shown = warnings.showwarning
+    warnings.showwarning = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def _set_up_logging(app: Any) -> None:

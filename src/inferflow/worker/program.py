@@ -149,4 +149,5 @@ class muted:
         self.filters[:0] = self.rules
 
     def __exit__(self, *_: object) -> None:
-        del self.filters[: len(self.rules)]
+        # By identity: code that ran meanwhile may have put rules of its own before these, or the like of these.
+        self.filters[:] = [one for one in self.filters if not any(one is rule for rule in self.rules)]
