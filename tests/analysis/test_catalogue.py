@@ -171,13 +171,16 @@ def is_here(library: str) -> bool:
         return True
 
 
+NO_LIBRARY = {"ipython_magics"}
+"""What stands for lines that only IPython understands, which no module has."""
 TOO_LARGE = {"torch"}
 """Compared with the library where that happens to be installed."""
 COMPARED = [
     library
     for library in LIBRARIES
     # the standard library's entries are those of Python 3.11, with the ranges of others
-    if (library not in sys.stdlib_module_names or sys.version_info[:2] == (3, 11))
+    if library not in NO_LIBRARY
+    and (library not in sys.stdlib_module_names or sys.version_info[:2] == (3, 11))
     and (library not in TOO_LARGE or is_here(library))
 ]
 

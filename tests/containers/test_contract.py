@@ -33,8 +33,7 @@ class Way:
         return [sys.executable, "-m", "inferflow", "-q", "run", *self.options, *more]
 
 
-@pytest.fixture(params=["fork", "spawn", "inline", "docker", "podman"])
-def way(request: pytest.FixtureRequest) -> Way:
+def _way(request: pytest.FixtureRequest) -> Way:
     match request.param:
         case "fork":
             return Way("fork", ("--backend", "process", "-j", "3"), {})
@@ -47,11 +46,18 @@ def way(request: pytest.FixtureRequest) -> Way:
             return Way(name, ("--backend", "docker", "--image", "host", "-j", "3"), {"DOCKER_HOST": daemon.host})
 
 
-@pytest.fixture
-def processes(way: Way) -> Way:
-    if way.name == "inline":
-        pytest.skip("inline has no process of its own")
-    return way
+WITH_PROCESSES = ["fork", "spawn", "docker", "podman"]
+
+
+@pytest.fixture(params=[*WITH_PROCESSES, "inline"])
+def way(request: pytest.FixtureRequest) -> Way:
+    return _way(request)
+
+
+@pytest.fixture(params=WITH_PROCESSES)
+def processes(request: pytest.FixtureRequest) -> Way:
+    """Those in which the driver has a process of its own."""
+    return _way(request)
 
 
 def same(tmp_path: Path, way: Way, driver: str, *arguments: str, **files: str) -> Path:

@@ -122,8 +122,8 @@ def make_shell(session: Any) -> Any:
 
 @contextlib.contextmanager
 def _unseen() -> Iterator[None]:
-    """Warnings that a kernel has before its first cell are in no cell. They are given, and not shown; the rules are left
-    alone, since libraries that are imported here put their own before them, which hold for cells."""
+    """Warnings that a kernel has before its first cell are in no cell. They are given, and not shown; the rules are
+    left alone, since libraries that are imported here put their own before them, which hold for cells."""
     shown = warnings.showwarning
     warnings.showwarning = lambda *_, **__: None
     try:
