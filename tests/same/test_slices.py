@@ -420,6 +420,41 @@ for a in [1, (2, 3), 'z', 4]:
         case s: r = f(s)
     print(r, n)
 """,
+    "a nested function binds what the rest of the turn reads": """
+N = 0
+def bump():
+    global N
+    for i in range(2): pass
+    N += 1
+    return N
+def main():
+    n = 0
+    def inc(k):
+        nonlocal n
+        n += k
+        return n
+    for x in [1, 2, 3]:
+        inc(f(x))
+        y = f(n, x)
+        z = f(n, 2)
+        print(n, y, z)
+    if n:
+        inc(f(3))
+        y = f(n, 3)
+        z = say(n)
+    print(n, y, z)
+    with contextlib.nullcontext():
+        bump()
+        y = f(N, 1)
+        z = say(N)
+    print(N, y, z, [bump() + f(N) for x in (1, 2, 3)], [f(n, inc(x)) for x in (1, 2)])
+main()
+if N:
+    bump()
+    p = f(N, 1)
+    q = say(N)
+print(p, q)
+""",
     "a guard that counts": """
 def main():
     for a in [1, 2, 3, 4]:

@@ -294,8 +294,10 @@ class Regions:
         for index in range(len(drafts)):
             linker.build(index)
         tasks = []
+        bound = _bound_by_calls(drafts)
         for task, draft in zip(linker.finished(), drafts, strict=True):
-            task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None)
+            shared = tuple(_uses_of(draft, bound)) if bound else ()
+            task = evolve(task, anchor=evolve(task.anchor, block=number), guess=None, home=(*task.home, *shared))
             if draft.kind == "opaque":
                 task = self._task(task, draft.first, block, number, depth + 1)
             else:
@@ -374,6 +376,20 @@ class Regions:
                 case _:
                     pass
         return frozenset(target - other), frozenset(target | other)
+
+
+def _bound_by_calls(drafts: Sequence[Draft]) -> frozenset[Variable]:
+    """The names that functions bind which are called in a statement list."""
+    effects = (effect for draft in drafts for _, facts in draft.facts() for effect in facts.effects)
+    return frozenset(e.place for e in effects if e.mode == "write" and isinstance(e.place, Variable))
+
+
+def _uses_of(draft: Draft, bound: Collection[Variable]) -> Iterable[Reason]:
+    """Where a task reads names that functions bind: what it reads there depends on when it does."""
+    for step in draft.steps:
+        for use in step.names.uses:
+            if use.variable in bound and draft.has(step, use.op):
+                yield Reason(f"uses {use.variable.name!r}, which a function binds that is called here", use.span)
 
 
 def _turn(staged: Arm, tasks: Sequence[Task]) -> Arm:

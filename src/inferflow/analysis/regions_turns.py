@@ -277,6 +277,8 @@ class _Cutter:
         if not is_unit and any(isinstance(effect.place, World) for effect in head.effects):
             return None  # it is run by home too
         _, reads = self._names(flat)
+        if reads & self.written.names:
+            return None
         for variable in reads:
             labels = facts.before.get(variable, frozenset()) | facts.after.get(variable, frozenset())
             if labels & self.written.objects:
@@ -301,8 +303,12 @@ class _Cutter:
                 reasons.append(Reason("the comprehension binds a name on its way", self.op.span))
             reasons += self.written.reasons(mine)
             reasons += _odd(part)
+            reads = self._names(part)[1]
+            bound = sorted(variable.name for variable in reads & self.written.names)
+            if bound:
+                reasons.append(Reason(f"uses {bound[0]!r}, which a function binds that is called here", ops[last].span))
             if not reasons:
-                given |= self._names(part)[1]
+                given |= reads
             callees = tuple(sorted({callee for fact in mine for callee in fact.callees}))
             effects = tuple(dict.fromkeys(effect for fact in mine for effect in fact.effects))
             tasks.append(self._task(called_name(main) or "call", ops[last].span, callees, effects, part, reasons))
@@ -420,6 +426,8 @@ class _Written:
         self.ledger = Ledger(frozenset(driver.project.modules))
         self.objects: set[str] = set()
         self.wide: Reason | None = None
+        self.names: set[Variable] = set()
+        """Names that functions bind which are called."""
         found: list[Effect] = []
         for fact in facts:
             for effect in fact.effects:
@@ -427,6 +435,8 @@ class _Written:
                     self.objects.add(effect.place.label)
                 elif effect.mode == "write":
                     found.append(effect)
+                    if isinstance(effect.place, Variable):
+                        self.names.add(effect.place)
                     if is_wide(effect.place):
                         self.wide = self.wide or effect.reason
         self.ledger.record(0, found)
