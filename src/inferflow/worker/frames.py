@@ -413,8 +413,8 @@ class Frames:
 
     def is_fresh(self, frame: AnyFrame, result: Any) -> bool:
         """Whether the files that a helper looked at are as they were."""
-        for name, before in result[1]:
-            if stamp(name) != before:
+        for name, how, before in result[1]:
+            if stamp(name, how) != before:
                 self.stop(frame, f"{name} has changed since it was read")
                 return False
         return True

@@ -200,7 +200,7 @@ class Strand:
             self.current, self.values, self.offset, self.number = items[number], [], number - start, number
             self.keys, self.path = [], []
             kept = len(self.output)
-            helper.gate.seen = {}
+            helper.gate.seen, helper.gate.listed = {}, set()
             helper.gate.on = True
             try:
                 self.run()
@@ -214,7 +214,7 @@ class Strand:
             rows.append(self.values)
             keys.append(self.keys)
             if helper.gate.seen:
-                seen.append([number - start, list(helper.gate.seen.items())])
+                seen.append([number - start, helper.gate.looks()])
             if time.perf_counter() - began > PATIENCE:
                 break
         duration = time.perf_counter() - began

@@ -32,6 +32,9 @@ __all__ = ["Act", "Held"]
 LARGEST = 256 << 20
 """Bytes. More than this is not held in memory."""
 
+_system: Any = sys.modules.get("posix") or sys.modules.get("nt") or os
+"""Where ``os`` has its functions from."""
+
 Act = list[Any]
 """``["mkdir", path, mode, whether it may be there]``, ``["write", path, how, data, file, permissions]`` (how: ``w``,
 ``a``, or ``x`` where nothing may be there; the data is in the message, or in a file), ``["rename", path, to]``,
@@ -39,8 +42,13 @@ Act = list[Any]
 
 _PATCHED = (
     "stat", "lstat", "access", "mkdir", "makedirs", "rename", "replace", "remove", "unlink", "rmdir", "chmod", "utime",
-    "open", "fsync",
+    "open", "fsync", "readlink",
 )  # fmt: skip
+_LOOKS = ("stat", "lstat", "access", "readlink")
+_KIND = frozenset({
+    "exists", "lexists", "isdir", "isfile", "islink", "is_dir", "is_file", "is_symlink", "makedirs", "mkdir", "ismount",
+})  # fmt: skip
+"""Functions of the standard library that only ask what kind of thing there is."""
 
 
 class Held:
@@ -76,6 +84,8 @@ class Held:
         pathlib.Path.mkdir = path_mkdir  # type: ignore[method-assign, assignment]
         for name in _PATCHED:
             setattr(os, name, getattr(self, "os_open" if name == "open" else name))
+        for name in _LOOKS:
+            setattr(_system, name, getattr(self, name))  # (imports look at folders by these)
         self._patch_libraries()
         self.active = True
         return self
@@ -86,6 +96,8 @@ class Held:
         pathlib.Path.mkdir = self.real_path_mkdir  # type: ignore[method-assign]
         for name, function in self.real.items():
             setattr(os, name, function)
+        for name in _LOOKS:
+            setattr(_system, name, self.real[name])
         while self.undo:
             self.undo.pop()()
 
@@ -134,7 +146,22 @@ class Held:
         if entry is not None:
             return facts_of(entry)
         self.looks(path)
+        if named.get("dir_fd") is not None:
+            self.refuse("it looks at files from a folder that is open")
+        link = how == "lstat" or not named.get("follow_symlinks", True)
+        self._sees(path, "link" if link else "kind" if _asks_kind() else "")
         return self.real[how](path, *args, **named)
+
+    def _sees(self, path: Any, how: str) -> None:
+        if not isinstance(path, int):
+            self.see(path, True, how)
+
+    def readlink(self, path: Any, *, dir_fd: int | None = None) -> Any:
+        self.looks(path)
+        if dir_fd is not None:
+            self.refuse("it looks at files from a folder that is open")
+        self._sees(path, "link")
+        return self.real["readlink"](path)
 
     def stat(self, path: Any, *args: Any, **named: Any) -> Any:
         return self._look("stat", path, args, named)
@@ -147,6 +174,9 @@ class Held:
         if entry is not None:
             return entry is not GONE and not mode & os.X_OK
         self.looks(path)
+        if named.get("dir_fd") is not None:
+            self.refuse("it looks at files from a folder that is open")
+        self._sees(path, "")
         return self.real["access"](path, mode, *args, **named)  # type: ignore[no-any-return]
 
     # -- acting ------------------------------------------------------------------------------------
@@ -497,3 +527,21 @@ def _is_open(entry: Any) -> bool:
 def _sticky(folder: os.stat_result) -> bool:
     """Whether others' files in a folder cannot be renamed or removed, and ours are not looked at one by one."""
     return bool(folder.st_mode & stat.S_ISVTX) and os.geteuid() not in (0, folder.st_uid)
+
+
+def _asks_kind() -> bool:
+    """Whether a function of the standard library is asking that only tells what kind of thing there is."""
+    frame: Any = sys._getframe(3)
+    for _ in range(3):
+        if frame is None:
+            return False
+        file = frame.f_code.co_filename
+        if not file.endswith(_ASKING) and "pathlib" not in file:
+            return False
+        if frame.f_code.co_name in _KIND:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_ASKING = ("genericpath.py", "posixpath.py", "os.py", "<frozen genericpath>", "<frozen posixpath>", "<frozen os>")

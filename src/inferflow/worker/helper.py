@@ -28,6 +28,7 @@ from inferflow.worker.files import file_fact
 from inferflow.worker.frames_helper import Strand
 from inferflow.worker.home import Home
 from inferflow.worker.layout import SMALL
+from inferflow.worker.looks import references
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 from inferflow.worker.streams import LIMIT
@@ -253,6 +254,7 @@ class Helper:
     def run(self, order: dict[str, Any]) -> None:
         task = self.task = order["task"]
         unit = self.home.hooks.units[task]
+        held = references()
         try:
             loaded = [transport.load(part.get("inline") or part["path"]) for part in order["inputs"]]
         except Exception as error:
@@ -264,6 +266,7 @@ class Helper:
             for scope, name, member in part["take"]
         }
         trust = order.get("trust")
+        blind = references() != held
         if trust is not None:
             if self.trust is None:
                 from inferflow.worker.trust import Trust
@@ -284,7 +287,7 @@ class Helper:
         self.memory.reset()
         modules = len(sys.modules)
         cpu, begun = time.process_time(), time.perf_counter()
-        self.gate.seen = {}
+        self.gate.seen, self.gate.listed = {}, set()
         began = time.time()
         if order.get("leave"):
             self._record_files()
@@ -329,7 +332,12 @@ class Helper:
             why = self.trust.changed()
             facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
             if trust["checked"] and self.trust.before is not None:
-                facts["standing"] = {**self.trust.before, "began": began}
+                facts["standing"] = {
+                    **self.trust.before,
+                    "began": began,
+                    "listed": sorted(self.gate.listed),
+                    "blind": blind,
+                }
         if not why and self.witness is not None:
             code, space = self.codes[unit.task, trust is not None], self.home.program.module.__dict__
             scope = self.witness.scope(code, space, inputs.values())
@@ -504,7 +512,7 @@ class Helper:
         if files:
             message["files"] = files
         if self.gate.seen:
-            message["seen"] = list(self.gate.seen.items())
+            message["seen"] = self.gate.looks()
         self.channel.send(message)
 
     def _write(self, packed: Any) -> Any:

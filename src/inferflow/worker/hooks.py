@@ -195,7 +195,9 @@ class Hooks:
             return self._refused(task, f"its result could not be rebuilt: {error!r}", firm=firm)
         files: list[dict[str, Any]] = []
         if reply.get("acts"):
-            home.files.acted = time.time()
+            for act in reply["acts"]:
+                for path in act[1:3] if act[0] == "rename" else act[1:2]:
+                    home.files.acts_on(path)
             commit = Commit(reply["acts"])
             why = commit.run()
             if why:
@@ -403,13 +405,13 @@ def thread_ident() -> int:
 def stale(home: Any, frame: Any, reply: dict[str, Any]) -> tuple[str, bool]:
     """What a task that ran ahead saw and is not so any more, in words, empty if all is as it was; and whether it is
     something that nobody foresaw."""
-    for path, before in reply.get("seen", ()):
-        if stamp(path) != before:
+    for path, how, before in reply.get("seen", ()):
+        if stamp(path, how) != before:
             return f"{path} has changed since it was read", False
     if reply.get("checks"):
         from inferflow.worker.turn import contradiction
 
-        why = contradiction(home, frame, reply["checks"])
+        why = contradiction(home, frame, reply["checks"], {path for path, _, _ in reply.get("seen", ())})
         if why:
             return why, False
     return home.observer.contradiction(frame, reply["proofs"]) if reply.get("proofs") else ("", False)

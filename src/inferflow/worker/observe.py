@@ -8,6 +8,7 @@ runs the task.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -30,6 +31,10 @@ def _writes(mode: Any, flags: Any) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITE_FLAGS)
 
 
+def _is_absolute(path: Any) -> bool:
+    return isinstance(path, (str, bytes, os.PathLike)) and os.path.isabs(path)
+
+
 _STARTS = frozenset(["subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty"])
 
 
@@ -49,6 +54,8 @@ class FileRecorder:
         self._thread: int | None = None
         self.acted = 0.0
         """When (seconds since the epoch) something was last done to files, or to the world."""
+        self.acts: list[tuple[float, str | None]] = []
+        """The latest acts: when, and on which file; None: it is not known on which."""
         self.children = False
         """Whether there were child processes, or functions of C in use: they may act at any time, unseen."""
 
@@ -61,9 +68,14 @@ class FileRecorder:
         if event == "open":
             self._opened(args)
         elif event in _IRREVOCABLE:
-            self.acted = time.time()
+            count = _ON_FILES.get(event, 0)
+            folders = args[-count:]
+            for path in args[:count] or (None,):  # (relative to a folder that is open, or to ours)
+                known = count and (_is_absolute(path) or all(folder == -1 for folder in folders))
+                self.acts_on(path if known else None)
         elif event == "ctypes.dlsym" and not self.children and calls_c(args, acting=True):
-            self.children, self.acted = True, time.time()
+            self.children = True
+            self.acts_on(None)
         if event == "os.rename" and len(args) >= 2:
             self._moved(args[0], args[1])
         elif event == "sqlite3.connect" and args:
@@ -81,8 +93,29 @@ class FileRecorder:
             return
         writes = _writes(mode, flags)
         if writes:
-            self.acted = time.time()
+            self.acts_on(path if isinstance(mode, str) or _is_absolute(path) else None)
         self._note(path, writes)
+
+    def acts_on(self, path: Any) -> None:
+        """Something is done to a file; or, if it is None, to whatever files."""
+        self.acted = time.time()
+        name: str | None = None
+        if isinstance(path, (str, bytes, os.PathLike)):
+            with contextlib.suppress(TypeError, ValueError, OSError):
+                name = os.path.abspath(os.fsdecode(path))
+        self.acts.append((self.acted, name))
+        if len(self.acts) > 2 * _LATEST:
+            del self.acts[:_LATEST]
+            self.acts[0] = (self.acts[0][0], None)
+
+    def acts_since(self, moment: float) -> set[str | None]:
+        """The files that something was done to since then; None among them: others too."""
+        found: set[str | None] = set()
+        for when, name in reversed(self.acts):
+            if when < moment:
+                return found
+            found.add(name)
+        return found if len(self.acts) < _LATEST else found | {None}
 
     def _starts(self, event: str, args: tuple[Any, ...]) -> None:
         """A child process begins: what it does to files is seen in the folder, before and after."""
@@ -136,7 +169,7 @@ class FileRecorder:
                 self.written.setdefault(name, None)
             self._watched()
         if self.children:
-            self.acted = time.time()
+            self.acts_on(None)
         if not self.read and not self.written:
             return [], []
         written = list(self.written)
@@ -178,6 +211,15 @@ def calls_c(args: tuple[Any, ...], acting: bool = False) -> bool:
 def _package_of(frame: Any) -> str:
     name = frame.f_globals.get("__name__")
     return name.partition(".")[0] if isinstance(name, str) else ""  # (a program may run code in any dictionary)
+
+
+# Acts that are on files only, named by so many leading arguments.
+_ON_FILES = {
+    "os.remove": 1, "os.rename": 2, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1,
+    "os.utime": 1, "os.chmod": 1, "os.chown": 1, "os.setxattr": 1, "os.removexattr": 1,
+}  # fmt: skip
+_LATEST = 5000
+"""So many acts are remembered at least."""
 
 
 # Acts that a task which may yet be thrown away must not do.
@@ -253,13 +295,19 @@ _IRREVOCABLE = frozenset(
 )
 
 
-def stamp(path: str) -> list[int] | None:
-    """What changes when a file or folder does (links are followed), or None if there is nothing of that name."""
+_stat, _lstat = os.stat, os.lstat  # (while a task runs on trust, those of ``os`` are others: see ``held``)
+
+
+def stamp(path: str, how: str = "") -> list[int] | None:
+    """What changes when a file or folder does, or None if there is nothing of that name. ``how`` it is looked at:
+    links are followed, but for "link"; of "kind" it is only asked whether it is a file or a folder."""
     try:
-        facts = os.stat(path)
+        facts = _lstat(path) if how == "link" else _stat(path)
     except (OSError, ValueError):
         return None
-    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    if how == "kind":
+        return [facts.st_mode & 0o170000]
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode]
 
 
 # Programs that only tell of the machine: joblib asks them how many cores there are.
@@ -305,9 +353,11 @@ class Gate:
         self.opened = 0
         """Bytes in the files that were opened for reading, if that is counted (0 or more)."""
         self.counts = False
-        self.seen: dict[str, list[int] | None] = {}
-        """Files and folders that the task looked at, as they were then: home asks at the task's turn whether they still
-        are. (The analysis compares paths by their text; links make two of one file.)"""
+        self.seen: dict[tuple[str, str], list[int] | None] = {}
+        """Files and folders that the task looked at, how (see ``stamp``), and as they were then: home asks at its
+        turn whether they still are. (The analysis compares paths by their text; links make two of one file.)"""
+        self.listed: set[str] = set()
+        """Folders of which the task saw what they hold."""
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
@@ -333,8 +383,14 @@ class Gate:
         elif event in ("os.listdir", "os.scandir"):
             path = args[0] if args and args[0] is not None else "."
             if self.held is not None:
+                if isinstance(path, int):
+                    self.on = False
+                    self.refuse("it lists a folder that is open")
                 self.held.looks(path)
             self._see(path)
+            self._list(path)
+        elif event in ("os.getxattr", "os.listxattr"):
+            self._see(args[0])
         elif event == "sys._getframe":
             if args and self._looks_below(args[0]):
                 self.on = False
@@ -372,11 +428,20 @@ class Gate:
         except (OSError, ValueError, TypeError):
             return
 
-    def _see(self, path: Any, there: bool = True) -> None:
+    def looks(self) -> list[list[Any]]:
+        """What was looked at, how, and as what, for a message."""
+        return [[name, how, before] for (name, how), before in self.seen.items()]
+
+    def _see(self, path: Any, there: bool = True, how: str = "") -> None:
         """Note a file as it is now, before it is looked at; not ``there``: it was looked for already, in vain."""
         name = self.recorder._name(path)
-        if name is not None and name not in self.seen:
-            self.seen[name] = stamp(name) if there else None
+        if name is not None and (name, how) not in self.seen:
+            self.seen[name, how] = stamp(name, how) if there else None
+
+    def _list(self, path: Any) -> None:
+        name = self.recorder._name(path)
+        if name is not None:
+            self.listed.add(name)
 
 
 def _torch(torch: Any) -> Any:

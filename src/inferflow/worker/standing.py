@@ -93,6 +93,11 @@ def foreign(name: str) -> bool:
     return top not in KNOWN and not top.startswith(("_cy", "_sysconfigdata")) and top not in _standard()
 
 
+def is_standard(name: str) -> bool:
+    """Whether a module is part of Python."""
+    return name.partition(".")[0] in _standard()
+
+
 @functools.lru_cache(maxsize=1)
 def _standard() -> frozenset[str]:
     names = getattr(sys, "stdlib_module_names", None)

@@ -13,17 +13,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from inferflow.worker import exact, standing, transport
+from inferflow.worker import exact, looks, standing, transport
 from inferflow.worker.exact_reach import common, reach
 
 __all__ = ["contradiction", "driver_names", "live", "shared_with_state"]
 
 
-def contradiction(home: Any, frame: Any, checks: list[dict[str, Any]]) -> str:
+def contradiction(home: Any, frame: Any, checks: list[dict[str, Any]], seen: set[str]) -> str:
     """What the task (and those inside it) saw and is not so any more, in words; empty if all is as it was. ``frame`` is
-    the driver's."""
+    the driver's; ``seen`` are the files that they are known to have looked at."""
     for check in checks:
-        why = _inputs(frame, check) or _state(home, frame, check)
+        why = _inputs(frame, check) or _state(home, frame, check, seen)
         if why:
             return why
     return ""
@@ -85,12 +85,14 @@ def _inputs(frame: Any, check: dict[str, Any]) -> str:
     return ""
 
 
-def _state(home: Any, frame: Any, check: dict[str, Any]) -> str:
+def _state(home: Any, frame: Any, check: dict[str, Any], seen: set[str]) -> str:
     then = check.get("standing")
     if then is None:
         return ""
     if home.files.acted >= then["began"]:
-        return "files may have changed while it ran"
+        why = looks.doubt(home.files.acts_since(then["began"]), seen, then["listed"], then["blind"])
+        if why:
+            return why
     try:
         hidden, digest, found = home.observer.stands(then["modules"], then["names"])
     except standing.CannotCompare as error:
