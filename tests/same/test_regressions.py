@@ -154,3 +154,13 @@ print(sorted(n for n in os.listdir(".") if n[0] != "."))
 """
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         assert_same(Path(folder), driver, _INFERFLOW_SHAKE="0.4")
+
+
+def test_what_the_streams_are_called(tmp_path: Path) -> None:
+    driver = (
+        "import sys\n"
+        "for s in (sys.stdout, sys.stderr):\n"
+        "    for t in (s, s.buffer, s.buffer.raw):\n"
+        "        print(type(t), type(t).__name__)\n"
+    )
+    assert_same(tmp_path, driver)

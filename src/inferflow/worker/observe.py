@@ -351,6 +351,7 @@ class Gate:
         self.held: Any = None
         """What keeps back the files that the task writes (see ``held``), if anything does."""
         self.opened = 0
+        self.data = False  # whether anything but code was
         """Bytes in the files that were opened for reading, if that is counted (0 or more)."""
         self.counts = False
         self.seen: dict[tuple[str, str], list[int] | None] = {}
@@ -424,7 +425,8 @@ class Gate:
 
     def _count(self, path: Any) -> None:
         try:
-            self.opened += 4096 + os.stat(path).st_size
+            self.opened += os.stat(path).st_size
+            self.data = self.data or not os.fsdecode(path).endswith((".py", ".pyc"))
         except (OSError, ValueError, TypeError):
             return
 

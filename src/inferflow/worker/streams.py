@@ -146,6 +146,12 @@ class _Text(io.TextIOWrapper):
             note.inside = False
 
 
+for _kind in (_Text, _Buffer, _Unbuffered, _Raw):
+    _native = next(base for base in _kind.__mro__ if base.__module__ == "_io")
+    for _name in ("__module__", "__name__", "__qualname__"):
+        setattr(_kind, _name, getattr(_native, _name))  # as a driver that looks finds them natively
+
+
 class Streams:
     """Both streams of one process. ``install`` puts them in place of the interpreter's own. ``mark`` is what home
     writes on its descriptors where a task's output ends (the controller takes it out)."""

@@ -28,7 +28,8 @@ from inferflow.worker.turn import driver_names
 __all__ = ["Trust"]
 
 SLACK = 64 * 1024
-"""Bytes that may be read besides those of the files that Python opened, if it opened any: parts of them once more."""
+"""Bytes that may be read besides those of the files that Python opened, if it opened any but code: parts of them once
+more. (Code is read once. That modules are imported must not hide what compiled code reads.)"""
 OURS = 512
 """Bytes that are read only in order to know how many were."""
 
@@ -116,24 +117,22 @@ class Trust:
     def __enter__(self) -> None:
         self.gate.held = self.held
         self.held.__enter__()
-        if self.unknown:
-            self.gate.opened = 0
-            self.gate.counts = True
-            self.read = bytes_read()
+        self.gate.opened, self.gate.data = 0, False
+        self.gate.counts = True
+        self.read = bytes_read()
 
     def __exit__(self, *error: object) -> None:
-        if self.unknown:
-            self.read = bytes_read() - self.read
-            self.gate.counts = False
+        self.read = bytes_read() - self.read
+        self.gate.counts = False
         self.held.__exit__()
         self.gate.held = None
 
     def changed(self) -> str:
         """What a task with unknown code did to the state of the process, or past Python, in words."""
+        if self.read > self.gate.opened + (SLACK if self.gate.data else OURS):
+            return "code outside Python read files"  # of which nothing is known at the task's turn
         if not self.unknown or self.before is None:
             return ""
-        if self.read > (self.gate.opened + SLACK if self.gate.opened else OURS):
-            return "code outside Python read files"
         before = self.before
         try:
             if list(sys.modules) != self.imported:
