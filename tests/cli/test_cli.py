@@ -116,7 +116,7 @@ def test_nothing_asked_is_help_on_stderr(cli: Cli) -> None:
         (["run", "driver.py", "--epochs", "3"], 2, "no such option: --epochs", "run driver.py -- --its-option"),
         (["run", "driver.py", "3"], 2, "'3' is one argument too many", "inferflow run driver.py -- 3"),
         (["run", "driver.py", "3", "--", "4"], 2, "'3' is one argument too many", ""),
-        (["run", "driver.py", "--cache"], 2, "no such option: --cache", ""),
+        (["run", "driver.py", "--cached"], 2, "no such option: --cached", ""),
         (["run", "driver.py", "-j", "0"], 2, "option --jobs is '0'; it must be a number of processes", ""),
         (["run", "driver.py", "-b", "doker"], 2, "option --backend is 'doker'", ""),
         (["run", "driver.py", "--timeout", "soon"], 2, "option --timeout is 'soon'; it must be a duration", ""),

@@ -239,6 +239,10 @@ class Arena:
     def inferred(self, files: dict[str, str], way: Way) -> Result:
         return self._run(files, lambda: self._controller(way))
 
+    def resumed(self, files: dict[str, str], way: Way) -> Result:
+        """As ``inferred``, with what the runs before have left in the store; data files are made anew."""
+        return self._run(files, lambda: self._controller(way, resume=True), keep=True)
+
     # -- in the forked processes -------------------------------------------------------------------------
 
     def _native(self) -> None:
@@ -271,12 +275,12 @@ class Arena:
             module.__dict__.pop(name, None)
         sys.exit(status)
 
-    def _controller(self, way: Way) -> None:
+    def _controller(self, way: Way, resume: bool = False) -> None:
         from inferflow.backends import start
         from inferflow.config.settings import load_settings
         from inferflow.model import RunFinished, TaskFinished
         from inferflow.session.observer import Silent
-        from inferflow.session.run import execute
+        from inferflow.session.run import Wish, execute
         from inferflow.session.target import open_target
 
         start.subprocess = types.SimpleNamespace(  # type: ignore[assignment]
@@ -300,9 +304,9 @@ class Arena:
                     seen["inside"] = seen.get("inside", 0) + sum(region.ahead for region in event.regions)
                 if isinstance(event, RunFinished):
                     made = event.certificate
-                    seen.update(home=made.at_home, ahead=made.ahead, dropped=made.dropped)
+                    seen.update(home=made.at_home, ahead=made.reused if resume else made.ahead, dropped=made.dropped)
 
-        outcome = execute(target, settings, observer=Tally())
+        outcome = execute(target, settings, observer=Tally(), wish=Wish(cache=resume))
         ran = [seen.get(name, 0) for name in ("home", "ahead", "dropped", "inside")]
         (self.folder / "ran").write_text(json.dumps(ran))
         if outcome.fault:
@@ -316,17 +320,23 @@ class Arena:
 
     # -- in this one ---------------------------------------------------------------------------------------
 
-    def _write(self, files: dict[str, str]) -> None:
+    def _write(self, files: dict[str, str], keep: bool = False) -> None:
+        kept = self.folder / "kept"
+        if keep:
+            (self.place / ".inferflow").rename(kept)
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir()
-        (self.place / ".inferflow").mkdir()
+        if keep:
+            kept.rename(self.place / ".inferflow")
+        else:
+            (self.place / ".inferflow").mkdir()
         for name, text in files.items():
             path = self.place / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def _run(self, files: dict[str, str], body: Callable[[], None]) -> Result:
-        self._write(files)
+    def _run(self, files: dict[str, str], body: Callable[[], None], keep: bool = False) -> Result:
+        self._write(files, keep)
         for name in ("state.json", "ran", "fault"):
             (self.folder / name).unlink(missing_ok=True)
         out, err = self.folder / "stdout", self.folder / "stderr"

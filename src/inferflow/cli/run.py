@@ -68,6 +68,18 @@ def command(
             "--depth", metavar="N", help="So many levels of functions that are drivers themselves are opened."
         ),
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Use the results of that run again where nothing has changed.",
+            autocompletion=complete.runs,
+        ),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Use the results of any recent run again where nothing has changed.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, as preview does, and run nothing.")
     ] = False,
@@ -92,6 +104,8 @@ def command(
         params=params,
         timeout=timeout,
         depth=depth,
+        resume=resume,
+        cache=cache,
         dry_run=dry_run,
         json=json,
         output=output,

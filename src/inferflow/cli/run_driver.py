@@ -40,6 +40,8 @@ class Wanted:
     params: str | None = None
     timeout: str | None = None
     depth: str | None = None
+    resume: str | None = None
+    cache: bool = False
     dry_run: bool = False
     json: bool = False
     output: str | None = None
@@ -115,7 +117,9 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
         answer(rendered(inferred.graph, inferred.text, "json" if wanted.json else "tree", shared))
         return 0
     from inferflow.cli.watch import JsonLines, Tally, close_report
-    from inferflow.session.run import execute
+    from inferflow.session.run import Wish, execute
+
+    wish = Wish(wanted.resume or "", wanted.cache)
 
     detail(shared, f"backend: {settings.backend}, {settings.jobs} processes")
     if wanted.json:
@@ -123,14 +127,22 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
         with open(os.devnull, "wb") as nowhere:
             silent = nowhere.fileno()
             outcome = execute(
-                target, settings, raw_parameters, given, lines, stdout=silent, stderr=silent, executed=executed
+                target,
+                settings,
+                raw_parameters,
+                given,
+                lines,
+                stdout=silent,
+                stderr=silent,
+                executed=executed,
+                wish=wish,
             )
         lines.finish(outcome)
         return outcome.exit_code
     display = _display(shared)
     tally = Tally(display)
     try:
-        outcome = execute(target, settings, raw_parameters, given, tally, executed=executed)
+        outcome = execute(target, settings, raw_parameters, given, tally, executed=executed, wish=wish)
     finally:
         if display:
             display.close()

@@ -81,7 +81,7 @@ class Tally:
     def __init__(self, display: Observer | None = None) -> None:
         self.display = display
         self.retired = 0
-        self.ahead = 0
+        self.ahead = self.reused = 0
         self.started = 0.0
         self.finished: RunFinished | None = None
         self._ahead: set[tuple[int, int]] = set()
@@ -98,6 +98,8 @@ class Tally:
                 self.started = event.time
             case TaskStarted(where="ahead"):
                 self._ahead.add((event.task, event.attempt))
+            case TaskStarted(where="reused"):
+                self.reused += 1
             case TaskRetired():
                 self.retired += 1
                 self.ahead += (event.task, event.attempt) in self._ahead
@@ -149,10 +151,17 @@ def _last_line(outcome: RunOutcome, tally: Tally, shared: Shared, color: bool) -
     status = tally.finished.status if tally.finished else "crashed"
     role = {"ok": "ok", "interrupted": "warn"}.get(status, "fail")
     took = f" in {duration(tally.finished.time - tally.started)}" if tally.finished else ""
-    ahead = f" ({tally.ahead} ahead)" if tally.ahead else ""
+    parts = [f"{number} {word}" for number, word in ((tally.ahead, "ahead"), (tally.reused, "used again")) if number]
+    ahead = f" ({', '.join(parts)})" if parts else ""
     look = paint(f"inferflow {_where(outcome, shared)}show {outcome.run_id}", "link", color)
     told = f"{paint(status, role, color)}, {count(tally.retired, 'task')}{took}{ahead}"
-    return f"{paint('inferflow:', 'dim', color)} {told} · {look}\n"
+    line = f"{paint('inferflow:', 'dim', color)} {told} · {look}\n"
+    if status != "interrupted":
+        return line
+    from inferflow.render import resume_command
+
+    resume = resume_command(outcome.run(), f"-C {shared.folder} " if shared.folder else "")
+    return f"{line}  {paint('go on with', 'dim', color)} {paint(resume, 'link', color)}\n" if resume else line
 
 
 def _where(outcome: RunOutcome, shared: Shared) -> str:

@@ -20,11 +20,13 @@ from inferflow.engine.frames_plan import Place, facts_ahead, region_facts, regio
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
+from inferflow.engine.reuse import Contents, Reuse
 from inferflow.engine.streams import StreamLog
-from inferflow.engine.values import Kept, Values, check_of, file_uses
+from inferflow.engine.values import Kept, Values, check_of, file_acts, file_uses
 from inferflow.model import (
     Certificate,
     Event,
+    FileAct,
     FileUse,
     RegionFacts,
     StoredValue,
@@ -76,6 +78,9 @@ class Engine:
     jobs: int = 2
     spawns: bool = False
     """Helpers are no forks of home: they are as home was before the first task."""
+    reuse: Reuse | None = None
+    """What earlier runs have left that may be used again."""
+    contents: Contents = field(factory=Contents)
     state: schedule.State = field(init=False)
     outcome: Outcome | None = None
     misfit: str = ""
@@ -280,6 +285,8 @@ class Engine:
             self._start_home(message)
         elif kind == "done":
             self._done(message)
+        elif kind == "recipes":
+            self._offer(message["tasks"])
         elif kind in ("writing", "stored"):
             self.arrivals.told(message)
         elif kind == "inputs":
@@ -290,6 +297,9 @@ class Engine:
             return self._at(message)
         elif kind == "adopted":
             self._adopted(message)
+        elif kind == "refused" and self.reuse is not None and message["task"] in self.reuse.taken:
+            del self.reuse.taken[message["task"]]
+            self.reuse.refused[message["task"]] = message["why"]
         elif kind == "refused":
             self.lessons[message["task"]] = ("trust", message["why"])
             self._drop(message["task"], message["why"])
@@ -387,6 +397,8 @@ class Engine:
         if attempt is None:
             return
         kept = self.values.kept(message, self.artifacts)
+        if self.reuse is not None:
+            self.contents.add(task, kept)
         if task in self.plan.publish:
             self.values.add(task, kept)
         stdout, stderr = self._output(message)
@@ -402,6 +414,7 @@ class Engine:
             stdout,
             stderr,
             self._regions(message, task, [len(stdout), len(stderr)]),
+            *self._recipe(message, "once"),
         )
         self._count("home", task)
         self.took[task] = message["duration"]
@@ -412,6 +425,7 @@ class Engine:
         self._finish(event, kept)
         self.state = schedule.retired(self.state, task)
         self.values.forget_before(self.state.retired, self.plan)
+        self._withdraw()
 
     def _regions(self, message: dict[str, Any], task: int, sizes: list[int]) -> tuple[RegionFacts, ...]:
         """What happened inside the task's loops and branches; their helpers are needed no more. ``sizes``: characters
@@ -497,7 +511,10 @@ class Engine:
             _text(output.get("stdout", b"")),
             _text(output.get("stderr", b"")),
             facts_ahead(self.places, task, message.get("regions", [])),
+            *self._recipe(message, "acts"),
         )
+        if self.reuse is not None and "carried" not in message:
+            self.contents.add(task, kept)
         if message.get("acts") or "carried" in message:
             self.acting[task] = event  # it is finished when its files are written, or its values are home's
         else:
@@ -589,6 +606,11 @@ class Engine:
         if self.broken and self.broken_task in (task, *inner):  # (tasks before it have been done, as natively)
             self.halted = True
             return [("home", {"kind": "halt"})]
+        if self.reuse is not None and not inner:
+            olds = self.reuse.take(self.plan, task, self.contents, self.artifacts)
+            if olds:
+                self.pending_reply = None
+                return [("home", self.reuse.adoption(olds, task, self.folder, self.artifacts))]
         answer = schedule.answer(self.state, task, inner)
         if answer == "run" and self.posts.holds(self.state, task):
             answer = "wait"
@@ -658,7 +680,54 @@ class Engine:
             "proof": result.get("proof"), "literals": result.get("literals", []), "given": self.given.get(task, []),
         }  # fmt: skip
 
+    # -- results of earlier runs ------------------------------------------------------------------------
+
+    def _offer(self, rows: list[Any]) -> None:
+        """Home has told what tasks are made of: those for which there is a result are not sent to helpers."""
+        if self.reuse is not None:
+            offered = self.reuse.told(self.plan, rows)
+            self.state = evolve(self.state, barred=self.state.barred | offered)
+
+    def _withdraw(self) -> None:
+        """Offers that nobody will take, since what the tasks read is not what it was: helpers may run these."""
+        if self.reuse is None or not self.reuse.offers:
+            return
+        for task in [task for task in self.reuse.offers if self.contents.is_settled(self.plan, task)]:
+            now = self.contents.of(self.plan, task)
+            if all(old.inputs != now for old in self.reuse.offers[task]):
+                self.reuse.take(self.plan, task, self.contents, self.artifacts)
+                self._unbar(task)
+
+    def _unbar(self, task: int) -> None:
+        barred = self.state.barred - {task}
+        self.state = evolve(self.state, barred=barred, frontier=min(self.state.frontier, task))
+
+    def _reused(self, message: dict[str, Any]) -> None:
+        """Home has taken over the result of an earlier run."""
+        assert self.reuse is not None
+        task, now = message["task"], message["time"]
+        old = self.reuse.taken[task][message["choice"]]
+        stdout, stderr = self._output(message)
+        attempt = self._attempt(task, "reused", old.run)
+        was = old.event
+        event = evolve(
+            was, time=now, task=task, attempt=attempt.number, duration=0.0, cpu=0.0, peak_memory=0, stdout=stdout,
+            stderr=stderr,
+        )  # fmt: skip
+        self.events.append(TaskStarted(now, task, attempt.number, "reused", old.run))
+        self.events += [event, TaskRetired(now, task, attempt.number)]
+        kept = self.reuse.kept(old, self.artifacts)
+        self.contents.add(task, kept)
+        if task in self.plan.publish:
+            self.values.add(task, kept)
+        self._count("reused", task)
+        self.state = schedule.retired(self.state, task)
+        self._withdraw()
+
     def _adopted(self, message: dict[str, Any]) -> None:
+        if self.reuse is not None and message["task"] in self.reuse.taken:
+            self._reused(message)
+            return
         self._output(message)
         for task in (*message["inner"], message["task"]):
             self._retire_adopted(task, message)
@@ -672,6 +741,7 @@ class Engine:
             self.given.pop(task, None)
         self.state = schedule.retired(self.state, message["task"])
         self.values.forget_before(self.state.retired, self.plan)
+        self._withdraw()
 
     def _retire_adopted(self, task: int, message: dict[str, Any]) -> None:
         attempt = self.attempts[task]
@@ -866,6 +936,8 @@ class Engine:
     def _close(self, notice: Notice, failure: TaskFailed | None) -> None:
         for stream, log in self.logs.items():
             self.outside[stream] += log.rest()
+        if self.reuse is not None:
+            self.reasons.update(dict.fromkeys(self.reuse.reasons(self.plan)))
         certificate = Certificate(
             self.counts.get("home", 0),
             self.counts.get("ahead", 0),
@@ -874,6 +946,7 @@ class Engine:
             tuple(self.reasons),
             self.counts.get("trusted", 0),
             self.counts.get("held", 0),
+            self.counts.get("reused", 0),
         )
         self.outcome = outcome_of(
             notice.exit_code,
@@ -902,6 +975,12 @@ class Engine:
         for stream, (data, sizes, left_out) in (noted or {}).items():
             self.logs[stream].noted(data, sizes, left_out)
             self.outside[stream] += data
+
+    def _recipe(self, message: dict[str, Any], acts: str) -> tuple[tuple[tuple[str, str], ...], tuple[FileAct, ...]]:
+        """Of what a task was made, and what it did to files, if that is all."""
+        done = file_acts(message.get(acts) or [], self.folder)
+        recipe = message.get("recipe")
+        return (tuple(recipe.items()), done) if recipe and done is not None else ((), ())
 
     def _files(self, message: dict[str, Any]) -> tuple[FileUse, ...]:
         return file_uses(message.get("files") or [], self.folder, self.artifacts)

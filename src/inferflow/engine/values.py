@@ -9,10 +9,10 @@ from typing import Any, cast
 from attrs import define, field
 
 from inferflow.engine.plan import Plan
-from inferflow.model import Artifact, FileUse, StoredValue
+from inferflow.model import Artifact, FileAct, FileUse, StoredValue
 from inferflow.protocols import ArtifactStore, Message
 
-__all__ = ["Kept", "Values", "check_of", "file_uses"]
+__all__ = ["Kept", "Values", "absolute", "check_of", "file_acts", "file_uses"]
 
 
 @define
@@ -194,11 +194,8 @@ def file_uses(files: list[dict[str, Any]], folder: Path, artifacts: ArtifactStor
     """File facts of a message, with paths relative to the working folder where they are inside. Copies that were made
     of them are put into the store."""
     out = []
-    base = str(folder) + os.sep
     for fact in files:
-        path = fact["path"]
-        if path.startswith(base):
-            path = path[len(base) :]
+        path = _relative(fact["path"], folder)
         copy = fact.get("kept")
         artifact: Artifact | None = None
         if isinstance(copy, bytes):
@@ -207,3 +204,27 @@ def file_uses(files: list[dict[str, Any]], folder: Path, artifacts: ArtifactStor
             artifact = taken(copy, fact["size"], artifacts)
         out.append(FileUse(path, fact["mode"], fact["digest"], fact["size"], artifact))
     return tuple(out)
+
+
+def file_acts(rows: list[list[Any]], folder: Path) -> tuple[FileAct, ...] | None:
+    """What a task did to files, as home or a helper tells it; None if it is more than what can be done once more."""
+    found = []
+    for kind, path, *rest in rows:
+        if kind == "mkdir":
+            found.append(FileAct("mkdir", _relative(path, folder), "lenient" if rest[1] else "strict"))
+        elif kind == "write" and rest[0] in ("w", "x"):
+            found.append(FileAct("write", _relative(path, folder), rest[0]))
+        else:
+            return None
+    return tuple(found)
+
+
+def _relative(path: str, folder: Path) -> str:
+    """The path from the working folder, where it is inside."""
+    base = str(folder) + os.sep
+    return path[len(base) :] if path.startswith(base) else path
+
+
+def absolute(path: str, folder: Path) -> str:
+    """The opposite."""
+    return os.path.join(folder, path)

@@ -52,6 +52,17 @@ class FileUse:
 
 
 @frozen
+class FileAct:
+    """What a task did to a file, so that it can be done once more without the task: a folder was made, or a file
+    written from its beginning. ``how``: of a folder ``lenient`` if it may be there already, else ``strict``; of a file
+    the mode, ``w`` or ``x``."""
+
+    kind: Literal["mkdir", "write"]
+    path: str
+    how: Literal["lenient", "strict", "w", "x"]
+
+
+@frozen
 class ItemFacts:
     """One turn of a loop: which, its item in a few characters (empty if it has no short form), seconds, where, and in
     which turns of the loops around (the outermost first)."""
@@ -135,6 +146,8 @@ class Certificate:
     """Of those ahead, how many were not proved independent: that nothing had come between was seen at their turn."""
     held: int = 0
     """Of those ahead, how many wrote files: these were kept back until their turn."""
+    reused: int = 0
+    """Results of earlier runs that were used again."""
 
 
 @frozen
@@ -178,8 +191,9 @@ class TaskStarted:
     time: float
     task: int
     attempt: int
-    where: Literal["home", "ahead"]
+    where: Literal["home", "ahead", "reused"]
     worker: str
+    """Who runs it; of a result that is used again, the run that it comes from."""
 
 
 @frozen
@@ -198,6 +212,11 @@ class TaskFinished:
     stdout: str = ""
     stderr: str = ""
     regions: tuple[RegionFacts, ...] = ()
+    recipe: tuple[tuple[str, str], ...] = ()
+    """What the task was made of besides its inputs, as digests (see ``worker.recipe``); empty if its result cannot be
+    used again."""
+    acts: tuple[FileAct, ...] = ()
+    """What it did to files, in order; known where its result can be used again."""
 
 
 @frozen
@@ -270,7 +289,7 @@ class Attempt:
 
     task: int
     number: int
-    where: Literal["home", "ahead"]
+    where: Literal["home", "ahead", "reused"]
     worker: str
     status: Literal["running", "finished", "retired", "dropped", "failed"]
     started: float
@@ -289,6 +308,8 @@ class Attempt:
     line: int = 0
     """Where in the user's code it failed."""
     regions: tuple[RegionFacts, ...] = ()
+    usable: bool = False
+    """Whether a later run may use its result again."""
 
 
 @frozen

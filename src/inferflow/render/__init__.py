@@ -25,6 +25,7 @@ __all__ = [
     "render_runs",
     "render_task",
     "render_why",
+    "resume_command",
 ]
 
 FORMATS = ("tree", "table", "diff", "mermaid", "dot", "svg", "html")
@@ -123,3 +124,11 @@ def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = Fa
     from inferflow.render import failure
 
     return failure.render_failure(graph, run, width, color, output=output)
+
+
+def resume_command(run: Run, where: str = "") -> str:
+    """How to go on with a run that did not end well; empty if nothing of it can be used again. ``where``: options that
+    stand before the command."""
+    from inferflow.render import failure
+
+    return failure.resume_command(run, where)

@@ -74,7 +74,7 @@ def _attempt(graph: TaskGraph, run: Run, task: Task, attempt: Attempt, width: in
     status = {"retired": "ok", "finished": "done, waiting for its turn"}.get(attempt.status, attempt.status)
     dropped = "cut off: " if attempt.where == "home" else "dropped: "
     status = dropped.rstrip(": ") if attempt.status == "dropped" else status
-    where = {"home": "at home", "ahead": "ahead, in a helper"}[attempt.where]
+    where = {"home": "at home", "ahead": "ahead, in a helper", "reused": "the result of an earlier run"}[attempt.where]
     facts = [where + (f" ({clean(attempt.worker)})" if attempt.worker else "")]
     if attempt.duration or attempt.status in ("retired", "finished", "failed"):
         facts.append(duration(attempt.duration) + (f" ({duration(attempt.cpu)} of CPU)" if attempt.cpu else ""))

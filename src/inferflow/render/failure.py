@@ -24,7 +24,7 @@ from inferflow.model import Attempt, Run, TaskFailed, TaskGraph, WorkerLost
 from inferflow.render.style import bullet, clean, clip, compose, paint, uncolored, wrap
 from inferflow.render.units import duration, size
 
-__all__ = ["failure_lines", "last_lines", "render_failure", "without"]
+__all__ = ["failure_lines", "last_lines", "render_failure", "resume_command", "without"]
 
 FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$', re.MULTILINE)
 
@@ -57,8 +57,19 @@ def render_failure(graph: TaskGraph, run: Run, width: int = 80, color: bool = Fa
         return ""
     found = _find(run)
     name = f" {clean(graph.tasks[found.task].name)}" if found and found.task >= 0 else ""
-    step = compose([("next  ", "dim"), (f"inferflow show {run.id}{name}", "link")], width, color)
-    return "\n".join([*lines, "", step]) + "\n"
+    steps = [compose([("next  ", "dim"), (f"inferflow show {run.id}{name}", "link")], width, color)]
+    resume = resume_command(run)
+    if resume:
+        steps.append(compose([("      ", "dim"), (resume, "link")], width, color))
+    return "\n".join([*lines, "", *steps]) + "\n"
+
+
+def resume_command(run: Run, where: str = "") -> str:
+    """How to go on with a run that did not end well; empty if nothing of it can be used again. ``where``: options that
+    stand before the command."""
+    if run.status in ("ok", "running") or not any(a.usable and a.status == "retired" for a in run.attempts):
+        return ""
+    return f"inferflow {where}run {clean(run.started.target)} --resume {run.id}"
 
 
 def failure_lines(

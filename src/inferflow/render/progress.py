@@ -71,6 +71,7 @@ class Progress:
         self._running: dict[int, tuple[float, bool]] = {}
         self._done: set[int] = set()
         self._ahead: set[int] = set()
+        self._reused = 0
         self._shown = False
         self._open = False
         plain = for_encoding(FRAMES, getattr(out, "encoding", None)) != FRAMES
@@ -88,6 +89,7 @@ class Progress:
             case TaskStarted():
                 self._running[event.task] = (self._clock(), event.where == "ahead")
                 self._ahead.discard(event.task)
+                self._reused += event.where == "reused"
             case TaskFinished():
                 if self._running.pop(event.task, (0.0, False))[1]:
                     self._ahead.add(event.task)
@@ -149,6 +151,8 @@ class Progress:
         if len(shown) > most > 0:
             lines.append(compose([(f"  and {len(shown) - most} more", "dim")], width, self._color))
         parts = [f"{len(self._done)} of {count(len(self._names), 'task')} done"]
+        if self._reused:
+            parts.append(f"{self._reused} used again")
         if self._ahead:
             parts.append(f"{len(self._ahead)} done ahead")
         parts.append(duration(now - self._began))

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from inferflow.model import Attempt, FileUse, Run, StoredValue, Task, TaskGraph
-from inferflow.render.failure import failure_lines
+from inferflow.render.failure import failure_lines, resume_command
 from inferflow.render.outline import titled
 from inferflow.render.regions import region_text
 from inferflow.render.style import Piece, bullet, clean, compose, paint, table
@@ -237,7 +237,8 @@ def _certificate(run: Run, width: int, color: bool) -> list[str]:
     parts = [f"{facts.at_home} at home", f"{facts.ahead} ahead"]
     special = [f"{n} {word}" for n, word in ((facts.trusted, "on trust"), (facts.held, "with files kept back")) if n]
     parts[1] += f" ({', '.join(special)})" if special else ""
-    parts += [f"{number} {word}" for number, word in ((facts.dropped, "dropped"), (facts.pinned, "pinned")) if number]
+    rest = (facts.reused, "used again"), (facts.dropped, "dropped"), (facts.pinned, "pinned")
+    parts += [f"{number} {word}" for number, word in rest if number]
     lines = ["", *bullet((f"{'certificate':<{MARGIN}}", "dim"), ", ".join(parts), width, color, indent=0)]
     told = _grouped(facts.reasons)
     for reason in told[:MANY]:
@@ -254,7 +255,8 @@ def _grouped(reasons: Iterable[str]) -> list[str]:
 def _commands(graph: TaskGraph, run: Run, failed: bool) -> list[str]:
     if failed:
         names = [graph.tasks[a.task].name for a in counting(run).values() if a.status == "failed"]
-        return [f"inferflow show {run.id} {clean(names[0])}"] if names else [f"inferflow logs {run.id}"]
+        commands = [f"inferflow show {run.id} {clean(names[0])}"] if names else [f"inferflow logs {run.id}"]
+        return [*commands, *filter(None, [resume_command(run)])]
     done = [attempt for attempt in counting(run).values() if attempt.task >= 0]
     longest = max(done, key=lambda attempt: attempt.duration, default=None)
     commands = [f"inferflow show {run.id} {clean(graph.tasks[longest.task].name)}"] if longest else []

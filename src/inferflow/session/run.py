@@ -24,6 +24,7 @@ from inferflow.engine.frames_plan import region_rows
 from inferflow.engine.loop import Engine, Record
 from inferflow.engine.plan import Plan, make_plan
 from inferflow.engine.posts import is_firm, places_of
+from inferflow.engine.reuse import reusable
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import CodeIdentity, Environment, Event, Hidden, Placement, Run, RunStarted, TaskFailed, TaskGraph
 from inferflow.model.content import content_digest
@@ -32,6 +33,7 @@ from inferflow.render.units import duration
 from inferflow.session.infer import Inferred, infer
 from inferflow.session.notebook import check_notebook, notebook_rows, write_executed
 from inferflow.session.observer import Observer, Silent
+from inferflow.session.reuse import Wish, resolved, reuse_of
 from inferflow.session.setup import setup_message, start_method, told_ahead
 from inferflow.session.target import Target, check_syntax
 from inferflow.session.text import NotText, decode_source
@@ -40,7 +42,7 @@ from inferflow.storage.identity import distributions, environment, process_ident
 from inferflow.storage.learned import Lesson, Small, is_small, learn, learn_size, lessons, small
 from inferflow.storage.runs import Runs
 
-__all__ = ["RunOutcome", "execute"]
+__all__ = ["RunOutcome", "Wish", "execute"]
 
 
 @frozen
@@ -70,8 +72,10 @@ def execute(
     stdout: int = 1,
     stderr: int = 2,
     executed: Path | None = None,
+    wish: Wish = Wish(),  # noqa: B008
 ) -> RunOutcome:
     """Run ``target`` to its end. ``executed`` is where to write the executed notebook, if the target is one.
+    ``wish`` says whether results of earlier runs are used again where nothing has changed.
 
     ``parameters`` gives the raw parameters for the analysed driver, and raises WrongUse for wrong ones: nothing of the
     driver's body has run by then. Raises UserError if the run could not begin (the driver cannot be analysed, the store
@@ -85,10 +89,11 @@ def execute(
         check_notebook(settings, arguments)
     folder = Folder(settings.store)
     runs = Runs(folder)
+    wish = resolved(runs, wish)
     run_id = runs.new_id(time.time())
     identity = start_code_identity(Path(target.root))
     scratch = scratch or folder.scratch(run_id)
-    session = _Session(target, settings, watcher, scratch, run_id, arguments, (stdout, stderr))
+    session = _Session(target, settings, watcher, scratch, run_id, arguments, (stdout, stderr), wish)
     try:
         with _signals(session):
             session.start()
@@ -118,7 +123,9 @@ class _Session:
         run_id: str,
         arguments: tuple[str, ...],
         streams: tuple[int, int],
+        wish: Wish,
     ) -> None:
+        self.wish = wish
         self.target, self.settings, self.observer, self.run_id = target, settings, observer, run_id
         self.scratch = scratch
         self.streams = streams
@@ -181,6 +188,7 @@ class _Session:
         engine = Engine(
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
             self._plan_message(plan, raw, graph), self._jobs(), start_method(settings) == "spawn",
+            reuse_of(runs, self.wish, started),
         )  # fmt: skip
         engine.reasons.update(dict.fromkeys(notes))
         self.engine = engine
@@ -209,7 +217,7 @@ class _Session:
         return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure, fault)
 
     def _plan_message(self, plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
-        message = plan_message(plan, raw, graph)
+        message = plan_message(plan, raw, graph, bool(self.wish))
         ahead = self._jobs() > 1 and start_method(self.settings) == "fork"
         message["regions"] = region_rows(graph, lambda name: self.settings.at_home(name) is not None, ahead)
         message["turns_ahead"] = ahead
@@ -341,9 +349,11 @@ def _signals(session: _Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
-    """The plan as home needs it (see ``worker.home``)."""
+def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph, reuse: bool = False) -> Message:
+    """The plan as home needs it (see ``worker.home``). ``reuse``: results of earlier runs may be used again."""
     away = frozenset((*plan.ahead, *plan.placed))
+    usable = reusable(plan) if graph.entry != "notebook" else {}
+    told = away | usable.keys()
     units = []
     for index, task in enumerate(graph.tasks):
         anchor = task.anchor
@@ -363,9 +373,9 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
                 else None,
                 [[output.variable.scope, output.variable.name] for output in names],
                 all(output.definite for output in names),
-                index in away,
+                index in away or (reuse and index in usable),
                 list(task.inner),
-                [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble] if index in away else [],
+                [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble if index in told],
                 [output.variable.name for output in names if output.change == "changed"],
             ]
         )
@@ -385,6 +395,9 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         "inputs": list(plan.entry_inputs),
         "placed": bool(plan.placed),
         "trusts": bool(plan.trusted),
+        "recipes": [[task, *names] for task, names in usable.items()],
+        "read": sorted({item.producer for task in usable for item in graph.tasks[task].inputs if item.producer >= 0}),
+        "reuse": reuse,
         "books": [],
         "notebooks": [[i, task.name] for i, task in enumerate(graph.tasks) if task.kind == "notebook"],
         "parameters": raw,

@@ -103,6 +103,7 @@ def _close(attempt: Attempt, event: TaskFinished | TaskFailed | TaskRetired | Ta
                 stdout=event.stdout,
                 stderr=event.stderr,
                 regions=event.regions,
+                usable=bool(event.recipe),
             )
         case TaskFailed():
             return evolve(

@@ -20,6 +20,7 @@ import sys
 import types
 import weakref
 from collections.abc import Iterable
+from math import inf
 from operator import itemgetter, ne
 from typing import Any
 
@@ -38,7 +39,7 @@ from inferflow.worker.exact_graph import (
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_code import resolve
 
-__all__ = ["Reach", "common", "globals_of", "merged", "reach", "shares"]
+__all__ = ["TooMuch", "Reach", "common", "globals_of", "merged", "reach", "shares"]
 
 _VALUES = frozenset({
     "_decimal", "_operator", "_pydecimal", "datetime", "decimal", "fractions", "ipaddress", "operator", "pathlib", "re",
@@ -151,8 +152,13 @@ def merged(ranges: Iterable[tuple[int, int, Any]]) -> list[tuple[int, int]]:
     return found
 
 
-def reach(values: Iterable[Any]) -> Reach:
-    """Everything mutable behind ``values``. Functions and classes that have a name, and modules, are not entered."""
+class TooMuch(Exception):
+    """There is more behind a value than somebody wanted to look at."""
+
+
+def reach(values: Iterable[Any], most: float = inf) -> Reach:
+    """Everything mutable behind ``values``. Functions and classes that have a name, and modules, are not entered.
+    Raises TooMuch if these are more than ``most`` objects."""
     found = Reach()
     numpy = sys.modules.get("numpy")
     seen: dict[int, Any] = {}  # keeps temporary objects alive, so that no id comes twice
@@ -171,6 +177,8 @@ def reach(values: Iterable[Any]) -> Reach:
                 found.objects[id(value)] = value, path
             continue
         seen[id(value)] = value
+        if len(seen) > most:
+            raise TooMuch
         found.types.add(cls)
         if kind == "function" and _has_name(value):
             continue

@@ -351,6 +351,15 @@ class Helper:
                 facts["proof"] = self.witness.says(scope, given)
         if self.literals:
             facts["literals"] = self.literals
+        if (
+            not why
+            and (trust is None or not trust["unknown"])
+            and "carried" not in facts
+            and not self.apart
+            and facts["duration"] >= self.home.hooks.long
+            and self.home.recipes is not None
+        ):
+            facts["recipe"] = self.home.recipes.of_values(unit.task, inputs)
         if why:
             self.refuse(why)
         self._publish(unit, values, facts)
@@ -511,6 +520,9 @@ class Helper:
         )
         if files:
             message["files"] = files
+        opened = {act[1] for act in facts.get("acts", []) if act[0] == "write"}
+        if len(files) < len(read) or self.gate.seen.keys() - set(read) - opened or opened.intersection(read):
+            message.pop("recipe", None)  # it has looked at what is not there, or at folders, or at what it then wrote
         if self.gate.seen:
             message["seen"] = self.gate.looks()
         self.channel.send(message)

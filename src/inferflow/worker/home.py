@@ -83,6 +83,8 @@ class Home:
         self.fork_spent = 0.0
         self.began = time.perf_counter()
         self.pools = Pools()
+        self.recipes: Any = None
+        """Of tasks whose results may be used again (see ``recipe``)."""
 
     # -- talking -------------------------------------------------------------------------------------
 
@@ -187,6 +189,11 @@ class Home:
         self.analysed = Analysed(plan["sources"], plan["scripts"])
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
+        if plan["recipes"]:
+            from inferflow.worker.recipe import Recipes
+
+            self.recipes = Recipes(self, plan["recipes"])
+            hooks.read = frozenset(plan["read"])
         if plan["books"]:
             self._warm_up(plan["books"])
 
@@ -237,6 +244,10 @@ class Home:
         except Exception as error:
             self.fault(error)
             job = self._plain()
+        if plan["reuse"]:
+            self.hooks.ask = True
+            with self.hooks.shield:
+                self.send({"kind": "recipes", "tasks": self.recipes.beforehand() if self.recipes else []})
         self.first_fork()
         return job
 
@@ -357,10 +368,14 @@ class Home:
             fact = file_fact(name, None)
             if fact is not None:
                 out.append({"path": name, "mode": "read", **fact})
+            else:
+                self.files.once.hindered = "a look at what is not there"
         for name in written:
             fact = file_fact(name, self.setup["scratch"])
             if fact is not None:
                 out.append({"path": name, "mode": "write", **fact})
+            if fact is None or "kept" not in fact:
+                self.files.once.hindered = "a file that was not kept"
         if task in self.executed.names and not any(name.endswith(".ipynb") for name in written):
             for path, content in self.executed.take(task):
                 self.keep_executed(path, content)

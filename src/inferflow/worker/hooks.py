@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inferflow.worker import transform, transport
 from inferflow.worker.commit import Commit
 from inferflow.worker.exact_graph import ATOMS
+from inferflow.worker.exact_reach import TooMuch, reach
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import stamp
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Hooks", "gaps", "thread_ident", "unit_of"]
 
+LONG = 0.05
+"""Seconds. Tasks that take less are as quickly run again as compared (see ``recipe``)."""
+SHARE = 0.03
+"""So much of a run's time may be spent on what only later runs can use."""
+PER_OBJECT, PER_BYTE = 2e-6, 30e-9
+"""Seconds that it takes, roughly, to walk over an object, and to compare a byte of what is not in large arrays."""
 _CAN_MASK = hasattr(signal, "pthread_sigmask")
 
 
@@ -51,6 +59,11 @@ class Hooks:
         self.publish: dict[int, bool] = {}
         self.settle: frozenset[int] = frozenset()
         self.wary: frozenset[int] = frozenset()
+        self.read: frozenset[int] = frozenset()
+        """Tasks of whose values it matters whether they are rebuilt exactly: what reads them may be used again."""
+        self.long = 0.0 if home.setup.get("turns") else LONG  # (of tests: whatever it costs)
+        self.checking = 0.0
+        """Seconds that were spent on that."""
         self.forks: frozenset[int] = frozenset()
         self.ask = False
         self.open: int | None = None
@@ -163,6 +176,12 @@ class Hooks:
             home.halt()
         if reply["kind"] != "adopt":
             return False
+        choice = -1
+        if "choices" in reply:
+            choice, why = home.recipes.chosen(task, frame, reply["choices"])
+            if why:
+                return self._refused(task, why)
+            reply = reply["choices"][choice]
         firm = bool(reply.get("firm"))
         why, unforeseen = home.analysed.departed(), False
         if not why:
@@ -202,7 +221,8 @@ class Hooks:
             why = commit.run()
             if why:
                 return self._refused(task, why, firm=firm)
-            files = home.written(commit.written())
+            if choice < 0:  # (else they are what the store gave)
+                files = home.written(commit.written())
         if carried is not None and carried.changes:
             carry.apply(carried.changes, carried.given)
             home.observer.ran += 1  # as if it had run here: others may hold what it changed
@@ -214,6 +234,8 @@ class Hooks:
         order = reply["order"]
         self.adopted[task] = tuple(values[position] for position in order)
         message = {"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written}
+        if choice >= 0:
+            message["choice"] = choice
         if files:
             message["files"] = files
         if carried is not None:
@@ -312,14 +334,15 @@ class Hooks:
     def d(self, task: int, *values: Any) -> None:
         if self.open != task or self.alone:
             return
-        frame = sys._getframe(1) if not self.units[task].definite else None
+        caller = sys._getframe(1)
         with self.shield:
-            self._finish(task, values, frame)
+            self._finish(task, values, caller if not self.units[task].definite else None, caller)
 
     def v(self, task: int, value: Any) -> Any:
         if self.open == task and not self.alone:
+            caller = sys._getframe(1)
             with self.shield:
-                self._finish(task, (value,), None)
+                self._finish(task, (value,), None, caller)
         return value
 
     def _measure(self) -> dict[str, Any]:
@@ -330,7 +353,8 @@ class Hooks:
             "memory": self.memory.peak(),
         }
 
-    def _finish(self, task: int, values: tuple[Any, ...], frame: Any) -> None:
+    def _finish(self, task: int, values: tuple[Any, ...], frame: Any, caller: Any = None) -> None:
+        """A task is over. ``frame``: where to look which of its names are bound; ``caller``: the driver's."""
         home = self.home
         message: dict[str, Any] = {"kind": "done", "task": task, **self._measure()}
         home.files.on = False
@@ -350,8 +374,14 @@ class Hooks:
         files = home.keep_files(task)
         if files:
             message["files"] = files
+        once = home.files.once.take()
         if names and len(values) == len(names):
-            message.update(home.keeper.keep(names, values, self.publish.get(task, False)))
+            message.update(self._kept(task, names, values, message["duration"], None if once is None else caller))
+        elif not unit.outputs and once is not None and self._lasts(task, message["duration"]):
+            message["recipe"] = home.recipes.recorded(task, caller, reach(()), math.inf)
+        if once and message.get("recipe"):
+            message["once"] = once
+        if names and len(values) == len(names):
             if self.publish.get(task, False):
                 scopes = {name: scope for scope, name in unit.outputs}
                 home.observer.publish([(scopes[name], name) for name in names], values)
@@ -362,6 +392,38 @@ class Hooks:
                 if why:
                     message.update(exact=False, why=why)
         home.send(message)
+
+    def _lasts(self, task: int, duration: float) -> bool:
+        """Whether it is worth knowing what a task was made of."""
+        recipes = self.home.recipes
+        return recipes is not None and duration >= self.long and task in recipes.inputs
+
+    def _kept(
+        self, task: int, names: list[str], values: tuple[Any, ...], duration: float, caller: Any
+    ) -> dict[str, Any]:
+        """Keep values; of a task that has taken time also what it was made of, unless its result cannot be used again
+        (``caller``, the driver's frame, is None then)."""
+        home, begun = self.home, time.perf_counter()
+        published = self.publish.get(task, False)
+        lasting = caller is not None and self._lasts(task, duration)
+        if not lasting and (published or task not in self.read):
+            return home.keeper.keep(names, values, published)
+        spare = SHARE * (begun - home.began) - self.checking if self.long else math.inf
+        try:
+            theirs = reach(values, spare / PER_OBJECT) if spare > 0 else None
+        except TooMuch:
+            theirs = None
+        kept = home.keeper.keep(
+            names, values, published or theirs is not None,
+            None if published else lambda size: size * PER_BYTE < spare,
+        )  # fmt: skip
+        if lasting and theirs is not None and kept.get("exact"):
+            recipe = home.recipes.recorded(task, caller, theirs, spare / PER_OBJECT)
+            if recipe:
+                kept["recipe"] = recipe
+        if not published:
+            self.checking += time.perf_counter() - begun
+        return kept
 
     # -- the driver function -------------------------------------------------------------------------
 

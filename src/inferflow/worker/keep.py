@@ -33,11 +33,13 @@ class Keeper:
         self.number = 0
         self.modules = modules
 
-    def keep(self, names: list[str], values: tuple[Any, ...], check: bool) -> dict[str, Any]:
-        """The part of a message that tells how the values were kept."""
+    def keep(
+        self, names: list[str], values: tuple[Any, ...], check: bool, worth: Callable[[int], bool] | None = None
+    ) -> dict[str, Any]:
+        """The part of a message that tells how the values were kept. ``worth``: see ``transport.pack``."""
         facts = [[name, *described.describe(value)] for name, value in zip(names, values)]
         try:
-            packed = transport.pack(values, check=check, project=self.modules(), quiet=True)
+            packed = transport.pack(values, check=check, project=self.modules(), quiet=True, worth=worth)
         except transport.Unpackable as error:
             return self._copied(values, facts) or self._one_by_one(names, values, facts, check, str(error))
         return {"facts": facts, **self._write(packed)}

@@ -35,7 +35,46 @@ def _is_absolute(path: Any) -> bool:
     return isinstance(path, (str, bytes, os.PathLike)) and os.path.isabs(path)
 
 
+_LISTS = frozenset(["os.listdir", "os.scandir", "glob.glob", "glob.glob/2"])
 _STARTS = frozenset(["subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty"])
+
+
+class Once:
+    """What a task does to files, as acts that could be done once more without the task (see ``commit``): it makes
+    folders, and writes files from their beginning. ``hindered`` is the first thing that could not, in words: other
+    acts, and looks at what is there."""
+
+    def __init__(self) -> None:
+        self.acts: list[list[Any]] = []
+        self.hindered = ""
+
+    def makes_folder(self, name: str | None, args: tuple[Any, ...]) -> None:
+        if name is None or (len(args) > 2 and args[2] != -1):
+            self.hindered = "os.mkdir"
+            return
+        caller, paths = sys._getframe(2), sys.modules.get("pathlib")
+        known = os.makedirs.__code__, paths.Path.mkdir.__code__ if paths is not None else None
+        lenient = caller.f_code in known and bool(caller.f_locals.get("exist_ok"))
+        self.acts = [act for act in self.acts if act[:2] != ["mkdir", name]]  # (the first attempt failed)
+        self.acts.append(["mkdir", name, args[1] if len(args) > 1 else 0o777, lenient])
+
+    def writes(self, path: Any, name: str | None, mode: Any, read: dict[str, None]) -> None:
+        """The task opens a file for writing; ``read`` are those that it has opened for reading."""
+        if name is None:
+            if not is_device(os.path.abspath(os.fsdecode(path))):
+                self.hindered = "open"
+            return
+        how = mode.replace("b", "").replace("t", "") if isinstance(mode, str) else ""
+        if how not in ("w", "x") or name in read:
+            self.hindered = "open"
+        elif not any(act[:2] == ["write", name] for act in self.acts):
+            self.acts.append(["write", name, how])
+
+    def take(self) -> list[list[Any]] | None:
+        """The acts since the last call; None if there was something that cannot be done once more."""
+        acts, hindered = self.acts, self.hindered
+        self.acts, self.hindered = [], ""
+        return None if hindered else acts
 
 
 class FileRecorder:
@@ -58,6 +97,8 @@ class FileRecorder:
         """The latest acts: when, and on which file; None: it is not known on which."""
         self.children = False
         """Whether there were child processes, or functions of C in use: they may act at any time, unseen."""
+        self.once = Once()
+        """What the task does that could be done once more without it."""
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
@@ -73,6 +114,12 @@ class FileRecorder:
             for path in args[:count] or (None,):  # (relative to a folder that is open, or to ours)
                 known = count and (_is_absolute(path) or all(folder == -1 for folder in folders))
                 self.acts_on(path if known else None)
+            if event == "os.mkdir":
+                self.once.makes_folder(self._name(args[0]), args)
+            else:
+                self.once.hindered = event
+        elif event in _LISTS:
+            self.once.hindered = event
         elif event == "ctypes.dlsym" and not self.children and calls_c(args, acting=True):
             self.children = True
             self.acts_on(None)
@@ -94,6 +141,7 @@ class FileRecorder:
         writes = _writes(mode, flags)
         if writes:
             self.acts_on(path if isinstance(mode, str) or _is_absolute(path) else None)
+            self.once.writes(path, self._name(path), mode, self.read)
         self._note(path, writes)
 
     def acts_on(self, path: Any) -> None:
@@ -170,6 +218,7 @@ class FileRecorder:
             self._watched()
         if self.children:
             self.acts_on(None)
+            self.once.hindered = "a child process"
         if not self.read and not self.written:
             return [], []
         written = list(self.written)

@@ -21,7 +21,7 @@ from typing import Any
 from inferflow.worker.observe import HiddenState
 from inferflow.worker.proof import HiddenDigests, Root, Scope, Scopes, every_root, glance, root_digest
 
-__all__ = ["Witness"]
+__all__ = ["Witness", "rebound"]
 
 CHEAP = 0.001
 """Seconds of processor time that a look at all roots may take after each task; it may also take a twentieth of the
@@ -44,7 +44,7 @@ class Witness:
         self.scopes = Scopes(self.own)
         self.digests = HiddenDigests()
         self.hidden = self.digests.of(HiddenState().facts())
-        self.rebound = _rebound(home, tree)
+        self.rebound = rebound(home, tree)
 
     def _add(self) -> None:
         for root in every_root(self.own):
@@ -125,7 +125,7 @@ def _locals_of_driver(home: Any) -> list[Any]:
     return found
 
 
-def _rebound(home: Any, tree: ast.Module) -> frozenset[str]:
+def rebound(home: Any, tree: ast.Module) -> frozenset[str]:
     """The globals of the driver's module that its statements after the prefix bind."""
     main = home.program.module.__name__
     names = {name for unit in home.hooks.units.values() for scope, name in unit.outputs if scope == main}

@@ -126,6 +126,7 @@ def pack(
     project: frozenset[str] = frozenset(),
     quiet: bool = False,
     given: Sequence[Loaded] = (),
+    worth: Callable[[int], bool] | None = None,
 ) -> Packed:
     """Pickle ``values`` jointly. With ``check``, also find out whether a round trip is exact; ``main`` is the driver's
     module if that is not ``sys.modules["__main__"]``; ``project`` names the modules whose code is the user's: if
@@ -135,10 +136,12 @@ def pack(
     what values share with it is written as a reference to those, so that the reader shares it too. Such a pack
     (``needs_given``) can only be read beside them, and is no record of its own.
 
+    ``worth`` may say that what has so many bytes (large arrays do not count) is not worth the check after all.
+
     Raises Unpackable. A small plain value takes some 5 microseconds with the check, a large array next to nothing:
     its memory is not copied, and must not change before the pack is written."""
     with uncollected():
-        return _pack(values, check, main, project, quiet, given)
+        return _pack(values, check, main, project, quiet, given, worth)
 
 
 def _pack(
@@ -148,6 +151,7 @@ def _pack(
     project: frozenset[str],
     quiet: bool,
     given: Sequence[Loaded],
+    worth: Callable[[int], bool] | None,
 ) -> Packed:
     fixed = _shared_with(given, values) if given else None
     known = exactness.known_exact(values) if check and fixed is None else None
@@ -164,6 +168,8 @@ def _pack(
             return packed
         if known is None and check:
             packed = _encode(values, project, quiet, pickling.Encoder)
+            if worth is not None and not worth(len(packed.head)):
+                return packed
             _check(packed, values)
             if packed.exact or not _may_help(packed.why):
                 return packed
