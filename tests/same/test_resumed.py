@@ -160,7 +160,7 @@ def test_what_did_not_change_is_used_again_and_what_did_says_why(project: Projec
     project.change("driver.py", "FACTOR = 2", "FACTOR = 3")
     assert project.reused("--cache") == {"load"}
     assert any(re.match("scale ran again: __main__.FACTOR has changed since 20", why) for why in project.reasons())
-    assert any("fit ran again: scaled is not what it was" in why for why in project.reasons())
+    assert any("fit and grow ran again: scaled is not what it was" in why for why in project.reasons())
 
     project.change("steps.py", "SHIFT = 0", "SHIFT = 1 - 1")  # fit runs again, and nothing comes of it
     assert project.reused("--cache") == ALL

@@ -29,6 +29,8 @@ __all__ = ["Contents", "Old", "Reuse", "reusable"]
 LINES = "where its code stands"
 """The part of a recipe that only matters if something was printed (see ``worker.recipe``)."""
 
+SHOWN = 4
+"""So many tasks that ran again for one reason are named."""
 CHOICES = 8
 """So many results of one task home is given to choose from."""
 
@@ -134,8 +136,14 @@ class Reuse:
             elif same:
                 self.refused[task] = same[0].difference(parts)
             else:
-                self.refused[task] = f"nothing was kept of it in {' or '.join(self.runs)}"
+                self.refused[task] = f"nothing that could be used again was kept in {self._where()}"
         return frozenset(self.offers)
+
+    def _where(self) -> str:
+        """Where results were looked for."""
+        if not self.runs:
+            return "any earlier run, since there is none"
+        return self.runs[0] if len(self.runs) == 1 else f"the last {len(self.runs)} runs"
 
     def take(self, plan: Plan, task: int, contents: Contents, artifacts: ArtifactStore) -> list[Old]:
         """What could be used again at the turn of ``task``, newest first; empty if it has to run."""
@@ -189,9 +197,15 @@ class Reuse:
         return [{"take": take, **_source(digest, artifacts)} for digest, take in packs.items()]
 
     def reasons(self, plan: Plan) -> list[str]:
-        """Why tasks ran again, in words."""
-        tasks = plan.graph.tasks
-        return [f"{tasks[task].name} ran again: {why}" for task, why in sorted(self.refused.items())]
+        """Why tasks ran again, in words; those that did for one reason together."""
+        by_reason: dict[str, list[str]] = {}
+        for task, why in sorted(self.refused.items()):
+            by_reason.setdefault(why, []).append(plan.graph.tasks[task].name)
+        found = []
+        for why, names in by_reason.items():
+            shown = names if len(names) <= SHOWN else [*names[: SHOWN - 1], f"{len(names) - SHOWN + 1} more"]
+            found.append(f"{' and '.join(filter(None, [', '.join(shown[:-1]), shown[-1]]))} ran again: {why}")
+        return found
 
     def kept(self, old: Old, artifacts: ArtifactStore) -> Kept:
         """Its values, for tasks that read them."""
