@@ -521,7 +521,8 @@ class Helper:
         if files:
             message["files"] = files
         opened = {act[1] for act in facts.get("acts", []) if act[0] == "write"}
-        if len(files) < len(read) or self.gate.seen.keys() - set(read) - opened or opened.intersection(read):
+        looked = {path for path, _ in self.gate.seen}
+        if len(files) < len(read) or looked.difference(read, opened) or opened.intersection(read):
             message.pop("recipe", None)  # it has looked at what is not there, or at folders, or at what it then wrote
         if self.gate.seen:
             message["seen"] = self.gate.looks()

@@ -103,6 +103,7 @@ class Hooks:
         self.memory.reset()
         home.observer.begins(task)
         home.begins(task)
+        home.files.once.take()  # (what a task did that raised is no act of the next one)
         home.files.on = True
         self.cpu = time.process_time()
         self.started = time.perf_counter()
