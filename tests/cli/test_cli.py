@@ -246,6 +246,10 @@ def test_doctor(cli: Cli, project: Path) -> None:
     subjects = [line.split()[1] for line in said.out.splitlines() if line[:4].strip() in ("ok", "warn", "fail")]
     assert {"python", "packages", "settings", "backend", "processes", "disk"} <= set(subjects)
     assert said.status == 0
+    (project / "inferflow.toml").write_text("trace = true\n")
+    (tracing,) = (found for found in json.loads(cli("doctor", "--json").out) if found["subject"] == "tracing")
+    assert tracing["status"] in ("ok", "warn")
+    assert "trace" in tracing["hint"] or "wherever they are" in tracing["text"]
     (project / "inferflow.toml").write_text("jobs = 0\n")
     (project / ".inferflow").write_text("in the way")
     sick = cli("doctor", "--json")

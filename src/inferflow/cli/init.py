@@ -40,6 +40,9 @@ TEMPLATE = """\
 # none.
 # depth = 2
 
+# Follow child processes call by call (Linux), so that files which they open outside of the project are recorded too.
+# trace = true
+
 # Colours: "auto", "always" or "never".
 # color = "auto"
 

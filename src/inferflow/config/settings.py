@@ -74,7 +74,8 @@ class Settings:
 
     ``root`` is the project's root, ``file`` the settings file (``None``: there is none). ``timeout`` is for the whole
     run, in seconds. ``store`` is absolute. ``start`` is how workers come to be; ``auto`` forks where that is sound.
-    ``depth`` is how many levels of functions that are drivers themselves are opened.
+    ``depth`` is how many levels of functions that are drivers themselves are opened. ``trace``: whether the files that
+    child processes open are followed call by call.
     ``params`` are plain values of parameters, under those of the environment and the command line. ``catalogue`` are
     folders with further files of library effects (``<library>.effects``).
     """
@@ -87,6 +88,7 @@ class Settings:
     timeout: float | None = None
     start: Literal["auto", "fork", "spawn"] = "auto"
     depth: int = 2
+    trace: bool = False
     color: Literal["auto", "always", "never"] = "auto"
     params: Mapping[str, object] = field(factory=dict)
     catalogue: tuple[Path, ...] = ()
@@ -308,6 +310,12 @@ def _params(value: object, _: Path) -> Mapping[str, object]:
     raise Refused("a table of parameters and their values")
 
 
+def _switch(value: object, _: Path) -> bool:
+    """True or false; in an environment variable 1 and 0 too."""
+    words = {"true": True, "1": True, "false": False, "0": False}
+    return words[value] if isinstance(value, str) and value in words else parse_flag(value)
+
+
 def _without_folder(read: Callable[[object], Any]) -> Convert:
     return lambda value, _: read(value)
 
@@ -319,6 +327,7 @@ KEYS: dict[str, Convert] = {
     "store": _folder,
     "depth": lambda value, _: parse_depth(value),
     "start": lambda value, _: parse_choice(value, ("auto", "fork", "spawn")),
+    "trace": _switch,
     "color": lambda value, _: parse_choice(value, ("auto", "always", "never")),
     "params": _params,
     "catalogue": _folders,

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -54,6 +55,8 @@ def examine(folder: Path, config: Path | None = None) -> Iterator[Finding]:
     yield from _guarded("backend", lambda: _backends(settings))
     yield from _guarded("containers", lambda: _containers(settings))
     yield from _guarded("processes", lambda: _processes(settings))
+    if settings.trace:
+        yield from _guarded("tracing", _tracing)
     yield from _guarded("limits", _limits)
     yield from _guarded("memory", _memory)
     yield from _guarded("store", lambda: _store(settings))
@@ -174,6 +177,27 @@ def _processes(settings: Settings) -> Iterator[Finding]:
         yield Finding("processes", "warn", f"{said}; can fork", 'set jobs = "auto"')
     else:
         yield Finding("processes", "ok", f"{said}; can fork")
+
+
+def _tracing() -> Iterator[Finding]:
+    """Whether children can be followed call by call, as a setting asks for: one is."""
+    from inferflow.worker import traced
+
+    with tempfile.TemporaryDirectory(prefix="inferflow-doctor-") as folder:
+        log, target = Path(folder, "log"), Path(folder, "target")
+        log.touch()
+        shell = shutil.which("sh")
+        why = "only on Linux"
+        if sys.platform.startswith("linux") and shell is not None:
+            words = [sys.executable, "-I", "-S", traced.__file__, str(log), "dd", shell, "sh", "-c", f": > '{target}'"]
+            subprocess.run(words, capture_output=True, timeout=20)
+            told = [os.fsdecode(item) for item in log.read_bytes().split(b"\0") if item]
+            if f"w{target}" in told:
+                yield Finding("tracing", "ok", "files that child processes open are seen wherever they are")
+                return
+            why = next((item[1:] for item in told if item.startswith("!")), "nothing was seen")
+    text = f"children cannot be traced: {why}"
+    yield Finding("tracing", "warn", text, "what they read outside of the project is not recorded; set trace = false")
 
 
 def _limits() -> Iterator[Finding]:

@@ -48,6 +48,7 @@ def setup_message(target: Target, settings: Settings, scratch: Path, arguments: 
         "store": str(settings.store),
         "scratch": str(scratch),
         "start": start_method(settings),
+        "trace": settings.trace,
         **_cells(target),
         "ignored": _ignored(settings.store, target),
         "watch": os.environ.get("_INFERFLOW_WATCH", ""),  # of verify: see worker.watch

@@ -7,8 +7,8 @@ meanwhile. Looking is bounded (``ENTRIES``, ``SECONDS``); folders that nobody ke
 
 On Linux the same folders are watched in between (inotify): which files were opened, which closed after writing. That
 neither stops nor slows a child, works in containers and for programs of any kind, and needs no permission; ptrace
-(strace) would see every path, but makes ``sudo`` and debuggers in a child fail, so a run would not be what it is
-natively. It does not tell who opened a file: what another process opens in these folders at the same time counts too.
+sees every path, but makes ``sudo`` and debuggers in a child fail, so it has to be asked for (see ``tracing``). It does
+not tell who opened a file: what another process opens in these folders at the same time counts too.
 
     before = look(["/p"], ignored)     {"/p": {"a.csv": (7, ...)}}
     watch = Watch(before)

@@ -63,6 +63,11 @@ class Home:
         self.program = Program(setup)
         self.streams = Streams(setup.get("mark", b""), setup.get("one_stream", False))
         self.files = FileRecorder(tuple(setup["ignored"]), setup["root"])
+        if setup.get("trace"):
+            from inferflow.worker.tracing import Tracer
+
+            self.files.tracer = Tracer(self.files, setup["scratch"])
+            self.files.tracer.install()
         self.made: list[dict[str, Any]] = []  # by a task, but in no file of the user's: an executed notebook
         self.keeper = Keeper(setup["scratch"], self.send, self.project_modules, self.silence)
         self._modules: tuple[int, frozenset[str]] = (0, frozenset())
@@ -363,6 +368,10 @@ class Home:
     def keep_files(self, task: int | None) -> list[dict[str, Any]]:
         """Digest what the task read and wrote; keep what it wrote, and a notebook that it had executed in memory."""
         read, written = self.files.take()
+        tracer = self.files.tracer
+        if tracer is not None and tracer.refused and not tracer.told:
+            tracer.told = True
+            self.send({"kind": "note", "text": f"children are not traced ({tracer.refused}): folders are looked at"})
         out = []
         for name in read:
             fact = file_fact(name, None)

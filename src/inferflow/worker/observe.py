@@ -90,6 +90,8 @@ class FileRecorder:
         self.before: Any = None
         """The folders before the task's first child process (see ``folder``)."""
         self.watch: Watch | None = None
+        self.tracer: Any = None
+        """What sees each file that children open, where that is asked for (see ``tracing``)."""
         self._thread: int | None = None
         self.acted = 0.0
         """When (seconds since the epoch) something was last done to files, or to the world."""
@@ -169,6 +171,10 @@ class FileRecorder:
         """A child process begins: what it does to files is seen in the folder, before and after."""
         self.on = False
         try:
+            if self.tracer is not None:
+                self.tracer.begins(event)
+                if event == "os.system" and self.tracer.said is not None:
+                    args = (self.tracer.said,)
             command = args[1] if event in ("subprocess.Popen", "os.posix_spawn") and len(args) > 1 else args[:1]
             folder = args[2] if event == "subprocess.Popen" and len(args) > 2 else None
             here = os.getcwd()
@@ -215,7 +221,11 @@ class FileRecorder:
             before, self.before = self.before, None
             for name in changed(before, self.ignored):
                 self.written.setdefault(name, None)
-            self._watched()
+            complete = False
+            if self.tracer is not None:
+                read_by_children, written_by_children, complete = self.tracer.end()
+                self._add(read_by_children, written_by_children)
+            self._watched(complete)
         if self.children:
             self.acts_on(None)
             self.once.hindered = "a child process"
@@ -226,12 +236,16 @@ class FileRecorder:
         self.read, self.written = {}, {}
         return read, written
 
-    def _watched(self) -> None:
-        """What the kernel told of the time since then."""
+    def _watched(self, known: bool) -> None:
+        """What the kernel told of the time since then; nothing new if it is known what children did."""
         if self.watch is None:
             return
         read, written = self.watch.end()
         self.watch = None
+        if not known:
+            self._add(read, written)
+
+    def _add(self, read: list[str], written: list[str]) -> None:
         for names, found in ((written, self.written), (read, self.read)):
             for name in filter(None, map(self._name, names)):
                 found.setdefault(name, None)
