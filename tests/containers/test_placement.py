@@ -273,3 +273,110 @@ def test_a_task_whose_image_lacks_a_package(tmp_path: Path, docker_engine: Daemo
     assert "driver.py:1" in text
     assert "the image of this task has no package numpy" in text
     assert "inferflow image" in text
+
+
+# -- code of which nothing is known --------------------------------------------------------------------
+
+LIBRARY = """
+import os, random, subprocess
+class Net:
+    def __init__(self, n):
+        self.w = [0.0] * n
+    def fit(self, rows):
+        for i, r in enumerate(rows):
+            self.w[i] += r
+        return self
+def seed(n): random.seed(n)
+def draw(): return random.random()
+def poke(module, name, value): setattr(module, name, value)
+def say(text):
+    print(text)
+    os.write(1, b"raw\\n")
+    subprocess.run(["echo", "child"], check=True)
+def boom(): raise ValueError("boom") from KeyError("k")
+def save(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+"""
+KNOWS_NOTHING = """
+import lib, sys
+FACTOR = 1
+def make(): return lib.Net(3)
+def load(): return [3.0, 1.0, 2.0]
+def wrap(rows): return {"rows": rows}
+def setup(x):
+    if x == "seed": lib.seed(3)
+    if x == "poke": lib.poke(sys.modules["__main__"], "FACTOR", 5)
+def train(net, rows):
+    net.fit(rows)
+    return net
+def train_sorted(rows):
+    lib.Net(3).fit(rows)
+    rows.sort()
+    return len(rows)
+def train_both(rows, box):
+    lib.Net(3).fit(rows)
+    rows.append(9.0)
+    return len(box["rows"])
+def train_loudly(n):
+    lib.say(f"training {n}")
+    lib.save(f"out{n}.txt", "t")
+    print("done", flush=True)
+    return n
+def train_drawn(x): return lib.draw() + x
+def train_scaled(x): return lib.Net(1).fit([x]).w[0] * FACTOR
+def train_badly(n):
+    print("before")
+    if n: lib.boom()
+    return n
+"""
+PLACED = '[tasks."train*"]\nbackend = "docker"\nimage = "host"\n'
+
+
+@pytest.fixture
+def library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a library that the catalogue does not know."""
+    folder = tmp_path_factory.mktemp("library")
+    write_files(folder, {"lib.py": LIBRARY})
+    return str(folder)
+
+
+def test_code_of_which_nothing_is_known(tmp_path: Path, docker_engine: Daemon, library: str) -> None:
+    """It runs where it is placed: what it changes is home's own, and what it prints, writes and raises comes in place."""
+    main = (
+        "def main():\n    net = make()\n    same = net\n    rows = load()\n    net2 = train(net, rows)\n"
+        "    net3 = train(net2, rows)\n    print(net2 is net, net3 is same, same.w)\n"
+        "    n = train_sorted(rows)\n    print(n, rows)\n    a = train_loudly(1)\n    print('between', a)\n"
+        "    b = train_loudly(2)\n    print(a, b, open('out1.txt').read())\n    s = train_scaled(2.0)\n    print(s)\n"
+        "    train_badly(0)\n    train_badly(1)\nmain()\n"
+    )
+    files: dict[str, str | bytes] = {"driver.py": KNOWS_NOTHING + main, "inferflow.toml": PLACED}
+    native, inferred, folder = both(tmp_path, files, DOCKER_HOST=docker_engine.host, PYTHONPATH=library)
+    assert inferred == native
+    assert native.exit_code == 1
+    assert b"True True" in native.stdout
+    workers = where(folder)
+    assert "home" not in {workers[name] for name in workers if name.startswith("train")}
+    command = [sys.executable, "-m", "inferflow", "show", "latest"]
+    told = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True).stdout
+    assert "train ran apart: what libraries hold there was not compared with home" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("rows = load(); box = wrap(rows); n = train_both(rows, box); print(rows, n)", "'box' shares objects with 'rows'"),
+        ("setup('seed'); a = train_drawn(1.0); print(a)", "it changed random"),
+        ("setup('poke'); a = train_scaled(1.0); print(a)", "__main__.FACTOR is not what it is at home"),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_result_ends_the_run(
+    body: str, why: str, tmp_path: Path, docker_engine: Daemon, library: str
+) -> None:
+    main = "def main():\n" + "".join(f"    {line}\n" for line in body.split("; ")) + "main()\n"
+    write_files(tmp_path, {"driver.py": KNOWS_NOTHING + main, "inferflow.toml": PLACED})
+    command = [sys.executable, "-m", "inferflow", "-q", "run", "driver.py"]
+    env = environment(DOCKER_HOST=docker_engine.host, PYTHONPATH=library)
+    done = observe(command, tmp_path, b"", env)
+    assert (done.exit_code, done.stdout) == (4, b"")
+    assert f"could not run where its settings place it: {why}" in " ".join(done.stderr.split())

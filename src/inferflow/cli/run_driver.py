@@ -146,7 +146,7 @@ def run_driver(shared: Shared, wanted: Wanted) -> int:
     finally:
         if display:
             display.close()
-    if not shared.quiet:
+    if not shared.quiet or tally.is_foreign:
         close_report(outcome, tally, shared)
     if outcome.fault is not None:
         from inferflow.cli.failure import tell_unrecorded

@@ -22,13 +22,16 @@ from typing import TYPE_CHECKING
 from inferflow.cli.common import Shared, wants_color, width
 from inferflow.cli.store import run_summary
 from inferflow.config.project import project_root
-from inferflow.model import Event, RunFinished, RunStarted, TaskGraph, TaskRetired, TaskStarted
+from inferflow.model import Event, RunFinished, RunStarted, TaskFailed, TaskGraph, TaskRetired, TaskStarted
 
 if TYPE_CHECKING:
     from inferflow.session.observer import Observer
     from inferflow.session.run import RunOutcome
 
 __all__ = ["JsonLines", "Tally", "close_report"]
+
+
+_FOREIGN = frozenset({"PlacementFailed", "WorkerLost", "Timeout", "ParameterError"})
 
 
 class JsonLines:
@@ -84,6 +87,7 @@ class Tally:
         self.ahead = self.reused = 0
         self.started = 0.0
         self.finished: RunFinished | None = None
+        self.failed: TaskFailed | None = None
         self._ahead: set[tuple[int, int]] = set()
 
     def planned(self, run: str, graph: TaskGraph) -> None:
@@ -103,12 +107,20 @@ class Tally:
             case TaskRetired():
                 self.retired += 1
                 self.ahead += (event.task, event.attempt) in self._ahead
+            case TaskFailed():
+                self.failed = event
             case RunFinished():
                 self.finished = event
             case _:
                 pass
         if self.display:
             self.display.event(event)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether something has ended the run that natively would not have been there (a container, a limit), so that
+        the driver itself has not said anything of it."""
+        return self.failed is not None and self.failed.exception in _FOREIGN and not self.failed.traceback
 
     def before_output(self) -> None:
         """Pass it on."""

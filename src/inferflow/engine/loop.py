@@ -22,7 +22,7 @@ from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
 from inferflow.engine.reuse import Contents, Reuse
 from inferflow.engine.streams import StreamLog
-from inferflow.engine.values import Kept, Values, check_of, file_acts, file_uses
+from inferflow.engine.values import Kept, Values, check_of, file_acts, file_uses, unshared
 from inferflow.model import (
     Certificate,
     Event,
@@ -227,16 +227,29 @@ class Engine:
             self.posts.hired(self.crew.helper(0, placement), placement)
         waiting = self.pending_reply[0] if self.pending_reply else -1
         for task, worker in self.posts.dispatches(self.state, waiting):
-            order = self.values.order(self.plan, task)
-            if isinstance(order, str):
+            trust = self.posts.trusts(self.state, task)
+            order = self.values.order(self.plan, task, trust)
+            if isinstance(order, str) and trust:
+                self.posts.workers[worker].task = -1
+                self._doubt(task, order)
+            elif isinstance(order, str):
                 self.posts.done(worker)
                 self._drop(task, order, worker)
             elif order is None:  # a value is still being written
                 self.posts.workers[worker].task = -1
             else:
                 placed = self.plan.placed[task]
-                order.update(apart=placed.firm or placed.acts, leave=placed.acts)
-                self.state = sent(self.state, self.plan, task, worker)
+                if placed.guess is not None:
+                    order["assumed"] = True
+                self.given[task] = cast(Any, order["inputs"])
+                if trust:
+                    self.checks[task] = check_of(self.plan, task, order)
+                    self.tried.add(task)
+                else:
+                    order.update(apart=placed.firm or placed.acts, leave=placed.acts)
+                    if placed.guess is not None:
+                        self.checks[task] = unshared(order)
+                self.state = sent(self.state, self.plan, task, worker, trust)
                 attempt = self._attempt(task, "ahead", worker)
                 self.begun[task] = time.monotonic()
                 self.events.append(TaskStarted(time.time(), task, attempt.number, "ahead", worker))
@@ -316,7 +329,8 @@ class Engine:
         elif kind == "misfit":
             self.misfit = message["message"]
         elif kind == "note":
-            self.reasons[message["text"]] = None
+            name = f"{self.plan.graph.tasks[message['task']].name} " if "task" in message else ""
+            self.reasons[name + message["text"]] = None
         elif kind == "fault":
             self.faults.append(message["text"])
             self.reasons["inferflow itself failed; the rest of the run was not recorded"] = None
@@ -358,6 +372,7 @@ class Engine:
                 self.ended_helpers.add(worker)
                 if message["task"] < 0 and worker in self.posts.workers:
                     self._lose_post(worker, message["why"])
+                self.posts.workers.pop(worker, None)
             ours, replies = self.desk.lost(worker, message["why"])
             if ours:
                 return [("home", reply) for reply in replies]
@@ -570,9 +585,21 @@ class Engine:
                 found[task] = ("any", self.vain[name])
         return {**found, **self.lessons}
 
+    def _doubt(self, task: int, why: str) -> None:
+        """A placed task does not run on trust any more: at its turn, where it is placed; or at home, if it may."""
+        name = self.plan.graph.tasks[task].name
+        if self.plan.placed[task].firm:
+            self.state = evolve(self.state, doubted=self.state.doubted | {task})
+        else:
+            self.state = evolve(self.state, barred=self.state.barred | {task})
+            self.reasons[f"{name} ran in home's container: {why}"] = None
+
     def _drop(self, task: int, why: str, worker: str = "") -> None:
         placed = self.plan.placed.get(task)
-        if placed is not None and task not in self.state.barred:
+        flight = self.state.flights.get(task)
+        if placed is not None and flight is not None and flight.trust:
+            self._doubt(task, why)
+        elif placed is not None and task not in self.state.barred:
             name = self.plan.graph.tasks[task].name
             acted = placed.acts and task in self.state.flights  # (what is done cannot be done again)
             if (placed.firm or acted) and not self.broken:
@@ -642,10 +669,15 @@ class Engine:
             )
         result: Any = self.results[task]
         if "raises" in result:
-            return {"kind": "raise", "output": outputs, "raises": result["raises"]}
+            raised: Message = {"kind": "raise", "output": outputs, "raises": result["raises"]}
+            if "stood" in result:
+                raised.update(stood=result["stood"], checks=[self.checks[task]])
+            return raised
         reply: Message = {"kind": "adopt", "output": outputs, "values": bool(result["facts"])}
         placed = self.plan.placed.get(task)
-        if placed is not None and (placed.firm or placed.acts):
+        if placed is not None and self.state.flights[task].trust:
+            reply["again"] = True  # it is run once more, at its turn now
+        elif placed is not None and (placed.firm or placed.acts):
             reply["firm"] = True  # home must not run it, if it cannot take the result
         seen: list[Any] = [item for index in (*inner, task) for item in cast(Any, self.results[index].get("seen", []))]
         if seen:
@@ -663,6 +695,8 @@ class Engine:
         proofs = [self._proof(index) for index in (*inner, task)]
         if any(any(part.values()) for part in proofs):
             reply["proofs"] = proofs
+        if "stood" in result:
+            reply["stood"] = result["stood"]
         if "carried" in result:
             reply["carried"] = result["carried"]
             reply["given"] = self.given.get(task, [])
@@ -734,8 +768,11 @@ class Engine:
             self._count("ahead", task)
             if self.results[task].get("acts"):
                 self._count("held", task)
-            if task in self.checks:
+            if task in self.checks and self.checks[task]["trust"]:
                 self._count("trusted", task)
+            if task in self.plan.placed and self.plan.placed[task].guess is not None:
+                name = self.plan.graph.tasks[task].key[0]
+                self.reasons[f"{name} ran apart: what libraries hold there was not compared with home"] = None
             self.results.pop(task, None)
             self.checks.pop(task, None)
             self.given.pop(task, None)

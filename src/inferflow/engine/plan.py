@@ -24,11 +24,13 @@ __all__ = ["Plan", "epoch_of", "make_plan"]
 
 @frozen
 class Placed:
-    """Where a task runs. ``acts``: it may only begin when home has come to it."""
+    """Where a task runs. ``acts``: it may only begin when home has come to it. With a ``guess``, not everything is
+    proved: it may run before that too, on trust (see :class:`Guess`)."""
 
     placement: Placement
     firm: bool
     acts: bool = False
+    guess: Guess | None = None
 
 
 @frozen
@@ -52,7 +54,7 @@ class Plan:
     proved: frozenset[int] = frozenset()
     """Those of ``ahead`` that may run without trust."""
     trusted: Mapping[int, Guess] = field(factory=dict)
-    """Those of ``ahead`` that may run on trust, and what they need then."""
+    """Those of ``ahead``, and of ``placed``, that may run on trust, and what they need then."""
     wary: frozenset[int] = frozenset()
     """Those of ``publish`` that run unknown code: their results may be part of what modules hold."""
     acting: frozenset[int] = frozenset()
@@ -93,13 +95,15 @@ def make_plan(
         if not forks:
             trusted = {i: guess for i, guess in trusted.items() if not guess.unknown and not guess.checked}
     ahead = tuple(sorted(proved | trusted.keys()))
+    forks_on_trust = frozenset(epoch_of(guess) for guess in trusted.values())
+    trusted |= {i: place.guess for i, place in placed.items() if place.guess is not None and i not in learned}
     readers = _read_by(tasks, proved | placed.keys(), trusted)
     return Plan(
         graph=graph,
         ahead=ahead,
         needs=tuple(tuple(sorted(task.needs, reverse=True)) for task in tasks),
         epoch=epochs,
-        forks=frozenset(epochs[i] for i in proved) | frozenset(epoch_of(guess) for guess in trusted.values()),
+        forks=frozenset(epochs[i] for i in proved) | forks_on_trust,
         keeps=tuple(_kept(tasks, readers)),
         publish=frozenset(producer for producer, _ in readers),
         settle=frozenset(index for index, task in enumerate(tasks) if _may_change(task)),

@@ -5,8 +5,11 @@
                                    report(m)            while home waits for it
 
 A placed task is sent as soon as what it needs is there; one that acts on the outside world only at its turn, when home
-has come to it and waits. A *firm* placement must be kept: the run ends if it cannot. Otherwise (a container for each
-task) home runs what cannot be sent. Workers are hired while earlier tasks still run.
+has come to it and waits. One of which not everything is proved is sent on *trust*, as to a helper: what it writes is
+kept back, and at its turn home compares what it was given, and what its code could read, with what there is now. If
+they differ, or it did what cannot be kept back, it runs once more, at its turn. A *firm* placement must be kept: the
+run ends if it cannot. Otherwise (a container for each task) home runs what cannot be sent. Workers are hired while
+earlier tasks still run.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from attrs import define, evolve, field
 from inferflow.engine import schedule
 from inferflow.engine.plan import Placed, Plan
 from inferflow.engine.schedule import State
-from inferflow.model import File, Placement, Task, World
+from inferflow.model import File, Input, Placement, Task, World
 
 __all__ = ["Posts", "is_firm", "places_of", "sent"]
 
@@ -65,7 +68,10 @@ class Posts:
             if busy >= self.jobs and task != waiting:
                 break
             placed = self.plan.placed[task]
-            if (placed.acts and task != waiting) or not schedule.is_ready(self.plan, state, task):
+            trust = self.trusts(state, task)
+            if not trust and placed.acts and task != waiting:
+                continue
+            if not schedule.is_ready(self.plan, state, task, trust):
                 continue
             name = next((n for n, w in self.workers.items() if self._fits(w, placed.placement)), None)
             if name is not None:
@@ -74,6 +80,10 @@ class Posts:
                 busy += 1
                 found.append((task, name))
         return found
+
+    def trusts(self, state: State, task: int) -> bool:
+        """Whether a placed task, sent now, would run on trust."""
+        return task in self.plan.trusted and task not in state.doubted
 
     def _fits(self, worker: _Worker, placement: Placement) -> bool:
         if not worker.ready or worker.task >= 0 or worker.placement != placement.worker():
@@ -106,9 +116,9 @@ class Posts:
         return worker.placement.isolation == "task"
 
 
-def sent(state: State, plan: Plan, task: int, worker: str) -> State:
+def sent(state: State, plan: Plan, task: int, worker: str, trust: bool = False) -> State:
     """``task`` was sent to a worker at a post."""
-    flight = schedule.Flight(worker, False, schedule.built_on(state, plan, task))
+    flight = schedule.Flight(worker, False, schedule.built_on(state, plan, task, trust), trust)
     return evolve(state, flights={**state.flights, task: flight})
 
 
@@ -124,6 +134,9 @@ def places_of(
         if not firm and placement.isolation != "task":
             continue
         why = "a setting keeps it at home" if stays(task.name) else _hindrance(task, placed)
+        if why and task.guess is not None and not stays(task.name) and not _hindrance_on_trust(task, placed):
+            placed[index] = Placed(placement, firm, True, task.guess)
+            continue
         if not why and not firm and task.home and task.outputs and task.kind not in ("shell", "notebook"):
             why = "it acts on the world, so it could not be repeated here if what it returns could not be handed over"
         if why:
@@ -150,15 +163,34 @@ def _hindrance(task: Task, placed: dict[int, Placed]) -> str:
         return f"{tied.text} ({tied.span})"
     if task.state:
         return "it uses a state of the process that earlier tasks change (a global, an option)"
+    return _binding(task, placed) or _sharing(task.inputs)
+
+
+def _hindrance_on_trust(task: Task, placed: dict[int, Placed]) -> str:
+    """Why the task cannot leave home's process even if nothing comes true of what is only assumed."""
+    guess = task.guess
+    assert guess is not None
+    if guess.state:
+        return "it uses a state of the process that earlier tasks change (a global, an option)"
+    if task.inner:
+        return "there are calls inside its statement"
+    return _binding(task, placed) or ("" if guess.apart else _sharing(guess.inputs))
+
+
+def _binding(task: Task, placed: dict[int, Placed]) -> str:
     if any(isinstance(e.place, World) and e.place.kind == "stdin" for e in task.effects):
         return "it reads standard input"
     if not all(output.definite for output in task.outputs):
         return "it binds a name on some paths only"
+    if any(inner not in placed for inner in task.inner):
+        return "a call inside its statement runs at home"
+    return ""
+
+
+def _sharing(inputs: tuple[Input, ...]) -> str:
     producers: dict[int, set[int]] = {}
-    for item in task.inputs:
+    for item in inputs:
         producers.setdefault(item.group, set()).add(item.producer)
     if any(len(found) > 1 for found in producers.values()):
         return "what it reads may share objects that different tasks made"
-    if any(inner not in placed for inner in task.inner):
-        return "a call inside its statement runs at home"
     return ""

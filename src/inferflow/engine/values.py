@@ -12,7 +12,7 @@ from inferflow.engine.plan import Plan
 from inferflow.model import Artifact, FileAct, FileUse, StoredValue
 from inferflow.protocols import ArtifactStore, Message
 
-__all__ = ["Kept", "Values", "absolute", "check_of", "file_acts", "file_uses"]
+__all__ = ["Kept", "Values", "absolute", "check_of", "file_acts", "file_uses", "unshared"]
 
 
 @define
@@ -160,11 +160,11 @@ class Values:
             inner.append([span.line, span.column, span.end_line, span.end_column, index])
         order: Message = {"kind": "run", "task": task, "inputs": inputs, "inner": inner, "values": numbers}
         if guess is not None:
-            order["trust"] = {
-                "unknown": guess.unknown,
-                "checked": guess.checked,
-                "preamble": [[s.line, s.column, s.end_line, s.end_column] for s in guess.preamble],
-            }
+            order["trust"] = {"unknown": guess.unknown, "checked": guess.checked}
+        placed = plan.placed.get(task)
+        assumed = guess if placed is None else placed.guess
+        if assumed is not None:
+            order["preamble"] = [[s.line, s.column, s.end_line, s.end_column] for s in assumed.preamble]
         return order
 
 
@@ -179,7 +179,18 @@ def check_of(plan: Plan, task: int, order: Message) -> Message:
         doubted = [take for take in named if (take[0], take[1]) in doubtful]
         if named and (doubted or guess.apart or guess.checked):
             parts.append({**part, "take": named, "doubted": doubted})
-    return {"inputs": parts, "apart": guess.apart}
+    return {"inputs": parts, "apart": guess.apart, "trust": True}
+
+
+def unshared(order: Message) -> Message:
+    """What home has to look at when a placed task has run at its turn of which not all is proved: that what it was
+    given, in parts, shared nothing."""
+    parts = [
+        {**part, "take": named, "doubted": []}
+        for part in cast("list[dict[str, Any]]", order["inputs"])
+        if (named := [take for take in part["take"] if take[0] != "<value>"])
+    ]
+    return {"inputs": parts, "apart": True, "trust": False}
 
 
 def taken(path: str, size: int, artifacts: ArtifactStore) -> Artifact | None:

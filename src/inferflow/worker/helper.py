@@ -265,18 +265,19 @@ class Helper:
             for number, part in enumerate(order["inputs"])
             for scope, name, member in part["take"]
         }
-        trust = order.get("trust")
+        trust, assumed = order.get("trust"), bool(order.get("assumed"))
         blind = references() != held
         if trust is not None:
             if self.trust is None:
                 from inferflow.worker.trust import Trust
 
                 self.trust = Trust(self.home, self.gate, self.state, self.refuse)
-            why = self.trust.ready(trust["unknown"], trust["checked"])
+            why = self.trust.ready(trust["unknown"], trust["checked"] and not assumed)
             if why:
                 self._drop(why)
                 return
         self.apart = bool(order.get("apart"))
+        stood = self._stood(unit, inputs) if assumed else None
         if self.apart:
             self._keep_pieces()
         self.literals = []
@@ -305,6 +306,8 @@ class Helper:
             "duration": time.perf_counter() - begun, "cpu": time.process_time() - cpu, "time": time.time(),
             "memory": self.memory.peak(),
         }  # fmt: skip
+        if stood is not None:
+            facts["stood"] = stood
         if self.apart:
             self._hear("raw")
             _flush_c()
@@ -320,7 +323,7 @@ class Helper:
                 self.trust.held.clear()
             self._drop(f"it raised {type(failure).__name__}, which home will see itself", again=False)
             return
-        why = self._contradiction(loaded, inputs, values, trust is not None)
+        why = self._contradiction(loaded, inputs, values, trust is not None, assumed)
         if not why and self.carries:
             try:
                 packed = carry(values, loaded, self.home.project_modules())
@@ -331,9 +334,9 @@ class Helper:
         if not why and trust is not None:
             why = self.trust.changed()
             facts["acts"] = self.trust.acts(SMALL, self.home.setup["scratch"])
-            if trust["checked"] and self.trust.before is not None:
+            if trust["checked"] and (assumed or self.trust.before is not None):
                 facts["standing"] = {
-                    **self.trust.before,
+                    **({} if assumed else self.trust.before),
                     "began": began,
                     "listed": sorted(self.gate.listed),
                     "blind": blind,
@@ -410,6 +413,19 @@ class Helper:
         trust = order.get("trust")
         return trust is None or not trust["unknown"]
 
+    def _stood(self, unit: transform.Unit, inputs: dict[Any, Any]) -> dict[str, Any]:
+        """What the task's code can read of the project's globals here, for home to compare; from now on it is watched
+        whether they change."""
+        from inferflow.worker.posted import Posted
+
+        home = self.home
+        if home.posted is None:
+            from inferflow.worker.testify import Witness
+
+            home.posted = Posted(home)
+            self.witness = Witness(home, home.program.tree())
+        return home.posted.told(unit.task, inputs)  # type: ignore[no-any-return]
+
     def _record_files(self) -> None:
         """From now on note what a task reads and writes, as home does."""
         files = self.home.files
@@ -440,7 +456,9 @@ class Helper:
         self.gate.recorder.take()
         self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False, "again": again})
 
-    def _contradiction(self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...], trusted: bool) -> str:
+    def _contradiction(
+        self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...], trusted: bool, assumed: bool
+    ) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""
         changed = self.state_changed()
         if changed:
@@ -450,9 +468,8 @@ class Helper:
             shared = shares(tuple(inputs.values()), values)
             changed = f"its result shares {shared} with its inputs" if shared else ""
         self.carries = bool(changed)
-        if changed and (
-            self.apart or self.home.setup["start"] == "spawn" or any(scope == "<value>" for scope, _ in inputs)
-        ):
+        foreign = not assumed and (self.apart or self.home.setup["start"] == "spawn")
+        if changed and (foreign or any(scope == "<value>" for scope, _ in inputs)):
             return changed  # (what belongs to a value on its way has no name by which home could find it)
         shared = self._shared_with_state(values, trusted)
         return f"its result shares {shared} with what the project's modules hold" if shared else ""
@@ -550,10 +567,10 @@ class Helper:
             else:
                 scopes.append((_namespace(scope), name, value))
         trust = order.get("trust")
-        if trust is not None:
-            unit = unit._replace(preamble=tuple(tuple(span) for span in trust["preamble"]))
-            if trust["unknown"]:
-                scopes += self._hidden_names(scopes)
+        if "preamble" in order:
+            unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
+        if trust is not None and trust["unknown"]:
+            scopes += self._hidden_names(scopes)
         code = self.codes.get((unit.task, trust is not None))
         if code is None:
             code = self._compile(block, unit, sorted(local), inner, outputs, as_module)

@@ -89,6 +89,7 @@ class Home:
         self.began = time.perf_counter()
         self.pools = Pools()
         self.recipes: Any = None
+        self.posted: Any = None
         """Of tasks whose results may be used again (see ``recipe``)."""
 
     # -- talking -------------------------------------------------------------------------------------
@@ -249,6 +250,10 @@ class Home:
         except Exception as error:
             self.fault(error)
             job = self._plain()
+        if plan["placed"]:
+            from inferflow.worker.posted import Posted
+
+            self.posted = Posted(self)
         if plan["reuse"]:
             self.hooks.ask = True
             with self.hooks.shield:

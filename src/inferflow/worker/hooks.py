@@ -161,6 +161,14 @@ class Hooks:
     # -- adopting ----------------------------------------------------------------------------------
 
     def _adopt(self, task: int, inner: list[int], frame: Any) -> bool:
+        """Whether the task's result, made elsewhere, is home's now; if not, it is to run here."""
+        while True:
+            adopted = self._take(task, inner, frame)
+            if adopted is not None:
+                return adopted
+
+    def _take(self, task: int, inner: list[int], frame: Any) -> bool | None:
+        """None: this result could not be taken, but the task must not run here: there will be another one."""
         home = self.home
         first = min(inner, default=task)
         home.observer.ran += first in self.gaps  # (what a rebound name has held may end its life noisily)
@@ -172,23 +180,23 @@ class Hooks:
         home.send(message)
         reply = home.receive_reply()
         if reply["kind"] == "raise":
-            return self._bring(task, reply)
+            why = self._stale(task, frame, reply)[0]
+            return self._refused(task, why, firm=True) if why else self._bring(task, reply)
         if reply["kind"] == "halt":
             home.halt()
         if reply["kind"] != "adopt":
             return False
-        choice = -1
+        choice, firm, again = -1, bool(reply.get("firm")), bool(reply.get("again"))
         if "choices" in reply:
             choice, why = home.recipes.chosen(task, frame, reply["choices"])
             if why:
-                return self._refused(task, why)
+                return self._refused(task, why, again=again)
             reply = reply["choices"][choice]
-        firm = bool(reply.get("firm"))
         why, unforeseen = home.analysed.departed(), False
         if not why:
-            why, unforeseen = stale(home, frame, reply)
+            why, unforeseen = self._stale(task, frame, reply)
         if why:
-            return self._refused(task, why, unforeseen, firm=firm)
+            return self._refused(task, why, unforeseen, firm=firm, again=again)
         carried: Any = None
         if "carried" in reply:
             from inferflow.worker import carry, turn
@@ -204,7 +212,7 @@ class Hooks:
             except Exception as error:
                 carried = f"its result could not be rebuilt: {error!r}"
             if isinstance(carried, str):
-                return self._refused(task, carried, firm=firm)
+                return self._refused(task, carried, firm=firm, again=again)
         try:
             source = reply.get("inline")
             if carried is not None:
@@ -212,7 +220,7 @@ class Hooks:
             else:
                 values = transport.unpack(source if source is not None else reply["path"]) if reply["values"] else ()
         except Exception as error:
-            return self._refused(task, f"its result could not be rebuilt: {error!r}", firm=firm)
+            return self._refused(task, f"its result could not be rebuilt: {error!r}", firm=firm, again=again)
         files: list[dict[str, Any]] = []
         if reply.get("acts"):
             for act in reply["acts"]:
@@ -221,7 +229,7 @@ class Hooks:
             commit = Commit(reply["acts"])
             why = commit.run()
             if why:
-                return self._refused(task, why, firm=firm)
+                return self._refused(task, why, firm=firm, again=again)
             if choice < 0:  # (else they are what the store gave)
                 files = home.written(commit.written())
         if carried is not None and carried.changes:
@@ -244,6 +252,12 @@ class Hooks:
         self._settled(task, frame, values)
         home.send(message)
         return True
+
+    def _stale(self, task: int, frame: Any, reply: dict[str, Any]) -> tuple[str, bool]:
+        why, unforeseen = stale(self.home, frame, reply)
+        if not why and "stood" in reply:
+            why = self.home.posted.difference(task, frame, reply["stood"])
+        return why, unforeseen
 
     def _settled(self, task: int, frame: Any, values: tuple[Any, ...]) -> None:
         """What was adopted is bound now (which may end the life of what was bound before), and others may read it."""
@@ -279,7 +293,7 @@ class Hooks:
                 found[name] = live(frame, scope, name)
         return self.home.keeper.keep(list(found), tuple(found.values()), self.publish.get(task, False))
 
-    def _bring(self, task: int, reply: dict[str, Any]) -> bool:
+    def _bring(self, task: int, reply: dict[str, Any]) -> bool | None:
         """The task failed where it ran: its exception is raised here, as soon as our own work is done."""
         from inferflow.worker.brought import rebuilt
 
@@ -309,15 +323,17 @@ class Hooks:
         if error is not None:
             raise error
 
-    def _refused(self, task: int, why: str, unforeseen: bool = False, firm: bool = False) -> bool:
+    def _refused(
+        self, task: int, why: str, unforeseen: bool = False, firm: bool = False, again: bool = False
+    ) -> bool | None:
         """``unforeseen``: the state of this process is not what the analysis says, so that no copy of an earlier one
-        will do from now on. ``firm``: the task must not be run here instead."""
+        will do from now on. ``firm``: the task must not be run here instead; ``again``: it runs once more elsewhere."""
         self.home.send({"kind": "refused", "task": task, "why": why, "unforeseen": unforeseen})
         if firm:
             self.home.halt()
         if unforeseen:
             self.home.fork(task)
-        return False
+        return None if again else False
 
     def _fork_due(self, position: int) -> None:
         """Let helpers be forked from here, if some have been waiting for home to come so far."""

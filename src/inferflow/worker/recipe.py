@@ -77,33 +77,16 @@ class Recipes:
     def parts(self, task: int, values: dict[tuple[str, str], Any] | None = None) -> dict[str, str]:
         """The parts of a task's recipe, given the values that it reads (without them: as far as it is known). Raises
         NoRecipe."""
-        unit, home = self.home.hooks.units[task], self.home
-        own = home.project_modules()
-        main = home.program.module
-        nodes, code = self._own_code(unit, values)
-        if self._rebound is None:
-            self._rebound = rebound(home, self._program_tree())
-        if self._scopes[0] != own:
-            self._scopes = own, Scopes(own)
-        scope: Scope = self._scopes[1].of(code, main.__dict__, () if values is None else values.values())
-        if scope.everything:
-            raise NoRecipe("it looks names up while it runs")
+        own = self.home.project_modules()
+        nodes, code = self._own_code(self.home.hooks.units[task], self.inputs[task])
+        scope = self._scope(code, own, values)
         looks = scope.attributes & _LOOKS
         if looks:
             raise NoRecipe(f"it may look at files without reading them ({min(looks)})")
-        given = {name for module, name in self.inputs[task] if module == main.__name__}
-        own_names = stored(code)
         found = {"the task itself": _digest([ast.dump(node) for node in nodes])}
         lines: list[Any] = [getattr(node, "lineno", 0) for node in nodes]
-        for root in sorted(scope.roots):
-            name = root[1].partition(".")[0]
-            if root[0] == main.__name__ and name in self._rebound:
-                if name in given or name in own_names or (values is None and name not in vars(main)):
-                    continue
-                if not isinstance(vars(main).get(name), (types.FunctionType, type)):
-                    raise NoRecipe(f"it reads {name} as it happens to be")
-            digest, where = self._root(root, own)
-            found[".".join(root)] = digest
+        for name, (digest, where) in self._roots(scope, code, own, self.inputs[task], values is None).items():
+            found[name] = digest
             lines.append(where)
         found[LINES] = _digest(lines)
         for key in self.parameters[task]:
@@ -119,6 +102,43 @@ class Recipes:
                     if not _VOLATILE.match(os.fsdecode(key))
                 )
             found[name] = self._content([value], own)[0]
+        return found
+
+    def globals_of(self, task: int, values: dict[tuple[str, str], Any]) -> dict[str, str]:
+        """The globals of the project that the code of a task could read, given the values that it reads: a digest of
+        each. Raises NoRecipe."""
+        own, inputs = self.home.project_modules(), list(values)
+        _, code = self._own_code(self.home.hooks.units[task], inputs)
+        scope = self._scope(code, own, values)
+        return {name: digest for name, (digest, _) in self._roots(scope, code, own, inputs, False).items()}
+
+    def _scope(self, code: types.CodeType, own: frozenset[str], values: dict[tuple[str, str], Any] | None) -> Scope:
+        if self._scopes[0] != own:
+            self._scopes = own, Scopes(own)
+        space = self.home.program.module.__dict__
+        scope: Scope = self._scopes[1].of(code, space, () if values is None else values.values())
+        if scope.everything:
+            raise NoRecipe("it looks names up while it runs")
+        return scope
+
+    def _roots(
+        self, scope: Scope, code: types.CodeType, own: frozenset[str], inputs: list[tuple[str, str]], early: bool
+    ) -> dict[str, tuple[str, Any]]:
+        """For each global in the scope its digest, and where its code stands. ``early``: before anything has run."""
+        main = self.home.program.module
+        if self._rebound is None:
+            self._rebound = rebound(self.home, self._program_tree())
+        given = {name for module, name in inputs if module == main.__name__}
+        own_names = stored(code)
+        found = {}
+        for root in sorted(scope.roots):
+            name = root[1].partition(".")[0]
+            if root[0] == main.__name__ and name in self._rebound:
+                if name in given or name in own_names or (early and name not in vars(main)):
+                    continue
+                if not isinstance(vars(main).get(name), (types.FunctionType, type)):
+                    raise NoRecipe(f"it reads {name} as it happens to be")
+            found[".".join(root)] = self._root(root, own)
         return found
 
     def beforehand(self) -> list[list[Any]]:
@@ -208,7 +228,7 @@ class Recipes:
 
     # -- the task's own code -----------------------------------------------------------------------
 
-    def _own_code(self, unit: transform.Unit, values: Any) -> tuple[list[Any], types.CodeType]:
+    def _own_code(self, unit: transform.Unit, read: list[tuple[str, str]]) -> tuple[list[Any], types.CodeType]:
         home = self.home
         block = home.plan["blocks"][unit.block]
         owner = self._owners.get(unit.block)
@@ -216,7 +236,7 @@ class Recipes:
             owner = transform.find_block(self._program_tree(), block["kind"], block["line"], block["column"])
             self._owners[unit.block] = owner
         outputs = ["result"] if unit.expression is not None else unit.bound()
-        inputs = sorted(name for scope, name in self.inputs[unit.task] if scope == "<driver>")
+        inputs = sorted(name for scope, name in read if scope == "<driver>")
         try:
             code = transform.helper_code(
                 home.program.filename, home.program.flags, owner, block["name"], unit, inputs,

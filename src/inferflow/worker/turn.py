@@ -93,6 +93,8 @@ def _state(home: Any, frame: Any, check: dict[str, Any], seen: set[str]) -> str:
         why = looks.doubt(home.files.acts_since(then["began"]), seen, then["listed"], then["blind"])
         if why:
             return why
+    if "modules" not in then:
+        return ""  # (it ran in a process that is no copy of this one: see ``posted``)
     try:
         hidden, digest, found = home.observer.stands(then["modules"], then["names"])
     except standing.CannotCompare as error:
