@@ -175,6 +175,8 @@ class StepEffects:
     """Binds names to literals, imports or definitions only."""
     head: OpFacts | None = None
     """Of a compound statement inside of a step: what it does but for the statements in it."""
+    later: Mapping[Variable, frozenset[str]] = field(factory=dict)
+    """Of a statement inside of a step, what ``before`` is in later turns of the loops around it."""
 
 
 @frozen

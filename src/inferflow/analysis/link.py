@@ -81,16 +81,25 @@ class _Gathered:
 
 
 class Linker:
-    """The state of the one pass over the drafts: ``build`` them in order, then take ``finished`` and ``edges``."""
+    """The state of the one pass over the drafts: ``build`` them in order, then take ``finished`` and ``edges``.
+    ``together``: what runs ahead of them runs in one process, one after the other, and comes back in one piece, so they
+    may share objects and change those that the ones before have made."""
 
     def __init__(
-        self, driver: Driver, names: DefUse, outline: Outline, drafts: Sequence[Draft], keys: Sequence[TaskKey]
+        self,
+        driver: Driver,
+        names: DefUse,
+        outline: Outline,
+        drafts: Sequence[Draft],
+        keys: Sequence[TaskKey],
+        together: bool = False,
     ) -> None:
         self.driver = driver
         self.names = names
         self.outline = outline
         self.drafts = drafts
         self.keys = keys
+        self.together = together
         self.texts = Texts(driver.project.sources)
         self.steps: dict[StepKey, Step] = {step.key: step for step in outline.steps}
         self.binder = binders(drafts)
@@ -168,7 +177,9 @@ class Linker:
         """What the task reads, from whom, and what ties it to home."""
         found = _Gathered()
         found.home.extend(draft.reasons)
-        found.home.extend(own_reasons(self.driver, self.names, self.outline, self.binds, draft, self.trusting))
+        found.home.extend(
+            own_reasons(self.driver, self.names, self.outline, self.binds, draft, self.trusting, self.together)
+        )
         for inner in draft.inner:
             task = self.made[inner].task
             if task.home and not (self.trusting and task.guess is not None):
@@ -516,7 +527,7 @@ class Linker:
         for read, group in zip(reads, groups, strict=True):
             producers.setdefault(group, set()).add(read.producer)
         for group, several in producers.items():
-            if len(several) > 1:
+            if len(several) > 1 and not self.together:
                 names = [read.variable for read, g in zip(reads, groups, strict=True) if g == group]
                 text = f"{words([str(n) for n in names])} share objects, but come from different tasks"
                 if self.trusting:

@@ -133,6 +133,8 @@ def _notes_of(task: Task, word: str) -> Iterator[Diagnostic]:
             yield from _arms_in_order(region, word)
         for arm in region.arms:
             for inner in arm.tasks:
+                if region.kind in ("map", "loop") and arm is region.arms[0] and not inner.home:
+                    continue  # runs ahead as one piece of the turn
                 if inner.kind == "opaque" and not inner.regions:
                     yield _whole(inner)
                 yield from _notes_of(inner, _word_of(inner, word))

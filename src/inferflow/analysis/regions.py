@@ -31,14 +31,15 @@ from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions_choices import Where, choices_in, short_names
 from inferflow.analysis.regions_coroutines import Siblings
-from inferflow.analysis.regions_judge import Body, Judge, written_in
+from inferflow.analysis.regions_judge import Body, Changed, Judge, changed_anywhere, written_in
 from inferflow.analysis.regions_slices import Slicer
 from inferflow.analysis.regions_stages import stages_of
 from inferflow.analysis.regions_turns import comprehension_regions, map_regions
 from inferflow.analysis.regions_weight import Weights
-from inferflow.analysis.steps import NO_EFFECTS, Step, describe_steps
+from inferflow.analysis.regions_whole import as_one_piece
+from inferflow.analysis.steps import COMPOUND, NO_EFFECTS, Step, describe_steps
 from inferflow.analysis.texts import Texts
-from inferflow.analysis.walk import bodies, every_op, every_statement, may_await
+from inferflow.analysis.walk import bodies, every_op, every_statement, is_unbinding, may_await
 from inferflow.model import Arm, Block, Reason, Region, Span, Stage, Task, TaskKind, Variable
 
 __all__ = ["PLACED", "Regions"]
@@ -46,7 +47,6 @@ __all__ = ["PLACED", "Regions"]
 DEEPEST = 12
 """So many compound statements within each other are looked into."""
 
-COMPOUND = (ir.If, ir.For, ir.While, ir.With, ir.Try, ir.Match)
 PLACED = "nothing else in this arm could run at the same time"
 
 
@@ -62,6 +62,8 @@ class Regions:
         self.siblings = Siblings(driver, effects)
         self.cuts: dict[int, Body] = {}
         self.loops = 0
+        self.depth = 0  # of functions that are opened
+        self.changed: Changed | None = None
 
     def within(self, task: Task, draft: Draft, drafts: Sequence[Draft]) -> Task:
         """The task with what is inside it, if it is a compound statement or holds comprehensions or choices of calls.
@@ -121,8 +123,10 @@ class Regions:
             return None
         block = DriverBlock(Block("function", code.name, "<driver>", code.span), module, scope, code.body)
         around, self.loops = self.loops, 0
+        self.depth += 1
         cut = self._cut(body, block, number, depth)
         arm = self._placed("body", code.body[0], body, block, cut)
+        self.depth -= 1
         self.loops = around
         heavy = True
         strand = self.siblings.strand(code, block, cut) if code.is_async else ()
@@ -260,7 +264,7 @@ class Regions:
         module = self.driver.project.modules[block.module]
         if not module.scopes[block.scope].is_async:
             return []
-        return [s.index for s in body if not _is_unbinding(s) and may_await(module, s)]
+        return [s.index for s in body if not is_unbinding(s) and may_await(module, s)]
 
     def _head(self, span: Span, body: Sequence[ir.Statement]) -> str:
         """The text of a header: ``for x in xs``."""
@@ -282,7 +286,7 @@ class Regions:
         carried: frozenset[Variable] = frozenset(),
     ) -> Body:
         """A statement list, cut into tasks as a block of the driver is."""
-        statements = tuple(s for s in body if not _is_unbinding(s))
+        statements = tuple(s for s in body if not is_unbinding(s))
         inner = DriverBlock(block.block, block.module, block.scope, statements)
         steps: list[StepKey] = [(0, statement.index) for statement in statements]
         driver = evolve(self.driver, blocks=(inner,), steps=tuple(steps), prefix=0, call=None, diagnostics=())
@@ -310,7 +314,7 @@ class Regions:
 
     def _loop(self, statement: ir.For | ir.While, block: DriverBlock, number: int, depth: int) -> Region:
         turns = statement.body
-        items, bound = self._bound(statement, block)
+        target, items, bound = self._bound(statement, block)
         self.loops += 1
         body = self._cut(turns, block, number, depth, bound - items)
         self.loops -= 1
@@ -321,8 +325,17 @@ class Regions:
         module = self.driver.project.modules[block.module]
         inside = (op for op in every_op((statement,)) if isinstance(op, ir.Comprehension | ir.MakeClass))
         rebound = written.names.union(*(_bound_outside(module, op.scope, block) for op in inside))
-        judge = Judge(block, items, bound, written, body, captured, elsewhere=rebound)
-        tasks = judge.tasks()
+        piece = as_one_piece(body, block, self.effects, self.cuts)
+        target -= written.names | rebound
+        again = self._changed() if self.loops or self.depth else None
+        judge = Judge(
+            block, items, bound, written, piece or body, captured, elsewhere=rebound, target=target, again=again
+        )
+        judged = judge.tasks()
+        tasks = [
+            evolve(task, home=other.home, preamble=other.preamble)
+            for task, other in zip(body.tasks, judged, strict=True)
+        ]
         slicer = Slicer(block, self.effects, self.cuts, judge, self._branch_arms, _is_work)
         if isinstance(statement, ir.For):
             tasks = slicer.tasks(statement, body, tasks)
@@ -354,10 +367,16 @@ class Regions:
             any(self.weights.is_heavy(task) for task in working),
         )
 
+    def _changed(self) -> Changed:
+        if self.changed is None:
+            self.changed = changed_anywhere(self.driver, self.names, self.effects)
+        return self.changed
+
     def _bound(
         self, statement: ir.For | ir.While, block: DriverBlock
-    ) -> tuple[frozenset[Variable], frozenset[Variable]]:
-        """The names that only the loop's own target binds; and all that anything in the loop binds or deletes."""
+    ) -> tuple[frozenset[Variable], frozenset[Variable], frozenset[Variable]]:
+        """The names that the loop's own target binds; those that nothing else in it does; and all that anything in the
+        loop binds or deletes."""
         module = self.driver.project.modules[block.module]
         target: set[Variable] = set()
         if isinstance(statement, ir.For):
@@ -375,7 +394,7 @@ class Regions:
                     other |= _bound_outside(module, op.scope, block)
                 case _:
                     pass
-        return frozenset(target - other), frozenset(target | other)
+        return frozenset(target), frozenset(target - other), frozenset(target | other)
 
 
 def _bound_by_calls(drafts: Sequence[Draft]) -> frozenset[Variable]:
@@ -429,19 +448,8 @@ def _is_docstring(statement: ir.Statement) -> bool:
     )
 
 
-def _is_unbinding(statement: ir.Statement) -> bool:
-    """The implicit ``del`` at the end of a handler, which is no statement of the source."""
-    return (
-        isinstance(statement, ir.Plain)
-        and statement.kind == "delete"
-        and len(statement.ops) == 1
-        and isinstance(statement.ops[0], ir.Delete)
-        and statement.ops[0].span == statement.span
-    )
-
-
 def _span_of(statement: ir.Statement, body: Sequence[ir.Statement]) -> Span:
-    real = [s.span for s in body if not _is_unbinding(s)]
+    real = [s.span for s in body if not is_unbinding(s)]
     if not real:
         return statement.span
     return Span(real[0].path, real[0].line, real[0].column, real[-1].end_line, real[-1].end_column)

@@ -18,9 +18,11 @@ from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects, StepKey
 from inferflow.analysis.steps import NO_EFFECTS, Outline
 from inferflow.analysis.walk import bodies, every_statement
-from inferflow.model import Effect, Object, Reason, Span, Task, Variable
+from inferflow.model import Effect, Object, Place, Reason, Span, Task, Variable
 
-__all__ = ["Body", "Judge", "Written", "written_in"]
+__all__ = ["Body", "Changed", "Judge", "Written", "changed_anywhere", "written_in"]
+
+EMPTY: frozenset[str] = frozenset()
 
 
 @frozen
@@ -68,10 +70,65 @@ def written_in(loop: ir.For | ir.While, driver: Driver, effects: DriverEffects) 
     return Written(ledger, objects, wide, names)
 
 
+@frozen
+class Changed:
+    """Objects (their labels) and names that some statement changes or binds anew."""
+
+    objects: frozenset[str]
+    names: frozenset[Variable]
+
+    def has(self, place: Place) -> bool:
+        """Whether a place is one of them."""
+        return place.label in self.objects if isinstance(place, Object) else place in self.names
+
+
+def changed_anywhere(driver: Driver, names: DefUse, effects: DriverEffects) -> Changed:
+    """What any statement of the driver changes."""
+    writes = {
+        effect.place
+        for facts in (*effects.steps.values(), *effects.inside.values())
+        for fact in facts.ops
+        for effect in fact.effects
+        if effect.mode == "write"
+    }
+    bound: dict[Variable, int] = {}
+    for key, told in names.steps.items():
+        statement = driver.statement(key)
+        once = isinstance(statement, ir.Plain) and statement.kind in ("def", "class", "import")
+        for bind in told.binds:
+            bound[bind.variable] = bound.get(bind.variable, 0) + (1 if once else 2)
+    return Changed(
+        frozenset(place.label for place in writes if isinstance(place, Object)),
+        frozenset(place for place in writes if isinstance(place, Variable))
+        | frozenset(variable for variable, count in bound.items() if count > 1),
+    )
+
+
+def since(draft: Draft, outline: Outline) -> int:
+    """The order of the step that made the oldest object which a task changes or gives a name to, of those that are
+    made in the same list."""
+    found = [draft.first.order]
+    for step, facts in draft.facts():
+        changed = (e.place.label for e in facts.effects if isinstance(e.place, Object) and e.mode == "write")
+        found += [outline.born.get(label, step.order) for label in changed]
+    for step in draft.steps:
+        for bind in step.names.binds:
+            if draft.has(step, bind.op):
+                found += [outline.born.get(label, step.order) for label in step.effects.after.get(bind.variable, ())]
+    return min(order for order in found if order >= 0)
+
+
+def _statements(draft: Draft) -> set[int]:
+    """Which statements a task consists of, those inside of compound ones included, by ``id``."""
+    return {id(part) for part in every_statement([step.statement for step in draft.steps])}
+
+
 class Judge:
     """Tells which tasks of a statement list in a loop are free of the loop's other turns. ``items`` are the names of
     the targets of the loops around, ``bound`` all names that the loop binds, ``ready`` those that the same turn has
-    made before the list, by what is free itself; ``elsewhere`` those that are bound by other means than statements."""
+    made before the list, by what is free itself; ``elsewhere`` those that are bound by other means than statements;
+    ``target`` those that the loop's own target binds, which is before the first of these statements. ``again``: what
+    the driver changes anywhere, if the loop is run more than once."""
 
     def __init__(
         self,
@@ -83,6 +140,8 @@ class Judge:
         captured: frozenset[Variable],
         ready: frozenset[Variable] = frozenset(),
         elsewhere: frozenset[Variable] = frozenset(),
+        target: frozenset[Variable] = frozenset(),
+        again: Changed | None = None,
     ) -> None:
         self.block = block
         self.items = items
@@ -92,6 +151,8 @@ class Judge:
         self.captured = captured
         self.ready = ready
         self.elsewhere = elsewhere
+        self.target = target
+        self.again = again
         self.given: set[Variable] = set()
         self.free: set[int] = set()
 
@@ -139,11 +200,50 @@ class Judge:
             for bind in step.names.binds:
                 if draft.has(step, bind.op) and bind.variable in self.captured:
                     yield Reason(f"binds {bind.variable.name!r}, which a nested function shares", bind.span)
-        yield from self._effects(draft, given)
+        yield from self._between(index, draft)
+        yield from self._effects(index, draft, given)
+
+    def _between(self, index: int, draft: Draft) -> Iterator[Reason]:
+        """A task that changes what the turn has made before. Home must not look at it between its making and the
+        change, if helpers have done both by then; and it must be the turn's own, not what an earlier turn has made."""
+        first = since(draft, self.body.outline)
+        for other, earlier in enumerate(self.body.drafts[:index]):
+            if earlier.last.order >= first and other not in self.free:
+                name = self.body.tasks[other].name
+                yield Reason(f"changes what was made before {name}, which keeps its order", draft.first.span)
+                return
+        born = self.body.outline.born
+        changed = {
+            effect.place.label
+            for _, facts in draft.facts()
+            for effect in facts.effects
+            if isinstance(effect.place, Object) and effect.mode == "write"
+            if 0 <= born.get(effect.place.label, -1) < draft.first.order
+        }
+        if not changed:
+            return
+        own: set[str] = set()
+        for step in draft.steps:
+            for use in step.names.uses:
+                variable = use.variable
+                labels = step.effects.before.get(variable, EMPTY) | step.effects.later.get(variable, EMPTY)
+                if not labels & changed:
+                    continue
+                if not draft.has(step, use.op) or None in use.defs:
+                    yield Reason(f"changes what {variable.name!r} holds, too", use.span)
+                own |= labels
+        if not changed <= own:
+            yield Reason("changes what it is not given", draft.first.span)
+        if self.again is not None:
+            for _, facts in draft.facts():
+                for effect in facts.effects:
+                    if self.again.has(effect.place) and born.get(getattr(effect.place, "label", ""), -1) < 0:
+                        text = f"changes an object, and uses what is changed around the loop: {effect.reason.text}"
+                        yield Reason(text, effect.reason.span)
 
     def _outside(self, variable: Variable, span: Span, given: set[Variable]) -> Iterator[Reason]:
         """A name that the turn does not bind before it is read."""
-        if variable in self.items:
+        if variable in self.items or variable in self.target:
             if variable in self.captured:
                 yield Reason(f"uses {variable.name!r}, which a nested function shares", span)
         elif variable in self.bound and variable not in self.ready:
@@ -151,10 +251,11 @@ class Judge:
         elif variable not in self.bound:
             given.add(variable)
 
-    def _effects(self, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
+    def _effects(self, index: int, draft: Draft, given: set[Variable]) -> Iterator[Reason]:
         born = self.body.outline.born
-        mine = {id(step.statement) for step in draft.steps}
-        free = {id(step.statement) for other in self.free for step in self.body.drafts[other].steps}
+        mine = _statements(draft)
+        free = {number for other in self.free for number in _statements(self.body.drafts[other])}
+        later = {number for other in self.body.drafts[index + 1 :] for number in _statements(other)} - mine
         reads: list[Effect] = []
         for _, facts in draft.facts():
             for effect in facts.effects:
@@ -168,8 +269,9 @@ class Judge:
                         given.add(place)
                 if isinstance(place, Object):
                     writers = self.written.objects.get(place.label, set())
-                    others = writers - mine
                     own = born.get(place.label, -1) >= 0
+                    # What the turn has made itself is of no concern to it any more when others change it later.
+                    others = writers - mine - (later if own else set())
                     if others - free or (others and not own) or (effect.mode == "read" and writers & mine and not own):
                         yield Reason(f"uses an object that turns change: {effect.reason.text}", effect.reason.span)
                 elif effect.mode == "read":

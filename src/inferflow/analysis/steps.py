@@ -33,7 +33,17 @@ from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
 
-__all__ = ["Outline", "Step", "StepClass", "describe_steps", "op_reasons", "replicable_steps", "separable"]
+__all__ = [
+    "COMPOUND",
+    "Outline",
+    "Step",
+    "StepClass",
+    "describe_steps",
+    "op_reasons",
+    "replicable_steps",
+    "separable",
+    "shape_reasons",
+]
 
 StepClass: TypeAlias = Literal["call", "library", "glue", "opaque", "replicated", "nothing", "opening"]
 """``replicated``: binds what a helper can make again; ``nothing``: no effect at all (``pass``, a docstring);
@@ -156,7 +166,7 @@ def _describe(
         ranges = separable(statement, ops, effects)
     calls = tuple(sorted(ranges))
     kind = _kind(driver, statement, key, effects, replicable, calls)
-    shape = _shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
+    shape = shape_reasons(statement, ops, effects, driver.blocks[key[0]].block.kind == "function")
     tied, oldest = _ties(names, effects, born)
     return Step(
         key, statement, names, effects, ops, kind, calls, ranges, tuple(shape), order, bool(shape) or tied, oldest
@@ -336,7 +346,7 @@ PLAIN_OPS = frozenset((ir.Const, ir.Call, ir.Operate, ir.Build))
 """Operations whose form alone says nothing."""
 
 
-def _shape_reasons(
+def shape_reasons(
     statement: ir.Statement, ops: tuple[ir.Op, ...], facts: StepEffects, in_function: bool
 ) -> list[Reason]:
     """Reasons that lie in the form of the statement. Changes of objects are the effects' to tell; where they say
@@ -439,9 +449,7 @@ def _has_visible_effect(statement: ir.Plain, facts: StepEffects, in_function: bo
     if any(op.effects or op.obstacles or op.task for op in facts.ops):
         return True
     ops = flatten(statement)
-    return bool(_shape_reasons(statement, ops, facts, in_function)) or any(
-        isinstance(op, ir.MakeFunction) for op in ops
-    )
+    return bool(shape_reasons(statement, ops, facts, in_function)) or any(isinstance(op, ir.MakeFunction) for op in ops)
 
 
 def _written_names(driver: Driver, effects: DriverEffects) -> frozenset[Variable]:

@@ -25,17 +25,20 @@ def own_reasons(
     counts: Mapping[Variable, int],
     draft: Draft,
     trusting: bool = False,
+    together: bool = False,
 ) -> tuple[Reason, ...]:
     """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name. ``trusting``
-    leaves out what the run can check."""
+    leaves out what the run can check, ``together`` what does not matter where all steps from the first on run in one
+    process: changes of objects that were made since, and names bound on some paths only."""
     found: list[Reason] = []
+    start = 0 if together else draft.first.order
     for step in draft.steps if any(step.shape for step in draft.steps) else ():
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
     for _, facts in draft.facts():
-        found.extend(op_reasons(facts, outline, draft.first.order, trusting))
+        found.extend(op_reasons(facts, outline, start, trusting))
     told = {reason.span.line for reason in found}
     for step in draft.steps:
-        found.extend(_of_binds(outline, draft, step, told, trusting))
+        found.extend(_of_binds(outline, draft, step, told, trusting, together))
         for use in step.names.uses if names.captured else ():
             if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
                 text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
@@ -46,13 +49,16 @@ def own_reasons(
     return tuple(found)
 
 
-def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int], trusting: bool) -> Iterator[Reason]:
+def _of_binds(
+    outline: Outline, draft: Draft, step: Step, told: set[int], trusting: bool, together: bool
+) -> Iterator[Reason]:
     """What ties a task by the names that it binds; sharing only on lines of which nothing is told yet."""
+    start = 0 if together else draft.first.order
     for bind in step.names.binds:
         if not draft.has(step, bind.op) or bind.deletes:
             continue
         name = bind.variable.name
-        if not bind.definite:
+        if not bind.definite and not together:
             yield Reason(f"binds {name!r} on some paths only", bind.span)
         if draft.expression is not None:
             yield Reason(f"binds {name!r} within an expression", bind.span)
@@ -61,7 +67,7 @@ def _of_binds(outline: Outline, draft: Draft, step: Step, told: set[int], trusti
         labels = step.effects.after.get(bind.variable)
         if not labels:
             continue
-        old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, draft.first.order)]
+        old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, start)]
         if old and bind.span.line not in told and not trusting:
             yield Reason(f"{name!r} may share objects with {words(old)}", bind.span)
 

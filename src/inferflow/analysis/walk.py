@@ -30,6 +30,7 @@ __all__ = [
     "every_statement",
     "flatten",
     "in_order",
+    "is_unbinding",
     "may_await",
     "operands",
     "own_ops",
@@ -149,6 +150,17 @@ def may_await(module: ir.Module, statement: ir.Statement) -> bool:
             if inside.is_async or any(may_await(module, part) for part in inside.body):
                 return True
     return False
+
+
+def is_unbinding(statement: ir.Statement) -> bool:
+    """Whether it is the implicit ``del`` at the end of a handler, which is no statement of the source."""
+    return (
+        isinstance(statement, ir.Plain)
+        and statement.kind == "delete"
+        and len(statement.ops) == 1
+        and isinstance(statement.ops[0], ir.Delete)
+        and statement.ops[0].span == statement.span
+    )
 
 
 def operands(op: ir.Op) -> tuple[ir.Temp, ...]:

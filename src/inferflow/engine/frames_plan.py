@@ -235,8 +235,10 @@ def _node(place: Place) -> str:
 
 def _unit(number: int, task: Task) -> list[Any]:
     expression = task.anchor.expression
-    names = [out.variable.name for out in task.outputs if out.change == "bound" and out.variable.scope != "<value>"]
-    return [number, task.anchor.first, task.anchor.last, list(_span(expression)) if expression else None, names]
+    bound = [out for out in task.outputs if out.change == "bound" and out.variable.scope != "<value>"]
+    names = [out.variable.name for out in bound if out.definite]
+    maybe = [out.variable.name for out in bound if not out.definite]
+    return [number, task.anchor.first, task.anchor.last, list(_span(expression)) if expression else None, names, maybe]
 
 
 def _span(span: Span) -> tuple[int, int, int, int]:
@@ -267,7 +269,8 @@ def region_facts(places: list[Place], task: int, told: list[Any], streams: Seque
         turns, items, ahead = counts.get(0, 0), -1, 0
         each: tuple[ItemFacts, ...] = ()
         if tally is not None:
-            _, turns, items, ahead, shown = tally
+            _, more, items, ahead, shown = tally
+            turns += more
             each = tuple(
                 ItemFacts(index, item, duration, where, tuple(path)) for index, item, duration, where, path in shown
             )

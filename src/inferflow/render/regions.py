@@ -69,7 +69,9 @@ def _parts(task: Task, path: str, level: int, deepest: int) -> Iterator[Part]:
             for index, inner in enumerate(arm.tasks):
                 before = sorted({*inner.needs, *(item.producer for item in inner.inputs if item.producer >= 0)})
                 takes = tuple(f"{key}_{other}" for other in before)
-                yield Part(f"{key}_{index}", level + 1, mark(region, arm, index), _said(inner), takes)
+                marked = mark(region, arm, index)
+                whole = marked == "○" and region.kind in ("map", "loop")
+                yield Part(f"{key}_{index}", level + 1, marked, _said(inner, whole), takes)
                 if inner.regions:
                     yield from _parts(inner, f"{key}_{index}_", level + 2, deepest)
 
@@ -98,9 +100,10 @@ def mark(region: Region, arm: Arm, index: int) -> str:
     return "·"
 
 
-def _said(task: Task) -> str:
+def _said(task: Task, whole: bool) -> str:
     if task.regions and not task.regions[0].comprehension and task.regions[0].kind != "group":
-        return f"{task.name} ({task.kind}: {KINDS.get(task.kind, '')})"
+        how = "one piece of the turn" if whole else KINDS.get(task.kind, "")
+        return f"{task.name} ({task.kind}: {how})"
     names = [o.variable.name for o in task.outputs if o.variable.scope != "<value>" and o.change == "bound"]
     text = " ".join(line.strip() for line in code_lines(task.source))
     if len(names) == 1 and text.startswith(f"{names[0]} = "):

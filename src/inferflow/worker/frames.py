@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 from inferflow.worker import transport
@@ -40,7 +41,9 @@ WORTH = 0.05
 ADOPTION = 0.000008
 """Seconds that a turn costs which a helper has run, on both sides: there is nothing to be gained below that."""
 ARM = "arm"
-"""Stands for a stream where not text is told, but an arm that was chosen."""
+"""Stands for a stream where not text is told, but how often an arm was chosen."""
+LOOP = "loop"
+"""The same for loops within what was run as a whole: region, how often, items, turns."""
 TOLD = 64
 """So many items of a frame are told one by one."""
 
@@ -122,6 +125,10 @@ class Frames:
         self.table = Table({}, 0, {}, {})
         self.expressions: frozenset[int] = frozenset()
         """The units that are expressions."""
+        self.maybe: dict[int, int] = {}
+        """The units that bind some names or not, and how many they do bind."""
+        self.bound: dict[int, Iterator[Any]] = {}
+        """Of those whose result was taken: for each such name whether it is bound, and then its value."""
         self.flags: list[bool] = []
         self.ready: dict[int, Any] = {}
         self.arms: dict[tuple[int, int], int] = {}
@@ -147,10 +154,11 @@ class Frames:
         every = [unit for place in self.places.values() for unit in place.units]
         every += [unit for place in self.places.values() for found in place.arms.values() for unit in found]
         self.expressions = frozenset(unit.unit for unit in every if unit.expression is not None)
+        self.maybe = {unit.unit: len(unit.names) for unit in every if unit.maybe}
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
-        hooks.w, hooks.z = self.w, self.z
+        hooks.w, hooks.z, hooks.h = self.w, self.z, self.h
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
         self.siblings.begin(table)
@@ -248,14 +256,31 @@ class Frames:
         self.flags[unit] = True
         values, output, single = self.ready.pop(unit)
         self.replay(output)
+        if unit in self.maybe:
+            sure = self.maybe[unit]
+            there, rest = values[sure], iter(values[sure + 1 :])
+            self.bound[unit] = iter(
+                [part for is_bound in there for part in ((True, next(rest)) if is_bound else (False,))]
+            )
+            return values[:sure]
         return values[0] if single else values
+
+    def h(self, unit: int) -> Any:
+        return next(self.bound[unit])
 
     def replay(self, output: Any) -> None:
         """What a unit printed elsewhere, and which arms it chose."""
         for name, data in output:
             if name == ARM:
-                key: tuple[int, int] = tuple(data)
-                self.arms[key] = self.arms.get(key, 0) + 1
+                region, arm, count = data
+                self.arms[region, arm] = self.arms.get((region, arm), 0) + count
+            elif name == LOOP:
+                region, times, items, turns = data
+                tally = self._tally_of(region)
+                tally[0] += times
+                tally[1] += turns
+                tally[2] = -1 if items < 0 or tally[2] < 0 else tally[2] + items
+                tally[3] += turns
             else:
                 self.home.streams.replay(name, data)
 

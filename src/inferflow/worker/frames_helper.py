@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
-from inferflow.worker.frames import ARM
-from inferflow.worker.frames_items import is_plain
+from inferflow.worker.frames import ARM, LOOP
+from inferflow.worker.frames_items import is_plain, size_of
 from inferflow.worker.frames_map import held_by
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
@@ -43,14 +43,17 @@ class _InModule:
     """Runs a strand in the module's namespace, and leaves the names that it binds as they were: what home had under
     them must not die here (it may be an open file, or print when it dies), nor what one turn leaves in the next."""
 
-    def __init__(self, code: types.CodeType, space: dict[str, Any]) -> None:
+    def __init__(self, code: types.CodeType, space: dict[str, Any], maybe: list[str]) -> None:
         self.code = code
         self.space = space
+        self.maybe = maybe  # what it binds or not, which must not look bound because home's is
         names = code.co_names  # all that it binds, and what it reads
         self.before = {name: space[name] for name in names if name in space}
         self.new = [name for name in names if name not in space]
 
     def run(self) -> None:
+        for name in self.maybe:
+            self.space.pop(name, None)
         try:
             exec(self.code, self.space)
         finally:
@@ -77,6 +80,10 @@ class Strand:
         self.keys: list[list[Any]] = []
         self.path: list[int] = []
         self.output: list[list[Any]] = []
+        self.arms: dict[tuple[int, int], int] = {}
+        self.loops: dict[int, list[int]] = {}
+        """Since the last unit: how often each arm was chosen; of loops how often they began, their items (-1: not
+        known) and turns."""
         self.offset = 0
         self.checked = False
         self.function = getattr(frame, "function", None)  # what ``map`` calls
@@ -106,13 +113,17 @@ class Strand:
         made = self.codes.get(place.region)
         if made is None:
             source = self.helper.home.opened.source_of(place)
-            code = coroutine_code(self._tree(source, place), source.filename, source.flags, source.block, place, self)
+            places = self.helper.home.frames.table.places
+            code = coroutine_code(
+                self._tree(source, place), source.filename, source.flags, source.block, place, places, self
+            )
             made = self.codes[place.region] = types.FunctionType(code, source.space)
         return made
 
     def _compiled(self, group: int) -> Callable[[], Any]:
         source, frame = self.source, self.frame
         names = sorted(name for name in frame.locals if name.isidentifier())
+        places = self.helper.home.frames.table.places
         if isinstance(frame, StageFrame):
             code = group_code(
                 self._tree(source, self.place),
@@ -122,11 +133,11 @@ class Strand:
                 self.place,
                 frame.place,
                 group,
+                places,
                 names,
                 self,
             )
         else:
-            places = self.helper.home.frames.table.places
             code = strand_code(
                 self._tree(source, self.place),
                 source.filename,
@@ -140,7 +151,7 @@ class Strand:
         if self.place.node in ("comprehension", "map") or source.block["kind"] == "function":
             function: Any = types.FunctionType(code, source.space)
             return lambda: function(**frame.locals)
-        return _InModule(code, source.space).run
+        return _InModule(code, source.space, [name for unit in self.place.units for name in unit.maybe]).run
 
     # -- hooks ---------------------------------------------------------------------------------------
 
@@ -168,12 +179,36 @@ class Strand:
         self.keys.append([~region, list(self.path)])
 
     def m(self, region: int, arm: int) -> None:
-        """An arm of a conditional expression is chosen."""
-        self.output.append([self.offset, len(self.values), ARM, [region, arm]])
+        """An arm is chosen, of a conditional expression or of a statement that is run as a whole."""
+        self.arms[region, arm] = self.arms.get((region, arm), 0) + 1
+
+    def r(self, region: int, iterable: Any) -> Any:
+        """A loop begins that is run as a whole; gives back what it goes through."""
+        count = self.loops.setdefault(region, [0, 0, 0])
+        size = size_of(iterable)
+        count[0] += 1
+        count[1] = -1 if size < 0 or count[1] < 0 else count[1] + size
+        return iterable
+
+    def j(self, region: int) -> bool:
+        """A turn of it begins."""
+        self.loops[region][2] += 1
+        return True
+
+    def p(self, unit: int, maybe: tuple[str, ...], *values: Any) -> None:
+        """A unit is done, and left these values, and those of its other names that are bound."""
+        bound = sys._getframe(1).f_locals
+        there = [name for name in maybe if name in bound]
+        self.u(unit, *values, tuple(name in bound for name in maybe), *[bound[name] for name in there])
 
     def u(self, unit: int, *values: Any) -> Any:
         """A unit is done, and left these values; gives the first back."""
         number = len(self.values)
+        for arm, count in self.arms.items():
+            self.output.append([self.offset, number, ARM, [*arm, count]])
+        for region, counts in self.loops.items():
+            self.output.append([self.offset, number, LOOP, [region, *counts]])
+        self.arms, self.loops = {}, {}
         self.values.append(values)
         self.keys.append([unit, list(self.path)])
         for name, (noted, _, left_out) in self.helper.home.streams.mark().items():
@@ -199,6 +234,7 @@ class Strand:
         for number in range(start, stop):
             self.current, self.values, self.offset, self.number = items[number], [], number - start, number
             self.keys, self.path = [], []
+            self.arms, self.loops = {}, {}
             kept = len(self.output)
             helper.gate.seen, helper.gate.listed = {}, set()
             helper.gate.on = True

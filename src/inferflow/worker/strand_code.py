@@ -28,6 +28,7 @@ from inferflow.worker.transform_regions import (
     arms_of,
     comprehension_places,
     expression_in,
+    hook_counts,
     item_paths,
     loads,
     parameters,
@@ -67,7 +68,7 @@ def strand_code(
     if place.slice.arms:
         statements += _Slicer(place, places).pieces(node.body, place.units, 0)
     else:
-        statements += _pieces(node.body, place.units, place.preamble)
+        statements += _pieces(node.body, place.units, place.preamble, places, place.function)
     return _code_of(statements, filename, flags, block, names, hook)
 
 
@@ -79,22 +80,29 @@ def group_code(
     place: Place,
     stage: StagePlace,
     group: int,
+    places: Mapping[tuple[str, str, Span], Place],
     names: list[str],
     hook: object,
 ) -> CodeType:
     """Code that runs a group of a stage, as ``strand_code`` does a turn."""
     owner = find_block(tree, block["kind"], block["line"], block["column"])
     body = owner.body if place.node == "function" else arms_of(_find_region(owner.body, place))[stage.arm]
-    statements = _group_body(body, stage, group)
+    statements = _pieces(body, stage.groups[group], stage.preamble, places, place.function)
     return _code_of(statements, filename, flags, block, names, hook)
 
 
 def coroutine_code(
-    tree: ast.Module, filename: str, flags: int, block: dict[str, Any], place: Place, hook: object
+    tree: ast.Module,
+    filename: str,
+    flags: int,
+    block: dict[str, Any],
+    place: Place,
+    places: Mapping[tuple[str, str, Span], Place],
+    hook: object,
 ) -> CodeType:
     """Code of a function that takes the arguments of a coroutine and runs its strand."""
     node = find_block(tree, block["kind"], block["line"], block["column"])
-    statements = _pieces(node.body, place.apart, place.preamble)
+    statements = _pieces(node.body, place.apart, place.preamble, places, place.function)
     return _function_code(statements, filename, flags, block["name"], parameters(node), hook)
 
 
@@ -144,11 +152,13 @@ def _function_code(
     return _replace_constant(find_code(compiled, name, function.lineno), hook)
 
 
-def _group_body(body: list[ast.stmt], stage: StagePlace, group: int) -> list[ast.stmt]:
-    return _pieces(body, stage.groups[group], stage.preamble)
-
-
-def _pieces(body: list[ast.stmt], units: Sequence[RegionUnit], preamble: tuple[Span, ...]) -> list[ast.stmt]:
+def _pieces(
+    body: list[ast.stmt],
+    units: Sequence[RegionUnit],
+    preamble: tuple[Span, ...],
+    places: Mapping[tuple[str, str, Span], Place],
+    function: str,
+) -> list[ast.stmt]:
     """The statements of units, each followed by telling what it left; before them those to repeat."""
     spans = {(line, column) for line, column, _, _ in preamble}
     parts: list[tuple[int, int, list[ast.stmt]]] = [
@@ -159,9 +169,13 @@ def _pieces(body: list[ast.stmt], units: Sequence[RegionUnit], preamble: tuple[S
             parts.append((unit.first, 1 + order, [_kept(unit, expression_in(body[unit.first], unit))]))
         else:
             at = body[unit.last]
-            tell = _call("u", [_number(unit.unit), *loads(list(unit.names))], at)
-            done = _placed(ast.Expr(value=tell), at)
-            parts.append((unit.first, 1 + order, [*body[unit.first : unit.last + 1], done]))
+            run = body[unit.first : unit.last + 1]
+            said = [_number(unit.unit), *loads(list(unit.names))]
+            if unit.maybe:
+                said.insert(1, _placed(ast.Tuple(elts=[ast.Constant(n) for n in unit.maybe], ctx=ast.Load()), at))
+            done = _placed(ast.Expr(value=_call("p" if unit.maybe else "u", said, at)), at)
+            hook_counts(run, places, function)
+            parts.append((unit.first, 1 + order, [*run, done]))
     return [statement for _, _, run in sorted(parts, key=lambda part: part[:2]) for statement in run]
 
 
@@ -195,12 +209,12 @@ class _Slicer:
             node = body[position]
             unit = begins.get(position)
             if unit is not None:
-                out += _pieces(body, (unit,), ())
+                out += _pieces(body, (unit,), (), self.places, self.place.function)
                 position = unit.last + 1
                 continue
             inside = [part for part in units if part.expression is not None and part.first == position]
             if inside:
-                out += _pieces(body, inside, ())
+                out += _pieces(body, inside, (), self.places, self.place.function)
             elif (node.lineno, node.col_offset) in repeated:
                 out.append(node)
             else:

@@ -21,6 +21,7 @@
     z(region)                     a loop is over
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
+    h(unit)                       whether it has bound the next of the names that it may bind; and then, to what
     e(stage)                      a stage begins: tasks of this arm that may run beside each other
     t(unit)                       False: the result of a unit of a stage, or of a coroutine, is at hand
     c(region, *parameters)        a coroutine begins, of which units may run ahead (see ``siblings``)
@@ -45,6 +46,7 @@ __all__ = [
     "StagePlace",
     "Table",
     "hook_choices",
+    "hook_counts",
     "hook_opened",
     "hook_regions",
     "arms_of",
@@ -60,14 +62,15 @@ Span = tuple[int, int, int, int]
 
 
 class RegionUnit(NamedTuple):
-    """A task of a strand: statements ``first`` to ``last`` of the loop's body, or the expression at a span; and the
-    names that it binds."""
+    """A task of a strand: statements ``first`` to ``last`` of the loop's body, or the expression at a span; the names
+    that it binds, and those that it may bind (``maybe``)."""
 
     unit: int
     first: int
     last: int
     expression: Span | None
     names: tuple[str, ...]
+    maybe: tuple[str, ...]
 
 
 class StagePlace(NamedTuple):
@@ -179,8 +182,8 @@ def _slice(row: dict[str, Any]) -> Slice:
 
 
 def _unit(row: list[Any]) -> RegionUnit:
-    number, first, last, span, names = row
-    return RegionUnit(number, first, last, tuple(span) if span else None, tuple(names))
+    number, first, last, span, names, maybe = row
+    return RegionUnit(number, first, last, tuple(span) if span else None, tuple(names), tuple(maybe))
 
 
 NODES: dict[str, str] = {
@@ -207,6 +210,33 @@ def hook_choices(body: list[ast.stmt], table: Table, function: str = "") -> None
                     place = table.places.get((function, "choice", _span(node)))
                     if place is not None:
                         _choice(node, place)
+
+
+def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Place], function: str) -> None:
+    """Put hooks into statements that a helper runs as a whole, by which it counts turns and arms of what is in them:
+    ``r(region, iterable)`` where a loop begins, ``j(region)`` a turn, ``m(region, arm)`` an arm."""
+    for statement in run:
+        for node in list(ast.walk(statement)):
+            kind = NODES.get(type(node).__name__, "")
+            if kind == "comprehension":
+                for number, place in enumerate(comprehension_places(node, places, function)):
+                    if place is not None:
+                        generator = node.generators[number]  # type: ignore[attr-defined]
+                        generator.iter = _call("r", [_number(place.region), generator.iter], generator.iter)
+                        generator.ifs.insert(0, _call("j", [_number(place.region)], generator.iter))
+                continue
+            place = places.get((function, kind, _span(node))) if isinstance(node, ast.stmt) and kind else None
+            if place is None:
+                continue
+            for arm, body in enumerate(arms_of(node)):
+                if isinstance(node, ast.For) and arm == 0:
+                    node.iter = _call("r", [_number(place.region), node.iter], node.iter)
+                    said = _call("j", [_number(place.region)], body[0])
+                elif body:
+                    said = _call("m", [_number(place.region), _number(arm)], body[0])
+                else:
+                    continue
+                body.insert(0, _placed(ast.Expr(value=said), body[0]))
 
 
 def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, place: Place) -> None:
@@ -466,6 +496,12 @@ def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stm
     at = run[0]
     taken = _call("g", [_number(unit.unit)], at)
     otherwise: ast.stmt
+    others: list[ast.stmt] = []
+    for name in unit.maybe:
+        more = _call("h", [_number(unit.unit)], at)
+        target = ast.Name(id=name, ctx=ast.Store())
+        store = ast.Assign(targets=[target], value=_call("h", [_number(unit.unit)], at))
+        others.append(ast.If(test=more, body=[store], orelse=[]))
     if unit.names:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in unit.names]
         otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)
@@ -475,7 +511,16 @@ def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stm
     if said is None:
         return [*run]
     test = _test(unit.unit, at, staged)
-    return [cast(ast.stmt, _placed(ast.If(test=test, body=run, orelse=[_placed(otherwise, at), *said]), at))]
+    return [
+        cast(
+            ast.stmt,
+            _placed(ast.If(test=test, body=run, orelse=[_placed(otherwise, at), *_all_placed(others, at), *said]), at),
+        )
+    ]
+
+
+def _all_placed(nodes: list[ast.stmt], at: Any) -> list[ast.stmt]:
+    return [cast(ast.stmt, _placed(node, at)) for node in nodes]
 
 
 def _test(unit: int, at: Any, staged: bool) -> ast.expr:

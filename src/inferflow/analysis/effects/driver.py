@@ -59,12 +59,13 @@ def infer_effects(driver: Driver, catalogue: Catalogue, opening: Opening | None 
 class _Step:
     """What was found of a step, in terms of nodes."""
 
-    __slots__ = ("after", "before", "cheap", "key", "literal", "ops")
+    __slots__ = ("after", "before", "cheap", "key", "later", "literal", "ops")
 
     def __init__(self, key: StepKey) -> None:
         self.key = key
         self.ops: list[_Op] = []
         self.before: dict[Variable, Labels] = {}
+        self.later: dict[Variable, Labels] = {}
         self.after: dict[Variable, Labels] = {}
         self.cheap = True
         self.literal = False
@@ -331,11 +332,15 @@ class Recorder:
                 value = self.value(frame, variable)
                 if value is not None:
                     found.step.before[variable] = self.labels(value)
-        elif frame.inline:  # what another call gives it is there before, too
+        else:
+            step = found.step
             for variable in found.names:
                 value = self.value(frame, variable)
                 if value is not None:
-                    found.step.before[variable] = found.step.before.get(variable, EMPTY) | self.labels(value)
+                    there = self.labels(value)
+                    step.later[variable] = step.later.get(variable, EMPTY) | there
+                    if frame.inline:  # what another call gives it is there before, too
+                        step.before[variable] = step.before.get(variable, EMPTY) | there
         program = self.program
         saved = (self.merging, self.counter, frame.hook, frame.ops)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
@@ -595,8 +600,9 @@ class Recorder:
             ops = (*ops, OpFacts(-1, span, (), (), False, patched))
         before = {v: words.labels(group) for v, group in found.before.items()}
         after = {v: words.labels(group) for v, group in found.after.items()}
+        later = {v: words.labels(group) for v, group in found.later.items()}
         told = None if head is None else words.facts(head)
-        return StepEffects(ops, before, after, found.cheap and not patched, found.literal, told)
+        return StepEffects(ops, before, after, found.cheap and not patched, found.literal, told, later)
 
     def reached(self) -> Iterator[tuple[str, str]]:
         project = self.program.project

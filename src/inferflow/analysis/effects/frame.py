@@ -47,7 +47,9 @@ class Frame:
 
     ``env`` holds the local names (``envs`` those of the scopes around it that run in the same activation); ``undo``
     the earlier values of those stored since the current branch began; ``weak`` is positive inside loops and ``try``,
-    where a store adds to what a name may be instead of replacing it.
+    where a store adds to what a name may be instead of replacing it. ``turns`` are, for the loops that are run now, the
+    names that the present turn has bound, with what they were before; ``fresh`` while a statement runs that every turn
+    comes to which comes so far, and that is the place for such bindings.
     """
 
     def __init__(self, program: Program, module: str, scope: int, root: bool = False) -> None:
@@ -62,6 +64,8 @@ class Frame:
         self.env: dict[str, Value] = {}
         self.undo: list[tuple[str, Value | None]] | None = None
         self.weak = 0
+        self.fresh = False
+        self.turns: list[dict[str, Value | None]] = []
         self.temps: dict[int, Value] = {}
         self.members: dict[int, tuple[Value, list[tuple[Node, str]]]] = {}
         self.ops: tuple[ir.Op, ...] = ()

@@ -2,7 +2,8 @@
 
 Branches are run one after the other from the same names and joined; loops, ``try`` and ``with`` are run with *weak*
 stores, which only ever add to what a name may be, until nothing changes: right for any jump out of them, exceptions
-included. What stands after a ``return`` in a branch does not count for what follows the branch.
+included. (But for the first binding of a name in a turn of a loop, which replaces what it was until the turn ends.)
+What stands after a ``return`` in a branch does not count for what follows the branch.
 """
 
 from __future__ import annotations
@@ -33,26 +34,34 @@ CODE_KINDS = frozenset(("function", "class", "module", "lib"))
 
 def assign(frame: Frame, name: str, value: Value) -> None:
     """Bind a local name (at module level: a global)."""
-    if frame.kind == "module":
-        variables = frame.globals.fields
-        old = variables.get(name)
-        if frame.weak and old is not None:
-            value = join(old, value)
-        if frame.undo is not None:
-            frame.undo.append((name, old))
-        frame.replace(frame.globals, name, value)
-        return
-    old = frame.env.get(name)
-    if frame.weak and old is not None:
+    module = frame.kind == "module"
+    variables = frame.globals.fields if module else frame.env
+    old = variables.get(name)
+    if frame.fresh and len(frame.turns) == frame.weak and name not in frame.turns[-1] and name not in frame.captured:
+        frame.turns[-1][name] = old  # replaced for this turn
+    elif frame.weak and old is not None:
         value = join(old, value)
-    if value is not old:
+    bind(frame, variables, name, value)
+    if frame.captured and name in frame.captured and not module:
+        frame.put(cells(frame), name, value)
+
+
+def bind(frame: Frame, variables: dict[str, Value], name: str, value: Value) -> None:
+    """Let a name stand for a value and nothing else."""
+    old = variables.get(name)
+    if frame.kind == "module":
         if frame.undo is not None:
             frame.undo.append((name, old))
-        frame.env[name] = value
-        if value != old:
+        before = frame.changed
+        frame.replace(frame.globals, name, value)
+        if frame.turns:
+            frame.changed = before  # loops see for themselves what becomes of names
+    elif value is not old:
+        if frame.undo is not None:
+            frame.undo.append((name, old))
+        variables[name] = value
+        if value != old and not frame.turns:
             frame.changed = True
-    if frame.captured and name in frame.captured:
-        frame.put(cells(frame), name, value)
 
 
 def forget(frame: Frame, name: str) -> None:
@@ -277,7 +286,7 @@ def plain_step(frame: Frame, statement: ir.Statement) -> bool:
 
             def turn() -> None:
                 head(frame, statement, lambda: test(frame, statement))
-                body(frame, statement.body)
+                turn_body(frame, statement.body)
 
             loop(frame, turn)
             body(frame, statement.orelse)
@@ -324,10 +333,20 @@ def turn_of(frame: Frame, statement: ir.For) -> Callable[[], object]:
     """One turn of a ``for``."""
 
     def turn() -> None:
+        frame.fresh = True
         head(frame, statement, lambda: ops(frame, statement.target))
-        body(frame, statement.body)
+        turn_body(frame, statement.body)
 
     return turn
+
+
+def turn_body(frame: Frame, statements: Iterable[ir.Statement]) -> None:
+    """Run the statements of a loop's turn. A name that one of them binds, whatever else happens in the turn, is for the
+    rest of it what was bound to it there, and nothing that it was before."""
+    for statement in statements:
+        frame.fresh = isinstance(statement, ir.Plain)
+        if not step(frame, statement):
+            break
 
 
 def give(frame: Frame, value: Value) -> None:
@@ -376,19 +395,27 @@ def fork(frame: Frame, arms: list[Callable[[], bool]]) -> bool:
 
 
 def loop(frame: Frame, turn: Callable[[], object]) -> None:
-    """Run a body until it adds nothing."""
+    """Run a body until it adds nothing. After a turn, and so before the next one, a name may be what it was before or
+    what the turn has bound to it: a turn may be left at any of its statements."""
+    variables = frame.globals.fields if frame.kind == "module" else frame.env
+    changed, fresh = frame.changed, frame.fresh
     frame.weak += 1
-    changed = frame.changed
     for _ in range(ROUNDS):
         frame.changed = False
+        there = dict(variables)
+        frame.turns.append({})
         turn()
-        if not frame.changed:
+        for name, old in frame.turns[-1].items():
+            if old is not None:
+                bind(frame, variables, name, join(old, variables.get(name) or EMPTY))
+        frame.turns.pop()
+        if not frame.changed and variables == there:
             break
         changed = True
         if frame.program.work > 2 * frame.program.budget:
             frame.program.give_up(frame.code.span)
             break
-    frame.changed = changed
+    frame.changed, frame.fresh = changed, fresh
     frame.weak -= 1
 
 
@@ -668,13 +695,13 @@ def inner_body(frame: Frame, code: ir.Scope, node: Node) -> None:
 
 def with_scope(frame: Frame, kind: str, env: dict[str, Value], run: Callable[[], object]) -> None:
     """Run the body of a scope that belongs to this activation (a comprehension, a class)."""
-    saved = (frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook)
+    saved = (frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook, frame.fresh)
     if frame.kind != "module":
         frame.envs.append(frame.env)
     frame.kind, frame.env, frame.undo, frame.temps, frame.members = kind, env, None, {}, {}
-    frame.hook = None
+    frame.hook, frame.fresh = None, False
     run()
-    frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook = saved
+    frame.kind, frame.env, frame.undo, frame.temps, frame.members, frame.ops, frame.hook, frame.fresh = saved
     if frame.kind != "module":
         frame.envs.pop()
 

@@ -272,7 +272,7 @@ def once(frame: Frame) -> None:
     frame.temps.clear()
     frame.captured = frozenset()
     frame.undo = None
-    frame.weak = 0
+    frame.weak, frame.fresh, frame.turns = 0, False, []
     if frame.code.kind == "comprehension":
         node = frame.make("generated", types=frozenset(("builtins.list",)))
         frame.emitted.append(node)
