@@ -84,6 +84,104 @@ def test_independent_cells_run_ahead(tmp_path: Path) -> None:
     assert [a["where"] for task in tasks_of(folder)[:2] for a in task["attempts"]] == ["home", "ahead"]
 
 
+UNKNOWN = """
+import asyncio, time
+from IPython import get_ipython
+from IPython.display import display
+
+STATE = {}
+
+
+class Model:
+    def __init__(self, n):
+        self.n = n
+
+    def fit(self, values):
+        time.sleep(1.0)
+        return [self.n * value for value in values]
+
+
+def work(x):
+    time.sleep(1.0)
+    return x * 2
+
+
+def kind():
+    time.sleep(0.3)
+    return type(get_ipython()).__name__
+
+
+def count():
+    time.sleep(0.3)
+    return get_ipython().execution_count
+
+
+def loop():
+    time.sleep(0.3)
+    try:
+        return type(asyncio.get_running_loop()).__name__
+    except RuntimeError as error:
+        return str(error)
+
+
+async def soon():
+    STATE["soon"] = True
+
+
+def later():
+    time.sleep(0.3)
+    asyncio.ensure_future(soon())
+    return "later"
+
+
+def shown(x):
+    time.sleep(0.3)
+    display(x)
+    return x
+
+
+def option():
+    time.sleep(0.3)
+    get_ipython().config.Mine.value = 3
+    return 1
+
+
+def formatter():
+    time.sleep(0.3)
+    show = lambda value, printer, cycle: printer.text("COMPLEX")
+    get_ipython().display_formatter.formatters["text/plain"].for_type(complex, show)
+    return 5
+
+"""
+"""A library of which nothing is known: some of it looks at the kernel that it runs in, or changes it."""
+
+
+def test_unknown_code_runs_ahead_but_where_it_asks_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [
+        "import strange",
+        "a = strange.work(1)\nb = strange.work(2)",
+        "print(a + b)",
+        "model = strange.Model(3)\nf = model.fit([1, 2])\ng = strange.Model(4).fit([3])\nf, g",
+        "k = strange.kind()",
+        "c = strange.count()",
+        "l = strange.loop()",
+        "k, c, l",
+        "s = strange.shown([1])",
+        "o = strange.option()\nget_ipython().config.Mine",
+        "w = strange.formatter()",
+        "1j, w",
+        "d = strange.later()",
+        "import asyncio\nawait asyncio.sleep(0.05)\nstrange.STATE, d",
+    ]
+    library = tmp_path / "library"
+    write_files(library, {"strange/__init__.py": UNKNOWN})
+    monkeypatch.setenv("PYTHONPATH", str(library))
+    _, folder = assert_same(tmp_path, book(*cells), "-j", "3")
+    ran = {task["task"]: task["attempts"][-1]["where"] for task in tasks_of(folder)}
+    assert ran["count"] == ran["loop"] == ran["shown"] == ran["option"] == ran["formatter"] == "home"
+    assert [name for name, where in ran.items() if where == "ahead"]
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -12,13 +12,13 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from inferflow.worker import transform
 from inferflow.worker.hooks import thread_ident
 
-__all__ = ["make_shell"]
+__all__ = ["guard", "make_shell"]
 
 
 def make_shell(session: Any) -> Any:
@@ -118,6 +118,25 @@ def make_shell(session: Any) -> Any:
     builtins.input = kernel.raw_input  # nobody is there to answer
     getpass.getpass = kernel.getpass
     return shell
+
+
+def guard(part: Any, refuse: Callable[[str], None]) -> None:
+    """From now on, ``refuse`` is called if anything is asked of the shell or the kernel but what kind it is: its state
+    changes from cell to cell, and what is done to it here is not done at home."""
+    kind = type(part)
+
+    class Guarded(kind):  # type: ignore[misc,valid-type]
+        def __getattribute__(self, name: str) -> Any:
+            if name not in ("__class__", "has_trait"):
+                refuse(f"it asks the notebook's {kind.__name__} for {name!r}")
+            return object.__getattribute__(self, name)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            refuse(f"it sets {name!r} of the notebook's {kind.__name__}")
+
+    for name in ("__module__", "__name__", "__qualname__"):
+        setattr(Guarded, name, getattr(kind, name))
+    object.__setattr__(part, "__class__", Guarded)
 
 
 @contextlib.contextmanager

@@ -25,13 +25,13 @@ import os
 import re
 import sys
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from inferflow import runners
-from inferflow.worker import transform
+from inferflow.worker import standing, transform
 from inferflow.worker.cell_outputs import JOURNAL, CellStream, Past, Record, notebook_text
-from inferflow.worker.cell_shell import make_shell
+from inferflow.worker.cell_shell import guard, make_shell
 from inferflow.worker.channel import high_descriptor
 from inferflow.worker.hooks import thread_ident
 from inferflow.worker.program import Job, future_mask
@@ -50,6 +50,23 @@ def run_notebook(home: Any) -> Generator[Job, BaseException | None, BaseExceptio
     outcome = yield Job(call=home.book.run)
     home.book.close()
     return home.book.failed or outcome
+
+
+def _descriptors() -> frozenset[int]:
+    try:
+        return frozenset(map(int, os.listdir("/proc/self/fd")))
+    except OSError:
+        return frozenset()
+
+
+class Nowhere:
+    """In place of the running event loop, which is home's."""
+
+    def __init__(self, refuse: Callable[[str], None]) -> None:
+        object.__setattr__(self, "_refuse", refuse)
+
+    def __getattribute__(self, name: str) -> Any:
+        object.__getattribute__(self, "_refuse")("it asks something of the running event loop")
 
 
 _CELL = ("number", "line", "lines", "count", "whole", "skip")
@@ -82,6 +99,8 @@ class Session:
         self.held: list[Any] = []
         self.held_in = -1
         self.journal = -1
+        self.descriptors: frozenset[int] = frozenset()
+        """Those of the event loop that cells run in."""
 
     # -- beginning -----------------------------------------------------------------------------------
 
@@ -110,15 +129,26 @@ class Session:
             self.take_plan()
             return
         program.module = self.shell.user_module
+        standing.in_kernel()
         try:
+            before = _descriptors()
             loop = asyncio.new_event_loop()
             asyncio.set_event_loop(loop)
+            self.descriptors = _descriptors() - before
             loop.run_until_complete(self._cells())
             self.take_plan()
             self.finish()
         except BaseException as error:  # what IPython lets through: a fault of ours, or Ctrl-C between cells
             self.failed = self.failed or error
             self.finish()
+
+    def in_helper(self, refuse: Callable[[str], None]) -> None:
+        """This process is a helper's: what a task asks of the kernel or its event loop ends it."""
+        for stream in self.streams.values():
+            vars(stream).pop("write", None)  # by which IPython 9 keeps a copy for its history, at home
+        for part in (self.shell, self.shell.kernel):
+            guard(part, refuse)
+        asyncio._set_running_loop(Nowhere(refuse))  # type: ignore[arg-type]
 
     def take_plan(self) -> None:
         """The prefix is done: say so, and go on with the plan. (Later calls do nothing.)"""

@@ -182,6 +182,8 @@ class Helper:
         self.gate.files = frozenset([home.program.filename, *(str(getattr(one, "__file__", "")) for one in modules)])
         self.gate.install()
         self._watch_warnings()
+        if home.book is not None:
+            home.book.in_helper(self.refuse)
         self.standing: dict[bool, Any] = {}
         self.apart = False
         self.pieces: list[list[Any]] = []

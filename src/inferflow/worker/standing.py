@@ -44,6 +44,7 @@ __all__ = [
     "foreign",
     "hidden",
     "holds_files",
+    "in_kernel",
     "loaded",
     "registered",
     "roots",
@@ -61,6 +62,13 @@ KNOWN = frozenset({
     "importlib_metadata", "zipp", "wcwidth", "pygments",
 })  # fmt: skip
 """Packages whose state lies in the table of hidden states (or matters to nobody)."""
+KERNEL = frozenset({
+    "IPython", "ipykernel", "ipython_pygments_lexers", "jupyter_client", "jupyter_core", "traitlets", "tornado", "zmq",
+    "platformdirs", "matplotlib_inline", "prompt_toolkit", "jedi", "parso", "decorator", "pexpect", "ptyprocess",
+    "stack_data", "executing", "asttokens", "pure_eval", "nest_asyncio", "backcall", "pickleshare",
+})  # fmt: skip
+"""What a kernel consists of. Its state changes from cell to cell; who looks at it ends the helper (``cell_shell``)."""
+_beside: set[str] = set()
 MOST_OBJECTS = 60_000
 MOST_BYTES = 16 << 20
 NARROW = frozenset({"random", "numpy.random", "torch.random", "threads", "signal", "recursion limit"})
@@ -90,7 +98,26 @@ class CannotCompare(Exception):
 def foreign(name: str) -> bool:
     """Whether a module belongs to a package that is neither part of Python nor known."""
     top = name.partition(".")[0]
-    return top not in KNOWN and not top.startswith(("_cy", "_sysconfigdata")) and top not in _standard()
+    return (
+        top not in KNOWN
+        and top not in _beside
+        and not top.startswith(("_cy", "_sysconfigdata"))
+        and top not in _standard()
+    )
+
+
+def in_kernel() -> None:
+    """This process runs the cells of a notebook."""
+    _beside.update(KERNEL)
+
+
+def _is_machinery(value: Any) -> bool:
+    """Whether something belongs to a kernel: from there all can be reached that its cells have shown."""
+    kind = type(value)
+    if kind is types.MethodType:
+        kind = type(value.__self__)
+    module = getattr(kind, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] in ("IPython", "ipykernel", "inferflow")
 
 
 def is_standard(name: str) -> bool:
@@ -288,6 +315,8 @@ class Walk:
             self.tokens.append(id(value))
         if id(value) in self.seen or cls in ATOMS:
             return
+        if _beside and _is_machinery(value):
+            return
         self.seen[id(value)] = value
         if len(self.seen) > MOST_OBJECTS:
             raise CannotCompare("the modules hold more objects than are worth comparing")
@@ -417,6 +446,8 @@ class Walk:
         module = cls.__module__ or ""
         if module == "functools" and cls.__qualname__ == "_lru_list_elem":
             return  # (the cache itself shows what its entries hold, in their order)
+        if cls.__name__ == "PyCapsule" and module == "builtins":
+            return  # an address in a compiled module, which is known (or nothing is compared: see ``loaded``)
         if hasattr(value, "cache_info") and callable(value.cache_info):
             self.tokens.append(str(value.cache_info()))
         random = sys.modules.get("random")
@@ -476,15 +507,15 @@ OURS = 500
 """Descriptors from this number on are ours (see ``channel.high_descriptor``)."""
 
 
-def holds_files(maps: bool = True) -> str:
-    """What the process holds open that a task could use without being seen (descriptors, ``maps``: files mapped for
-    writing), in words; empty if nothing."""
+def holds_files(maps: bool = True, ours: frozenset[int] = frozenset()) -> str:
+    """What the process holds open that a task could use without being seen (descriptors but ``ours``, ``maps``: files
+    mapped for writing), in words; empty if nothing."""
     import stat
 
     try:
         for text in os.listdir("/proc/self/fd"):
             number = int(text)
-            if number <= 2 or number >= OURS:
+            if number <= 2 or number >= OURS or number in ours:
                 continue
             try:
                 mode = os.fstat(number).st_mode

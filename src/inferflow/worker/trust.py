@@ -84,7 +84,8 @@ class Trust:
         """Prepare; why the task must not be run here, in words, empty if it may."""
         self.unknown = unknown
         if unknown:
-            why = standing.holds_files(maps=self.writer is None)  # (who is sealed cannot map more)
+            ours = self.home.book.descriptors if self.home.book is not None else frozenset()
+            why = standing.holds_files(maps=self.writer is None, ours=ours)  # (who is sealed cannot map more)
             figures = sys.modules.get("matplotlib._pylab_helpers")
             if not why and figures is not None and figures.Gcf.figs:
                 why = "figures are open, which it could draw on"
