@@ -389,6 +389,46 @@ def main():
     print(a, b, c, d)
 main()
 """,
+    "a function in a function gets attributes and defaults": """
+import time
+def nap(): time.sleep(0.06)
+def hide(n): return globals()[n]
+def twist(f): f.k = 3; f.__defaults__ = (7,)
+def main():
+    z = [1]
+    def views(n, d=1):
+        nap()
+        return [n, d, getattr(views, 'k', 0), list(z)]
+    a = views(6)
+    b = views(8)
+    hide('twist')(views)
+    c = views(9)
+    d = views(8)
+    z.append(2)
+    e = views(1)
+    f = views(1)
+    def views(n): nap(); return n
+    g = views(1)
+    h = views(2)
+    print(a, b, c, d, e, f, g, h)
+main()
+""",
+    "a function in a function gets other code": """
+import time
+def nap(): time.sleep(0.06)
+def hide(n): return globals()[n]
+def twist(f): f.__code__ = (lambda n: ('twisted', n)).__code__
+def main():
+    def one(n): nap(); return [n]
+    def two(n): nap(); return [n, one(n)]
+    a = one(1)
+    b = two(2)
+    hide('twist')(one)
+    c = two(3)
+    d = one(4)
+    print(a, b, c, d)
+main()
+""",
     "a literal between tasks is changed": """
 import time, sys
 def h(x): time.sleep(.05); return x
@@ -409,3 +449,37 @@ def test_broken_proofs_are_noticed(tmp_path: Path, part: int) -> None:
     found = run_batch(tmp_path, drivers, frozenset(), "numpy", "pandas")
     assert {name: difference for name, (difference, *_) in found.items() if difference} == {}
     assert len(found) == len(drivers)
+
+
+AHEAD = {
+    "functions in a function": """
+import time
+def main():
+    def double(n): time.sleep(.3); return [2 * n]
+    def both(n): return double(n) + double(n + 1)
+    a = double(1); b = both(2); c = double(3)
+    print(a, b, c)
+main()
+""",
+    "the driver's module under a second name": """
+import multiprocessing, random, time
+LUCK = random.Random(3)
+def load(n): time.sleep(.3); return Box([n])
+class Box:
+    def __init__(self, v): self.v = v
+def obscure(x): time.sleep(.3); getattr(x, 'v').append(1); return [Box(3), x]
+def main():
+    a = load(1); m = obscure(a); b = load(2); k = obscure(b)
+    print(a.v, m[0].v, k[1] is b, LUCK.random())
+main()
+""",
+}
+
+
+def test_proofs_and_trust_hold(tmp_path: Path) -> None:
+    """Nothing changes behind the analysis: nothing is dropped."""
+    drivers = {name: {"driver.py": text} for name, text in AHEAD.items()}
+    found = run_batch(tmp_path, drivers, drivers)
+    assert {name: (difference, ahead > 0, dropped) for name, (difference, _, ahead, dropped, _) in found.items()} == (
+        dict.fromkeys(AHEAD, (None, True, 0))
+    )

@@ -6,6 +6,7 @@ import collections
 import datetime
 import functools
 import itertools
+import random
 import re
 import subprocess
 import sys
@@ -32,6 +33,7 @@ HELD: dict[str, tuple[Any, Callable[[Any], object]]] = {
     "a counter of itertools": ([itertools.count(3)], lambda held: next(held[0])),
     "a date": ([datetime.datetime(2026, 1, 2)], lambda held: held.__setitem__(0, datetime.datetime(2026, 1, 3))),
     "a partial": ([functools.partial(print, [1])], lambda held: held[0].args[0].append(2)),
+    "a random generator": ([random.Random(4)], lambda held: held[0].random()),
     "an iterator over a list": ([iter([1, 2])], lambda held: next(held[0])),
 }
 
@@ -49,6 +51,18 @@ def test_the_same_twice_and_another_after_a_change(name: str, monkeypatch: pytes
     del keep
     change(held)
     assert standing.take(["held_here"], "__main__", []) != before
+
+
+@pytest.mark.parametrize("kind", ["default_rng", "RandomState", "PCG64", "MT19937", "SFC64"])
+def test_generators_of_numpy(kind: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    made = getattr(numpy.random, kind)(3)
+    before = standing.digest([made], frozenset())
+    keep = [object() for _ in range(50)]
+    assert standing.digest([made], frozenset()) == before
+    del keep
+    (made.random if hasattr(made, "random") else made.random_raw)()
+    assert standing.digest([made], frozenset()) != before
 
 
 def test_hidden_states_tell_types_apart() -> None:

@@ -20,7 +20,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inferflow.worker import exact, transport
-from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, slots, uncollected
+from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, package, reduced, slots, uncollected
+from inferflow.worker.tensors import bytes_of, describes, gradient, layout, set_version
+from inferflow.worker.transport_code import resolve
 
 __all__ = ["Carried", "Known", "apply", "carry", "receive"]
 
@@ -84,12 +86,28 @@ def receive(frame_value: Any, parts: Iterable[dict[str, Any]], data: bytes | str
         pairs = exact.pairs(then, now)
         if isinstance(pairs, exact.Difference):
             return f"one of its inputs had been changed in place ({pairs.what})"
-        given.append(Known({number: pairs[id(o)] for number, o in one.objects().items() if id(o) in pairs}))
+        found = {}
+        for number, o in one.objects().items():
+            if id(o) in pairs:
+                found[number] = pairs[id(o)]
+            elif _goes_by_name(o):  # a class of which the input holds an instance, say
+                found[number] = o
+        given.append(Known(found))
     values, changes = transport.load(data, given=given).values
     for part_number, number, _, _ in changes:
         if number not in given[part_number].objects():
             return "an object that it changed cannot be found again"
     return Carried(values, changes, given)
+
+
+def _goes_by_name(value: Any) -> bool:
+    """Whether a copy of the value is the value itself."""
+    kind = anatomy(type(value))
+    if kind in ("function", "builtin"):
+        return bool(value.__module__ and resolve(value.__module__, value.__qualname__) is value)
+    return kind == "reference" or (
+        kind == "opaque" and package(type(value)) == "torch" and isinstance(reduced(value), str)
+    )
 
 
 def apply(changes: list[Change], given: Sequence[Any]) -> None:
@@ -110,6 +128,10 @@ def apply(changes: list[Change], given: Sequence[Any]) -> None:
             target[:] = state
         elif kind == "ndarray":
             target[...] = state
+        elif kind == "storage":
+            bytes_of(target)[:] = state
+        elif kind == "tensor":
+            _apply_tensor(target, *state)
         else:
             own, slotted = state
             space = attributes(target)
@@ -121,6 +143,16 @@ def apply(changes: list[Change], given: Sequence[Any]) -> None:
                     member = vars(cls).get(name)
                     if member is not None and hasattr(member, "__set__"):
                         member.__set__(target, value)
+
+
+def _apply_tensor(target: Any, needs: bool, version: int, gradient: Any, own: dict[str, Any]) -> None:
+    if target.requires_grad != needs:
+        target.requires_grad_(needs)
+    if target.grad is not gradient:
+        target.grad = gradient
+    target.__dict__.clear()
+    target.__dict__.update(own)
+    set_version(target, version)
 
 
 def _changes(part: int, one: transport.Loaded, loaded: Sequence[transport.Loaded]) -> list[Change]:
@@ -151,7 +183,10 @@ def _kind(value: Any) -> str:
     numpy = sys.modules.get("numpy")
     if numpy is not None and cls is getattr(numpy, "ndarray", None):
         return "" if value.dtype.hasobject else "ndarray"
-    return "instance" if anatomy(cls) == "instance" else ""
+    kind = anatomy(cls)
+    if kind == "storage":
+        return kind if describes(value) else ""
+    return kind if kind in ("instance", "tensor") else ""
 
 
 def _state(kind: str, value: Any) -> Any:
@@ -163,6 +198,10 @@ def _state(kind: str, value: Any) -> Any:
         return bytes(value)
     if kind == "ndarray":
         return value.copy()
+    if kind == "storage":
+        return bytes_of(value).copy()
+    if kind == "tensor":
+        return value.requires_grad, value._version, gradient(value), dict(value.__dict__)
     own = attributes(value)
     return [None if own is None else dict(own), [pair for pair in slots(value) if pair[1] is not UNSET]]
 
@@ -172,6 +211,9 @@ def _alike(kind: str, was: Any, now: Any, theirs: dict[int, Any], mine: dict[int
         return bool(was == now)
     if kind == "ndarray":
         return was.shape == now.shape and was.dtype == now.dtype and exact.same(was, now) is None
+    if kind == "storage":  # (one that has another size cannot be expressed: the comparison afterwards finds it)
+        mine_now, then = bytes_of(now), bytes_of(was)
+        return mine_now.size != then.size or exact.same(then, mine_now) is None
     return _row(_flat(kind, was), theirs) == _row(_flat(kind, now), mine)
 
 
@@ -180,6 +222,8 @@ def _flat(kind: str, value: Any) -> list[Any]:
         return list(value)
     if kind == "dict":
         return [part for pair in value.items() for part in pair]
+    if kind == "tensor":
+        return [*layout(value), gradient(value), *value.__dict__.items()]
     own = attributes(value) or {}
     return [part for pair in (*own.items(), *slots(value)) for part in pair]
 

@@ -28,6 +28,7 @@ from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_w
 from inferflow.worker.exact_known import FLOATLESS, known_exact
 from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.pages import Twins
+from inferflow.worker.tensors import bytes_of, describes, layout, oddity
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_sets import slots_of_table
 
@@ -390,6 +391,28 @@ class _Walk:
             self.array(ndarray.view(a, ndarray), ndarray.view(b, ndarray), path)
         self.extras(a, b, path)
 
+    def on_tensor(self, a: Any, b: Any, path: Any) -> None:
+        odd = oddity(a) or oddity(b)
+        if odd:
+            raise _Differ(path, f"{odd} cannot be compared")
+        if layout(a) != layout(b):
+            raise _Differ(path, f"{_article(type(a))} of another kind ({_other(layout(a), layout(b))})")
+        self.push(a.grad, b.grad, (path, ".grad"))
+        self.push(a._base, b._base, (path, "._base"))
+        self.push(a.untyped_storage(), b.untyped_storage(), (path, ".untyped_storage()"))
+        self.extras(a, b, path)
+
+    def on_storage(self, a: Any, b: Any, path: Any) -> None:
+        if not describes(a) or not describes(b):
+            raise _Differ(path, "a storage outside of this process's memory cannot be compared")
+        if a.nbytes() != b.nbytes():
+            raise _Differ(path, f"{a.nbytes()} bytes became {b.nbytes()}")
+        # (the rebuilt side of a check may lie over the original's memory)
+        if a.data_ptr() != b.data_ptr() and a.resizable() != b.resizable():
+            raise _Differ(path, "memory that can grow became such that cannot, or the other way round")
+        self.array(bytes_of(a), bytes_of(b), path)
+        self.extras(a, b, path)
+
     def on_scalar(self, a: Any, b: Any, path: Any) -> None:
         if a.dtype != b.dtype or a.tobytes() != b.tobytes():
             raise _Differ(path, f"{_article(type(a))} changed")
@@ -479,6 +502,10 @@ def _by_address(cls: type) -> bool:
 
 def _bits(number: float) -> bytes:
     return struct.pack("<d", number)
+
+
+def _other(mine: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+    return ", ".join(f"{x} became {y}" for x, y in zip(mine, other) if x != y)
 
 
 def _short(value: object) -> str:

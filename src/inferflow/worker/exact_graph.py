@@ -21,6 +21,8 @@ import sys
 import types
 from typing import Any
 
+from inferflow.worker.tensors import kind_of
+
 __all__ = [
     "ATOMS",
     "UNSET",
@@ -85,7 +87,8 @@ def package(cls: type) -> str:
 
 def anatomy(cls: type) -> str:
     """One of: atom, reference, function, cell, method, builtin, ndarray, scalar, dtype, pickle_buffer, list, tuple,
-    dict, ordered, defaultdict, set, deque, bytearray, buffer, exception, text, number, instance, opaque."""
+    dict, ordered, defaultdict, set, deque, bytearray, buffer, exception, text, number, tensor, storage, instance,
+    opaque."""
     kind = _kinds.get(cls)
     if kind is None:
         kind = _kinds[cls] = _anatomy(cls)
@@ -115,6 +118,9 @@ def _anatomy(cls: type) -> str:
             return "dtype"
         if cls is numpy.ufunc:
             return "reference"
+    tensors = kind_of(cls)
+    if tensors:
+        return tensors
     # pandas keeps caches in its attributes; what its objects are, they tell pickle
     if package(cls) in ("pandas", "pathlib", "logging"):
         return "opaque"
@@ -160,7 +166,12 @@ def _is_frame_part(cls: type) -> bool:
 def global_name(value: object) -> tuple[str, str] | None:
     """Module and attribute of an object that belongs to the process (a random generator, the environment): such are
     found there, not copied."""
-    for module, name in (("numpy.random.mtrand", "_rand"), ("random", "_inst"), ("os", "environ")):
+    for module, name in (
+        ("numpy.random.mtrand", "_rand"),
+        ("random", "_inst"),
+        ("os", "environ"),
+        ("torch", "default_generator"),
+    ):
         found = sys.modules.get(module)
         if found is not None and getattr(found, name, None) is value:
             return module, name

@@ -36,6 +36,7 @@ from inferflow.worker.exact_graph import (
     spell,
     uncollected,
 )
+from inferflow.worker.tensors import bytes_of, describes, gradient
 from inferflow.worker.transport_arrays import extent
 from inferflow.worker.transport_code import resolve
 
@@ -186,7 +187,7 @@ def reach(values: Iterable[Any], most: float = inf) -> Reach:
             continue
         if kind not in _TRANSPARENT and cls is not frozenset:
             found.objects[id(value)] = value, path
-        if kind == "ndarray" or kind == "bytearray" or kind == "buffer":
+        if kind in ("ndarray", "bytearray", "buffer", "storage"):
             low, high = _memory(value, kind, numpy)
             if high > low:
                 found.memory.append((low, high, path))
@@ -209,6 +210,8 @@ def _immutable(cls: type) -> bool:
 def _memory(value: Any, kind: str, numpy: Any) -> tuple[int, int]:
     if kind == "ndarray":
         return extent(value)
+    if kind == "storage":
+        return extent(bytes_of(value)) if describes(value) else (0, 0)
     if kind == "buffer":
         low, length = value.buffer_info()
         return low, low + length * value.itemsize
@@ -241,6 +244,10 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
             _push(stack, value.ravel().tolist(), path)
         if value.base is not None and type(value.base) in (bytearray, array.array):
             stack.append((value.base, (path, ".base")))
+    elif kind == "tensor":
+        _push(stack, [value._base, gradient(value)], path)
+        if value.layout is sys.modules["torch"].strided:
+            stack.append((value.untyped_storage(), (path, ".untyped_storage()")))
     elif kind == "function":
         _push(stack, [value.__defaults__, value.__kwdefaults__, value.__dict__, value.__closure__], path)
         return

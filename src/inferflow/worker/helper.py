@@ -32,6 +32,7 @@ from inferflow.worker.looks import references
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 from inferflow.worker.streams import LIMIT
+from inferflow.worker.tensors import begin_using
 from inferflow.worker.transform_regions import hook_choices
 
 __all__ = ["serve", "template"]
@@ -55,6 +56,7 @@ def template(home: Home, epoch: int) -> None:
 
             if home.plan["trusts"]:
                 import inferflow.worker.trust  # noqa: F401
+            begin_using()
             home.witness = Witness(home, home.program.tree())  # once for all helpers, not in each
         _flush_c()
         while True:
@@ -573,18 +575,20 @@ class Helper:
             unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
         if trust is not None and trust["unknown"]:
             scopes += self._hidden_names(scopes)
+        functions = [] if as_module else self._functions_before(unit)
         code = self.codes.get((unit.task, trust is not None))
         if code is None:
-            code = self._compile(block, unit, sorted(local), inner, outputs, as_module)
+            code = self._compile(block, unit, sorted(local), inner, outputs + functions, as_module)
             self.codes[unit.task, trust is not None] = code
         self.gate.code = code
         self.home.frames.reset()
         with _Bound(scopes):
             if as_module:
                 return self._run_in_module(code, unit, block["scope"], outputs)
-            self._note_literals(unit, block["scope"], {})
             function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
-            return function(**local)  # type: ignore[no-any-return]
+            given: tuple[Any, ...] = function(**local)
+            self._note_literals(unit, block["scope"], dict(zip(functions, given[len(outputs) :])))
+            return given[: len(outputs)]
 
     def _run_in_module(
         self, code: types.CodeType, unit: transform.Unit, scope: str, outputs: list[str]
@@ -609,6 +613,11 @@ class Helper:
             if space.get(name, _ABSENT) is not before.get(name, _ABSENT) and name not in mine:
                 self.crossed = f"{scope}.{name}"
 
+    def _functions_before(self, unit: transform.Unit) -> list[str]:
+        """The names of the functions that a function's body defines before the task, and the helper repeats."""
+        found = transform.literals_before(self._owner(unit.block), unit) if unit.preamble else {}
+        return [name for name, value in found.items() if value is ... and name not in unit.bound()]
+
     def _note_literals(self, unit: transform.Unit, scope: str, space: dict[str, Any]) -> None:
         """What the driver binds before the task, and the helper has bound itself: home has another copy of it."""
         from inferflow.worker.proof import plain
@@ -632,17 +641,21 @@ class Helper:
         self, block: dict[str, Any], unit: transform.Unit, parameters: list[str], inner: dict[Any, str],
         outputs: list[str], as_module: bool,
     ) -> types.CodeType:  # fmt: skip
-        program = self.home.program
-        owner = self.owners.get(unit.block)
-        if owner is None:
-            tree = program.tree()
-            owner = transform.find_block(tree, block["kind"], block["line"], block["column"])
-            hook_choices(owner.body, self.home.frames.table)
-            self.owners[unit.block] = owner
+        program, owner = self.home.program, self._owner(unit.block)
         code = transform.helper_code(
             program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
         )
         return transform.replace_sentinel(code, self.home.hooks)
+
+    def _owner(self, number: int) -> Any:
+        """The node of the block with this number."""
+        owner = self.owners.get(number)
+        if owner is None:
+            block = self.home.plan["blocks"][number]
+            owner = transform.find_block(self.home.program.tree(), block["kind"], block["line"], block["column"])
+            hook_choices(owner.body, self.home.frames.table)
+            self.owners[number] = owner
+        return owner
 
 
 def _namespace(scope: str) -> dict[str, Any]:

@@ -362,7 +362,10 @@ class Home:
             if len(self._looked_at) > count:  # some are gone, and may come again
                 self._looked_at.intersection_update(sys.modules)
             for name in new:  # (thousands: to look at one copies its page, if the process has been forked)
-                file = getattr(sys.modules.get(name), "__file__", None)
+                module = sys.modules.get(name)
+                file = getattr(module, "__file__", None)
+                if module is self.program.module:  # (multiprocessing gives the driver's module a second name)
+                    continue
                 if isinstance(file, str) and file.startswith(folders) and not file.startswith(self.files.ignored):
                     names.add(name)
             self._modules = (count, frozenset(names))

@@ -511,7 +511,7 @@ class Gate:
 
 def _torch(torch: Any) -> Any:
     return [
-        torch.get_rng_state().numpy().tobytes(), str(torch.get_default_dtype()), torch.is_grad_enabled(),
+        str(torch.get_default_dtype()), torch.is_grad_enabled(),
         torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
     ]  # fmt: skip
 
@@ -571,6 +571,9 @@ class HiddenState:
         if numpy is not None and hasattr(numpy, "get_state"):
             state = numpy.get_state()
             out["numpy.random"] = (state[0], bytes(state[1]), *state[2:])
+        torch = modules.get("torch")
+        if torch is not None and hasattr(torch, "get_rng_state"):
+            out["torch.random"] = torch.get_rng_state().numpy().tobytes()
         core = modules.get("numpy")
         if core is not None and hasattr(core, "geterr"):
             out["numpy.errstate"] = core.geterr()

@@ -34,6 +34,7 @@ from typing import Any
 
 from inferflow.worker.exact_graph import UNSET, attributes, package
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
+from inferflow.worker.tensors import oddity
 
 __all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest", "stored"]
 
@@ -101,6 +102,12 @@ class _Glance(Walk):
             for one in (part, *ends):
                 self.memory(one.tobytes())
 
+    def on_tensor(self, value: Any, cls: type) -> None:
+        if oddity(value):
+            self.tokens.append(str(value.shape))
+        else:
+            super().on_tensor(value, cls)
+
     def on_buffer(self, value: Any, cls: type) -> None:
         data = memoryview(value).cast("B")
         self.tokens.append(len(data))
@@ -128,6 +135,8 @@ class _Glance(Walk):
         """What extension types refer to; nothing of the user's, or of a library's, is called."""
         if cls in (io.StringIO, io.BytesIO) and not value.closed:
             self.kept(value)
+        elif self.generator(value, cls):
+            pass
         elif isinstance(value, types.GeneratorType):
             self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
         elif hasattr(cls, "cache_info") and hasattr(value, "__wrapped__"):
@@ -191,7 +200,8 @@ def plain(value: Any) -> str:
         return f"dict({pairs})" if all(key and part for key, part in pairs) else ""
     if cls is types.FunctionType:
         code = value.__code__
-        return f"function {code.co_filename}:{code.co_firstlineno}:{code.co_name} {plain(value.__defaults__) or '?'}"
+        more = " ".join(plain(part) or "?" for part in (value.__defaults__, value.__kwdefaults__, value.__dict__))
+        return f"function {code.co_filename}:{code.co_firstlineno}:{code.co_name} {more}"
     return ""
 
 

@@ -32,6 +32,7 @@ from typing import Any
 
 from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
 from inferflow.worker.exact_reach import Reach
+from inferflow.worker.tensors import bytes_of, layout, oddity
 from inferflow.worker.transport_arrays import extent
 
 __all__ = [
@@ -398,6 +399,26 @@ class Walk:
         if cls.__module__ != "numpy":
             self.own_parts(value)
 
+    def on_tensor(self, value: Any, cls: type) -> None:
+        """(Storages and gradients are objects that come to be when somebody asks for them: no addresses of them.)"""
+        odd = oddity(value)
+        if odd:
+            raise CannotCompare(f"a module holds {odd}")
+        self.tensor(value)
+        self.own_parts(value)
+
+    def tensor(self, value: Any) -> None:
+        self.tokens += [str(layout(value)), value.data_ptr(), value._base is not None, value.grad is not None]
+        memory = bytes_of(value.untyped_storage())
+        self.on_ndarray(memory, type(memory))
+        if value.grad is not None:
+            self.on_tensor(value.grad, type(value.grad))
+
+    def on_storage(self, value: Any, cls: type) -> None:
+        self.tokens += [value.data_ptr(), value.nbytes()]
+        memory = bytes_of(value)
+        self.on_ndarray(memory, type(memory))
+
     def on_scalar(self, value: Any, cls: type) -> None:
         self.memory(value.tobytes())
 
@@ -438,6 +459,26 @@ class Walk:
         self.stack += [value.args, value.__cause__, value.__context__]
         self.own_parts(value)
 
+    def generator(self, value: Any, cls: type) -> bool:
+        """Whether it is a random generator. What is made in order to look at its state has no address that says
+        anything; those of the libraries themselves are hidden states."""
+        random, modules = sys.modules.get("random"), sys.modules
+        module = cls.__module__ or ""
+        if module == "torch._C" and cls.__name__ == "Generator":
+            if value is not getattr(modules.get("torch"), "default_generator", None):
+                self.memory(value.get_state().numpy())
+        elif module.startswith("numpy.random"):
+            bits = getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None) or value
+            if value is not getattr(modules.get("numpy.random.mtrand"), "_rand", None):
+                self.tokens.append(_plain_state(getattr(bits, "state", None)))
+        elif random is not None and isinstance(value, random.Random):
+            if value is not getattr(random, "_inst", None) and not isinstance(value, random.SystemRandom):
+                self.tokens.append(random.Random.getstate(value))
+                self.own_parts(value)
+        else:
+            return False
+        return True
+
     def opaque(self, value: Any, cls: type) -> None:
         if isinstance(value, io.IOBase):
             if not value.closed and value not in (sys.stdout, sys.stderr, sys.stdin):
@@ -450,20 +491,12 @@ class Walk:
             return  # an address in a compiled module, which is known (or nothing is compared: see ``loaded``)
         if hasattr(value, "cache_info") and callable(value.cache_info):
             self.tokens.append(str(value.cache_info()))
-        random = sys.modules.get("random")
-        if random is not None and isinstance(value, random.Random):
-            if value is not getattr(random, "_inst", None):
-                self.stack.append(value.getstate())
+        if self.generator(value, cls):
             return
         logging = sys.modules.get("logging")
         if logging is not None and isinstance(value, logging.Logger):  # (it caches which levels are on)
             self.tokens += [value.level, value.disabled, value.propagate]
             self.stack += [value.handlers, value.filters, value.parent]
-            return
-        if module.startswith("numpy.random"):
-            generator = getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None) or value
-            if value is not getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None):
-                self.stack.append(getattr(generator, "state", None))
             return
         if isinstance(value, types.GeneratorType):
             self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
@@ -501,6 +534,13 @@ class Walk:
                     elif part is not cls:
                         found.append(part)
         self.stack.extend(reversed(found))
+
+
+def _plain_state(state: Any) -> Any:
+    """The state of a generator of numpy's without arrays."""
+    if type(state) is dict:
+        return [(name, _plain_state(part)) for name, part in state.items()]
+    return state.tobytes() if hasattr(state, "tobytes") else state
 
 
 OURS = 500

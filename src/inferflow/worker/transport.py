@@ -246,10 +246,12 @@ def _encode(
     """One or, if arrays share memory, two goes of the pickler."""
     clusters: tuple[tuple[int, int], ...] = ()
     together: list[tuple[int, int, int]] = []
+    owners: list[tuple[int, int, Any]] = []
     for final in (False, True):
         stream = io.BytesIO()
         found: list[pickle.PickleBuffer] = []
         encoder = kind(stream, found, project, clusters, given, quiet)
+        encoder.owners = owners
         encoder.joined.update(key for _, _, key in together)
         try:
             encoder.dump(values)

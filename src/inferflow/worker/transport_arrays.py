@@ -17,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from inferflow.worker.exact_graph import package
+from inferflow.worker.tensors import bytes_of, kind_of
 from inferflow.worker.transport_code import Refused
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def _view(base: Any, offset: int, dtype: Any, shape: Any, strides: Any, writeabl
     if not writeable:
         array.flags.writeable = False
     return array
+
+
+def _in_storage(storage: Any, offset: int, dtype: Any, shape: Any, strides: Any, writeable: bool) -> Any:
+    """A window into the memory of a tensor."""
+    return _view(bytes_of(storage), offset, dtype, shape, strides, writeable)
 
 
 def _view_of_objects(base: Any, index: Any, shape: Any, strides: Any, writeable: bool) -> Any:
@@ -164,6 +170,12 @@ def reduce_array(encoder: Encoder, array: Any) -> _Reduced:
         return _view, (Block(low, high, array), offset, dtype, array.shape, array.strides, flags.writeable)
     if array.base is not None:
         root = _root(encoder, array, numpy.ndarray)
+        if type(root) is numpy.ndarray and not root.dtype.hasobject and _dense(root, *extent(root)):
+            encoder.owners.append((*extent(root), root))
+        if kind_of(type(root)) == "tensor" and encoder.cluster(low) is not None:  # ``tensor.numpy()``
+            storage = root.untyped_storage()
+            offset = array.__array_interface__["data"][0] - extent(bytes_of(storage))[0]
+            return _in_storage, (storage, offset, dtype, array.shape, array.strides, flags.writeable)
         base = _base(encoder, root, low, high, numpy)
         if base is None and not _dense(array, low, high):
             base = Block(low, high, root)
@@ -174,6 +186,8 @@ def reduce_array(encoder: Encoder, array: Any) -> _Reduced:
                 encoder.doubts.append("a writable view of a read-only array")
             offset = array.__array_interface__["data"][0] - start
             return _view, (base, offset, dtype, array.shape, array.strides, flags.writeable)
+    elif _dense(array, low, high):
+        encoder.owners.append((low, high, array))
     encoder.extents.append((low, high, id(array)))
     return _reduce_dense(array, array.ravel("K").view("u1"))
 

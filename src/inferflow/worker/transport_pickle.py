@@ -29,6 +29,7 @@ from typing import Any
 
 from inferflow.worker import exact_graph, transport_sets
 from inferflow.worker.exact_graph import copies_on_write, global_name
+from inferflow.worker.tensors import kind_of
 from inferflow.worker.transport_arrays import OUT_OF_BAND, Block, reduce_array, reduce_block, reduce_subclass
 from inferflow.worker.transport_code import (
     Refused,
@@ -39,6 +40,7 @@ from inferflow.worker.transport_code import (
     reduce_method,
     reduce_module,
 )
+from inferflow.worker.transport_tensors import is_optimizer, reduce_optimizer, reduce_storage, reduce_tensor
 
 __all__ = ["CarefulEncoder", "Decoder", "Encoder", "FindingDecoder", "runs_user_code"]
 
@@ -202,7 +204,12 @@ def _act_for(cls: type) -> _Act | None:
             if issubclass(cls, numpy.memmap):
                 return _refuse("an array mapped from a file")
             return reduce_subclass
-    if module in ("numpy.random.mtrand", "random") or cls is type(os.environ):
+    kind = kind_of(cls)
+    if kind:
+        return reduce_tensor if kind == "tensor" else reduce_storage
+    if is_optimizer(cls):
+        return reduce_optimizer
+    if module in ("numpy.random.mtrand", "random", "torch._C") or cls is type(os.environ):
         return _reduce_global
     if cls.__name__ == "Bunch" and module in ("sklearn.utils._bunch", "sklearn.utils"):
         return _reduce_bunch
@@ -276,6 +283,10 @@ class Encoder(pickle.Pickler):
         self.framed: list[tuple[int, int, int]] = []
         self.joined: set[int] = set()
         """Their memory; and those of them that are written like other arrays nevertheless, as such look into them."""
+        self.tensors: dict[int, list[Any]] = {}
+        """Of each storage (by its id) the tensors that were written, but for views and what was detached from them."""
+        self.owners: list[tuple[int, int, Any]] = []
+        """First address, end and object of the arrays that own the memory which those of the pack look into."""
         self.keep: list[Any] = []
         self._seen: set[type] = set()
 
@@ -298,6 +309,10 @@ class Encoder(pickle.Pickler):
     def nameless_class(self, cls: type) -> None:
         self.code = self.nameless = True
         self.doubts.append(f"a class defined inside a function ({cls.__qualname__})")
+
+    def owner(self, low: int, high: int) -> Any:
+        """The array to which this memory belongs; ``None`` if none of the pack does."""
+        return next((array for first, last, array in self.owners if first <= low and high <= last), None)
 
     def cluster(self, address: int) -> tuple[int, int] | None:
         for low, high in self.clusters:
