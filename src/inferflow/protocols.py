@@ -98,8 +98,14 @@ class Crew(Protocol):
         there, which executes the prefix itself: it is as home was before the first task (epoch 0)."""
         ...
 
-    def surroundings(self) -> Surroundings:
-        """Wait until home's process is there. Raises BrokenEnvironment if it cannot be started."""
+    def surroundings(self, worker: str = "home") -> Surroundings:
+        """Of home: wait until its process is there. Raises BrokenEnvironment if it cannot be started. Of another
+        worker, which has said hello: where it is, if that is elsewhere than home."""
+        ...
+
+    def image(self, placement: Placement) -> str:
+        """The digest of the image in which a worker with this placement would run, ``host`` for this machine's own
+        files; empty outside of containers. Raises BrokenEnvironment if there is none, or no engine."""
         ...
 
     def interrupt(self) -> None:

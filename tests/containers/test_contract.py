@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from compare import both, environment, write_files
+from compare import both, environment, observe, write_files
 from daemons import Daemon
 from test_arms import BESIDE, PACKAGE
 from test_native import DRIVERS
@@ -149,6 +149,43 @@ def test_arms_and_opened_functions(tmp_path: Path, way: Way) -> None:
     folder = same(tmp_path / "beside", Way(way.name, way.options, {**way.env, "_INFERFLOW_TURNS": "always"}), BESIDE)
     ahead = [region["ahead"] for task in attempts(folder) for region in task["attempts"][-1]["regions"]]
     assert ahead == ([0] * 5 if way.name in ("spawn", "inline") else [1, 1, 1, 1, 2])
+
+
+RESUMED = """
+import sys, time
+def load(n):
+    time.sleep(0.1)
+    print("loading")
+    return list(range(n))
+def save(rows):
+    time.sleep(0.1)
+    with open("rows.txt", "w") as file:
+        file.write(str(rows))
+def report(rows):
+    if "fail" in sys.argv:
+        raise ValueError(rows)
+    print("rows", rows)
+def main():
+    rows = load(5)
+    save(rows)
+    report(rows)
+main()
+"""
+
+
+def test_a_run_that_failed_is_gone_on_with(tmp_path: Path, way: Way) -> None:
+    """What it has done is used again, wherever it was done."""
+    write_files(tmp_path, {"driver.py": RESUMED})
+    env = environment(**way.env)
+    first = observe(way.command("driver.py", "--", "fail"), tmp_path, b"", env)
+    assert (first.exit_code, first.stdout) == (1, b"loading\n")
+    (tmp_path / "rows.txt").unlink()
+    again = observe(way.command("driver.py", "--resume", "latest"), tmp_path, b"", env)
+    assert (again.exit_code, again.stdout) == (0, b"loading\nrows [0, 1, 2, 3, 4]\n"), again.stderr
+    assert again.files["rows.txt"] == b"[0, 1, 2, 3, 4]"
+    where = {task["task"]: task["attempts"][-1]["where"] for task in attempts(tmp_path)}
+    assert (where["load"], where["save"]) == ("reused", "reused")
+    assert where["report"] != "reused"
 
 
 def test_parameters(tmp_path: Path, way: Way) -> None:

@@ -68,8 +68,8 @@ def shown(folder: Path) -> dict[str, Any]:
     return found
 
 
-def where(folder: Path) -> dict[str, str]:
-    return {task["task"]: task["attempts"][-1]["worker"] for task in shown(folder)["tasks"]}
+def where(folder: Path, what: str = "worker") -> dict[str, str]:
+    return {task["task"]: task["attempts"][-1][what] for task in shown(folder)["tasks"]}
 
 
 @pytest.mark.parametrize("options", [(), ("--backend", "docker", "--image", "host")])
@@ -273,6 +273,59 @@ def test_a_task_whose_image_lacks_a_package(tmp_path: Path, docker_engine: Daemo
     assert "driver.py:1" in text
     assert "the image of this task has no package numpy" in text
     assert "inferflow image" in text
+
+
+RESUMED = """
+import sys, time
+def load(n):
+    time.sleep(0.1)
+    return list(range(n))
+def train(xs):
+    time.sleep(0.1)
+    print("training")
+    return sum(xs)
+def save(m):
+    time.sleep(0.1)
+    with open("model.txt", "w") as file:
+        file.write(str(m))
+def report(m):
+    if "fail" in sys.argv:
+        raise ValueError(m)
+    print("model", m)
+def main():
+    xs = load(5)
+    m = train(xs)
+    save(m)
+    report(m)
+main()
+"""
+ELSEWHERE = '[tasks."train*"]\nbackend = "docker"\nimage = "{0}"\n[tasks.save]\nbackend = "docker"\nimage = "{0}"\n'
+
+
+def test_what_was_done_elsewhere_is_used_again(tmp_path: Path, docker_engine: Daemon) -> None:
+    """Unless the image is another one: its digest is part of what is compared, and stands in the record."""
+    write_files(tmp_path, {"driver.py": RESUMED, "inferflow.toml": ELSEWHERE.format("host")})
+    env = environment(DOCKER_HOST=docker_engine.host)
+    command = [sys.executable, "-m", "inferflow", "run"]
+    first = observe([*command, "driver.py", "--", "fail"], tmp_path, b"", env)
+    assert (first.exit_code, first.stdout) == (1, b"training\n"), first.stderr
+    (tmp_path / "model.txt").unlink()
+    again = observe([*command, "driver.py", "--resume", "latest"], tmp_path, b"", env)
+    assert (again.exit_code, again.stdout) == (0, b"training\nmodel 10\n"), again.stderr
+    assert again.files["model.txt"] == b"10"
+    assert {"load": "reused", "train": "reused", "save": "reused"}.items() <= where(tmp_path, "where").items()
+    image = python_image(docker_engine, sys.base_prefix, "other")
+    write_files(tmp_path, {"inferflow.toml": ELSEWHERE.format(image)})
+    last = observe([*command, "driver.py", "--cache"], tmp_path, b"", env)
+    assert (last.exit_code, last.stdout) == (0, b"training\nmodel 10\n"), last.stderr
+    assert {"load": "reused", "train": "ahead", "save": "ahead"}.items() <= where(tmp_path, "where").items()
+    told = " ".join(
+        subprocess.run(
+            [sys.executable, "-m", "inferflow", "show"], cwd=tmp_path, env=env, capture_output=True, text=True
+        ).stdout.split()
+    )
+    assert "train and save ran again: the image of its container has changed since" in told
+    assert f"image {image} (sha256:" in told
 
 
 # -- code of which nothing is known --------------------------------------------------------------------

@@ -105,6 +105,10 @@ class Outpost(Protocol):
         """Its exit code (``None``: not known) and, if that is known, what ended it in words, once it has gone."""
         ...
 
+    def surroundings(self) -> Surroundings:
+        """Where it is, if that is not where we are."""
+        ...
+
 
 class Outposts(Protocol):
     """Starts workers apart, for one backend. ``contained``: with a file system of their own."""
@@ -113,6 +117,10 @@ class Outposts(Protocol):
 
     def start(self, crew: WorkerCrew, name: str, placement: Placement) -> Outpost:
         """Start a worker that will connect under ``name``; it returns at once."""
+        ...
+
+    def image(self, crew: WorkerCrew, placement: Placement) -> str:
+        """The digest of the image for this placement; empty without containers."""
         ...
 
     def close(self) -> None: ...
@@ -152,8 +160,13 @@ class WorkerCrew:
 
     # -- the protocol ------------------------------------------------------------------------------
 
-    def surroundings(self) -> Surroundings:
-        return self.base.surroundings()
+    def surroundings(self, worker: str = "home") -> Surroundings:
+        if worker in self.apart:
+            return self.apart[worker].surroundings()
+        return self.base.surroundings() if worker == "home" else Surroundings()
+
+    def image(self, placement: Placement) -> str:
+        return self._outposts_for(placement).image(self, placement)
 
     def send(self, worker: str, message: Message) -> None:
         peer = self.peers.get(worker)
@@ -216,12 +229,16 @@ class WorkerCrew:
         return name
 
     def _start_apart(self, name: str, placement: Placement) -> None:
+        outposts = self._outposts_for(placement)
+        setup = {**self.launch.setup, "lifeline": -1, "start": "spawn", "contained": outposts.contained}
+        self.waiting[name].append(setup)
+        self.apart[name] = outposts.start(self, name, placement)
+
+    def _outposts_for(self, placement: Placement) -> Outposts:
         backend = placement.backend or self.launch.placement.backend
         if backend not in self._outposts:
             self._outposts[backend] = self._outposts_of(backend)
-        contained = self._outposts[backend].contained
-        self.waiting[name].append({**self.launch.setup, "lifeline": -1, "start": "spawn", "contained": contained})
-        self.apart[name] = self._outposts[backend].start(self, name, placement)
+        return self._outposts[backend]
 
     def outpost_failed(self, name: str, exit_code: int | None, cause: str) -> None:
         """A worker apart has ended before it could connect."""

@@ -23,7 +23,7 @@ from inferflow.backends.crew import Outposts, WorkerCrew
 from inferflow.backends.docker_container import Container, Engine, Recipe, labels
 from inferflow.backends.docker_engine import connect
 from inferflow.backends.docker_leftovers import remove_leftovers
-from inferflow.backends.docker_recipe import environment_of, recipe_of, user_variables
+from inferflow.backends.docker_recipe import HOST, environment_of, find_image, recipe_of, user_variables
 from inferflow.backends.docker_worker import INSIDE, is_compiled, worker_folder
 from inferflow.backends.start import interpreter_flags, make_streams, private_folder
 from inferflow.errors import BrokenEnvironment
@@ -195,16 +195,7 @@ class _HomeContainer:
 
     def surroundings(self) -> Surroundings:
         self.container.started()
-        hello, recipe = self.container.hello, self.container.recipe
-        assert recipe is not None
-        return Surroundings(
-            ".".join(map(str, hello["version"])),
-            hello["implementation"],
-            hello["executable"],
-            recipe.called,
-            recipe.image,
-            tuple(hello.get("packages", ())),
-        )
+        return _surroundings(self.container)
 
     def close(self, ended: bool) -> None:
         if ended and self.container.exited is not None and not self.container.leave(1.0):
@@ -230,6 +221,20 @@ class DockerOutposts:
         self.posts: list[_Post] = []
 
     def start(self, crew: WorkerCrew, name: str, placement: Placement) -> _Post:
+        site = self._at(crew)
+        null = os.open(os.devnull, os.O_RDWR)
+        descriptors = [null, os.dup(null), os.dup(null)]
+        container = site.start(name, "helper", crew.base.token, placement, descriptors, [0, 1, 2], [])
+        post = _Post(container)
+        self.posts.append(post)
+        _watch(crew, container, lambda: post.told(crew, name))
+        return post
+
+    def image(self, crew: WorkerCrew, placement: Placement) -> str:
+        engine = self._at(crew).engine  # (in any case: whether there is one shows now)
+        return HOST if placement.image == HOST else find_image(engine, placement.image)
+
+    def _at(self, crew: WorkerCrew) -> _Site:
         if self.site is None:
             base = crew.base
             if isinstance(base, _HomeContainer):
@@ -237,13 +242,7 @@ class DockerOutposts:
             else:
                 self.site = _Site(self.launch)
                 crew.listen(self.site.listener)
-        null = os.open(os.devnull, os.O_RDWR)
-        descriptors = [null, os.dup(null), os.dup(null)]
-        container = self.site.start(name, "helper", crew.base.token, placement, descriptors, [0, 1, 2], [])
-        post = _Post(container)
-        self.posts.append(post)
-        _watch(crew, container, lambda: post.told(crew, name))
-        return post
+        return self.site
 
     def close(self) -> None:
         for post in self.posts:
@@ -276,6 +275,9 @@ class _Post:
     def kill(self) -> None:
         self.container.command({"kind": "signal", "number": 9})
 
+    def surroundings(self) -> Surroundings:
+        return _surroundings(self.container)
+
     def ending(self) -> tuple[int | None, str]:
         container = self.container
         if container.error is not None:
@@ -286,6 +288,19 @@ class _Post:
                 pass
         code, cause, _ = container.end()
         return code, cause
+
+
+def _surroundings(container: Container) -> Surroundings:
+    hello, recipe = container.hello, container.recipe
+    assert recipe is not None
+    return Surroundings(
+        ".".join(map(str, hello["version"])),
+        hello["implementation"],
+        hello["executable"],
+        recipe.called,
+        recipe.image,
+        tuple(hello.get("packages", ())),
+    )
 
 
 def _words(error: BrokenEnvironment) -> str:

@@ -93,8 +93,11 @@ class InlineCrew:
     def helper(self, epoch: int, placement: Placement | None = None) -> str:
         return "none"
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self, worker: str = "home") -> Surroundings:
         return Surroundings()
+
+    def image(self, placement: Placement) -> str:
+        return ""
 
     def interrupt(self) -> None:
         """Ctrl-C reaches the driver's code by itself: it runs here."""

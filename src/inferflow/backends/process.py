@@ -133,6 +133,9 @@ class ProcessOutposts:
         )
         return _Spawned(process)
 
+    def image(self, crew: WorkerCrew, placement: Placement) -> str:
+        return ""
+
     def close(self) -> None:
         if self.listener is not None:
             self.listener.close()
@@ -148,6 +151,9 @@ class _Spawned:
 
     def ending(self) -> tuple[int | None, str]:
         return self.process.wait(), ""
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings()
 
 
 def _peak_of_children() -> int:

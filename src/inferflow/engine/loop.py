@@ -20,9 +20,10 @@ from inferflow.engine.frames_plan import Place, facts_ahead, region_facts, regio
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
-from inferflow.engine.reuse import Contents, Reuse
+from inferflow.engine.reuse import IMAGE, Contents, Reuse
 from inferflow.engine.streams import StreamLog
 from inferflow.engine.values import Kept, Values, check_of, file_acts, file_uses, unshared
+from inferflow.errors import UserError
 from inferflow.model import (
     Certificate,
     Event,
@@ -313,6 +314,8 @@ class Engine:
         elif kind == "refused" and self.reuse is not None and message["task"] in self.reuse.taken:
             del self.reuse.taken[message["task"]]
             self.reuse.refused[message["task"]] = message["why"]
+            if message["task"] in self.plan.placed:
+                self._unbar(message["task"])
         elif kind == "refused":
             self.lessons[message["task"]] = ("trust", message["why"])
             self._drop(message["task"], message["why"])
@@ -343,7 +346,9 @@ class Engine:
     def _helper(self, worker: str, message: dict[str, Any]) -> list[tuple[str, Message]]:
         kind = message["kind"]
         if kind == "hello":
-            self.events.append(WorkerStarted(time.time(), worker, "helper", message["pid"]))
+            there = self.crew.surroundings(worker)
+            image = f"{there.image} ({there.digest})" if there.image else ""
+            self.events.append(WorkerStarted(time.time(), worker, "helper", message["pid"], image, there.python))
             if message.get("spawned"):
                 return [(worker, self.plan_message)]
             if not self.desk.joined(worker, message["epoch"]):
@@ -530,7 +535,7 @@ class Engine:
         )
         if self.reuse is not None and "carried" not in message:
             self.contents.add(task, kept)
-        if message.get("acts") or "carried" in message:
+        if message.get("acts") or "carried" in message or message.get("lasts"):
             self.acting[task] = event  # it is finished when its files are written, or its values are home's
         else:
             self.events.append(event)
@@ -634,10 +639,15 @@ class Engine:
             self.halted = True
             return [("home", {"kind": "halt"})]
         if self.reuse is not None and not inner:
+            offered = task in self.reuse.offers
             olds = self.reuse.take(self.plan, task, self.contents, self.artifacts)
             if olds:
                 self.pending_reply = None
-                return [("home", self.reuse.adoption(olds, task, self.folder, self.artifacts))]
+                adoption = self.reuse.adoption(olds, task, self.folder, self.artifacts)
+                adoption["again"] = task in self.plan.placed  # (if home does not take it, it must not run there)
+                return [("home", adoption)]
+            if offered and task in self.plan.placed:
+                self._unbar(task)
         answer = schedule.answer(self.state, task, inner)
         if answer == "run" and self.posts.holds(self.state, task):
             answer = "wait"
@@ -695,6 +705,8 @@ class Engine:
         proofs = [self._proof(index) for index in (*inner, task)]
         if any(any(part.values()) for part in proofs):
             reply["proofs"] = proofs
+        if result.get("lasts") and not inner:
+            reply["lasted"] = result["duration"]
         if "stood" in result:
             reply["stood"] = result["stood"]
         if "carried" in result:
@@ -719,8 +731,16 @@ class Engine:
     def _offer(self, rows: list[Any]) -> None:
         """Home has told what tasks are made of: those for which there is a result are not sent to helpers."""
         if self.reuse is not None:
-            offered = self.reuse.told(self.plan, rows)
+            offered = self.reuse.told(self.plan, rows, self._images([task for task, _ in rows]))
             self.state = evolve(self.state, barred=self.state.barred | offered)
+
+    def _images(self, tasks: list[int]) -> dict[int, str]:
+        """Of those tasks that are placed the digests of their images; none if the engine cannot tell: it will say so
+        when they are to run."""
+        try:
+            return {t: self.crew.image(self.plan.placed[t].placement) for t in tasks if t in self.plan.placed}
+        except UserError:
+            return {}
 
     def _withdraw(self) -> None:
         """Offers that nobody will take, since what the tasks read is not what it was: helpers may run these."""
@@ -787,6 +807,13 @@ class Engine:
             self.events.append(TaskRetired(message["time"], task, attempt.number))
             return
         event = _with_files(event, self._files(message))
+        result = self.results.get(task, {})
+        if message.get("recipe") and task == message["task"]:
+            image = self._images([task]).get(task, "")
+            recipe = {**message["recipe"], IMAGE: image}
+            done: Any = {"acts": result.get("once") or result.get("acts"), "recipe": recipe}
+            recorded, acts = self._recipe(done, "acts")
+            event = evolve(event, recipe=recorded, acts=acts)
         if "facts" not in message or task != message["task"]:
             self.events += [event, TaskRetired(message["time"], task, attempt.number)]
             return

@@ -24,10 +24,13 @@ from inferflow.engine.values import Kept, absolute
 from inferflow.model import FileAct, StoredValue, TaskFinished
 from inferflow.protocols import ArtifactStore, Message
 
-__all__ = ["Contents", "Old", "Reuse", "reusable"]
+__all__ = ["IMAGE", "Contents", "Old", "Reuse", "reusable"]
 
 LINES = "where its code stands"
 """The part of a recipe that only matters if something was printed (see ``worker.recipe``)."""
+
+IMAGE = "the image of its container"
+"""The part of the recipe of a task that has a container of its own: the image's digest."""
 
 SHOWN = 4
 """So many tasks that ran again for one reason are named."""
@@ -48,6 +51,8 @@ class Old:
     event: TaskFinished
     elsewhere: str = ""
     """In what the environment was another one, in words."""
+    variables: tuple[str, ...] = ()
+    """The environment variables that are not what they were when the run began."""
 
     @property
     def recipe(self) -> dict[str, str]:
@@ -60,7 +65,12 @@ class Old:
         recipe = self.recipe
         printed = bool(self.event.stdout or self.event.stderr)
         for name, digest in known.items():
-            if recipe.get(name) != digest and (name != LINES or printed):
+            was = recipe.get(name, "" if name == IMAGE else None)
+            if was != digest and (name != LINES or printed):
+                if name == "os.environ" and self.variables:
+                    shown = self.variables[:SHOWN]
+                    more = ", ..." if len(shown) < len(self.variables) else ""
+                    name = f"the environment ({', '.join(shown)}{more})"
                 return f"{name} has changed since {self.run}"
         return ""
 
@@ -76,7 +86,7 @@ def reusable(plan: Plan) -> dict[int, tuple[list[list[str]], list[list[str]]]]:
         known = not task.home or writes
         computes = task.kind in ("call", "group") and known and not task.inner
         told = bool(plan.keeps[index]) or not task.outputs
-        if computes and told and named and index not in plan.placed and all(output.definite for output in task.outputs):
+        if computes and told and named and all(output.definite for output in task.outputs):
             read = [(item.producer, [item.variable.scope, item.variable.name]) for item in task.inputs]
             found[index] = [name for _, name in read], [name for producer, name in read if producer < 0]
     return found
@@ -120,8 +130,9 @@ class Reuse:
     refused: dict[int, str] = field(factory=dict)
     taken: dict[int, list[Old]] = field(factory=dict)
 
-    def told(self, plan: Plan, rows: Iterable[Any]) -> frozenset[int]:
-        """Home has told the parts of recipes; the tasks for which something is on offer."""
+    def told(self, plan: Plan, rows: Iterable[Any], images: dict[int, str]) -> frozenset[int]:
+        """Home has told the parts of recipes; the tasks for which something is on offer. ``images`` are those of tasks
+        with a container of their own."""
         by_task: dict[str, list[Old]] = {}
         for old in self.olds:
             by_task.setdefault(old.recipe.get("the task itself", ""), []).append(old)
@@ -129,6 +140,7 @@ class Reuse:
             if isinstance(parts, str):
                 self.refused[task] = parts
                 continue
+            parts[IMAGE] = images.get(task, "")
             same = by_task.get(parts["the task itself"], [])
             fits = [old for old in same if not old.difference(parts)]
             if fits:
@@ -181,7 +193,7 @@ class Reuse:
             "output": [[_bytes(event.stdout), _bytes(event.stderr), -1, -1, []]],
             "values": bool(event.values),
             "order": list(range(len(event.values))),
-            "recipe": old.recipe,
+            "recipe": {name: digest for name, digest in old.event.recipe if name != IMAGE},
             "inputs": self._inputs(old, artifacts),
             "contents": [[absolute(use.path, folder), use.digest] for use in event.files if use.mode == "read"],
         }

@@ -131,6 +131,9 @@ class Environment:
     """Only those that change results: ``PYTHONHASHSEED``, thread counts, locale, time zone."""
     image: str = ""
     """The container image that the driver ran in: its name, and its digest in brackets."""
+    marks: tuple[tuple[str, str], ...] = ()
+    """Of each environment variable two bytes of a digest: enough to tell which have changed, too little to guess what
+    they hold."""
 
 
 @frozen
@@ -175,6 +178,10 @@ class WorkerStarted:
     worker: str
     role: Literal["home", "helper"]
     pid: int
+    image: str = ""
+    """Of a worker in a container of its own: the image's name, and its digest in brackets."""
+    python: str = ""
+    """The version of Python in it."""
 
 
 @frozen

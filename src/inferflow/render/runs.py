@@ -89,7 +89,7 @@ def status_role(status: str) -> str:
 def render_run(graph: TaskGraph, run: Run, width: int = 80, color: bool = False) -> str:
     """One run, ending in a newline: its head, code, parameters, environment, tasks, what it returned, its certificate,
     its failure, and what to look at next."""
-    lines = [*_head(graph, run, width, color), "", *_facts(run, width, color)]
+    lines = [*_head(graph, run, width, color), "", *_facts(graph, run, width, color)]
     if graph.tasks:
         lines += ["", *_tasks(graph, run, width, color)]
     lines += _returned(run, width, color)
@@ -114,7 +114,7 @@ def _head(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     return [title, compose([(" · ".join(part for part in parts if part), "dim")], width, color)]
 
 
-def _facts(run: Run, width: int, color: bool) -> list[str]:
+def _facts(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:
     started = run.started
     code, environment = started.code, started.environment
     some = ", ".join(code.dirty[:3]) + (", …" if len(code.dirty) > 3 else "")
@@ -140,12 +140,26 @@ def _facts(run: Run, width: int, color: bool) -> list[str]:
     facts.append(("environment", ", ".join(part for part in machine if part)))
     if environment.image:
         facts.append(("image", environment.image))
+    for image, tasks in _other_images(graph, run).items():
+        facts.append(("image", f"{image} for {', '.join(tasks)}"))
     if environment.variables:
         facts.append(("", " ".join(f"{name}={value}" for name, value in environment.variables)))
     lines = []
     for head, text in facts:
         lines += bullet((f"{head:<{MARGIN}}", "dim"), clean(text), width, color, indent=0, limit=4)
     return lines
+
+
+def _other_images(graph: TaskGraph, run: Run) -> dict[str, list[str]]:
+    """The images of workers in containers of their own, with the functions whose tasks ran there."""
+    images = {worker.worker: worker.image for worker in run.workers if worker.image}
+    found: dict[str, list[str]] = {}
+    for attempt in run.attempts:
+        image = images.get(attempt.worker)
+        name = clean(graph.tasks[attempt.task].key[0])
+        if image is not None and name not in found.setdefault(image, []):
+            found[image].append(name)
+    return found
 
 
 def _tasks(graph: TaskGraph, run: Run, width: int, color: bool) -> list[str]:

@@ -48,20 +48,31 @@ def reuse_of(runs: Runs, wish: Wish, started: RunStarted) -> Reuse | None:
         head = events[0]
         if isinstance(head, RunStarted):
             other = difference(head.environment, started.environment)
-            olds += [Old(name, was.name, was.inputs, was.event, other) for was in _olds(name, graph, events)]
+            variables = changed_variables(head.environment, started.environment)
+            olds += [evolve(was, elsewhere=other, variables=variables) for was in _olds(name, graph, events)]
     return Reuse(olds, tuple(names))
 
 
 def difference(then: Environment, now: Environment) -> str:
     """What is another one in the environment, in words; empty if all that could matter is the same."""
     for what in ("python", "implementation", "platform", "image"):
-        if getattr(then, what) != getattr(now, what):
-            return f"{what} is {getattr(now, what) or 'none'}, and was {getattr(then, what) or 'none'}"
+        was, is_now = getattr(then, what), getattr(now, what)
+        if was != is_now and not (was.startswith("host (") and is_now.startswith("host (")):
+            return f"{what} is {is_now or 'none'}, and was {was or 'none'}"
     before, after = dict(then.packages), dict(now.packages)
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             return f"{name} is {after.get(name, 'not installed')}, and was {before.get(name, 'not installed')}"
     return ""
+
+
+def changed_variables(then: Environment, now: Environment) -> tuple[str, ...]:
+    """The names of the environment variables that are not what they were: those that count, or else all."""
+    from inferflow.worker.recipe import VOLATILE
+
+    before, after = dict(then.marks), dict(now.marks)
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return tuple(name for name in names if not VOLATILE.match(name)) or tuple(names)
 
 
 def _olds(run: str, graph: TaskGraph, events: list[Event]) -> list[Old]:

@@ -207,7 +207,13 @@ class _Session:
         learn(
             folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons_of_all().items()}
         )
-        if weighs and able and outcome.failure is None and all(index in engine.took for index in able):
+        if (
+            weighs
+            and able
+            and not plan.placed
+            and outcome.failure is None
+            and all(index in engine.took for index in able)
+        ):
             durations = [engine.took[index] for index in able]
             size = Small(sum(durations), self.run_id) if is_small(durations, engine.peak) else None
             learn_size(folder, graph, size)

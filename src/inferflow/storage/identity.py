@@ -9,6 +9,7 @@ process_identity()                          # (pid, "boot id:start time"), for R
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -149,7 +150,12 @@ def environment() -> Environment:
         executable=sys.executable,
         packages=packages(tuple(sys.path)),
         variables=tuple((name, os.environ[name]) for name in _VARIABLES if name in os.environ),
+        marks=tuple((name, _mark(text)) for name, text in sorted(os.environ.items())),
     )
+
+
+def _mark(text: str) -> str:
+    return hashlib.blake2b(os.fsencode(text), digest_size=2).hexdigest()
 
 
 @cache

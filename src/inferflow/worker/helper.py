@@ -437,6 +437,7 @@ class Helper:
             self.recording = True
             files.install()
         files.take()
+        files.once.take()
         files.on = True
 
     def _tell(self, failure: BaseException, facts: dict[str, Any]) -> None:
@@ -543,8 +544,15 @@ class Helper:
             message["files"] = files
         opened = {act[1] for act in facts.get("acts", []) if act[0] == "write"}
         looked = {path for path, _ in self.gate.seen}
-        if len(files) < len(read) or looked.difference(read, opened) or opened.intersection(read):
-            message.pop("recipe", None)  # it has looked at what is not there, or at folders, or at what it then wrote
+        # Whether it has looked at what is not there, or at folders, or at what it then wrote.
+        looked_around = len(files) < len(read) or looked.difference(read, opened) or opened.intersection(read)
+        if looked_around:
+            message.pop("recipe", None)
+        if self.home.setup["start"] == "spawn" and carried is None and facts["duration"] >= self.home.hooks.long:
+            once = self.home.files.once.take() if self.recording else []
+            message["lasts"] = once is not None and not looked_around  # (home knows what it was made of)
+            if once:
+                message["once"] = once
         if self.gate.seen:
             message["seen"] = self.gate.looks()
         self.channel.send(message)

@@ -247,6 +247,8 @@ class Hooks:
             message["choice"] = choice
         if files:
             message["files"] = files
+        if "lasted" in reply and self._lasts(task, reply["lasted"]):
+            message["recipe"] = home.recipes.recorded(task, frame, reach(()), math.inf)
         if carried is not None:
             message.update(self._kept_of_carried(task, frame, values, bool(carried.changes)))
         self._settled(task, frame, values)

@@ -35,17 +35,24 @@ from inferflow.worker.testify import rebound
 from inferflow.worker.transform import _span
 from inferflow.worker.turn import live
 
-__all__ = ["LINES", "NoRecipe", "Recipes"]
+__all__ = ["LINES", "VOLATILE", "NoRecipe", "Recipes"]
 
 LINES = "where its code stands"
 """The part that matters only where the task has printed: messages may name lines."""
 _MOST = 20_000
 _MOST_BYTES = 4 << 20
-_VOLATILE = re.compile(
-    r"(PWD|OLDPWD|SHLVL|_|LINES|COLUMNS|TERM.*|WINDOWID|DISPLAY|SSH_.*|TMUX.*|STY|XDG_.*|DBUS_.*|COLORTERM"
-    r"|PYTEST_.*|VSCODE_.*|GPG_AGENT_INFO|INVOCATION_ID|JOURNAL_STREAM|PS1|LS_COLORS|NO_COLOR|PYTHONDONTWRITEBYTECODE)$"
+VOLATILE = re.compile(
+    r"(PWD|OLDPWD|SHLVL|_|LINES|COLUMNS|NO_COLOR|LS_COLORS|PS1|PROMPT.*|HIST.*|EDITOR|VISUAL|PAGER|BROWSER|MAIL|LESS.*"
+    r"|MANPATH|INFOPATH|BASH_FUNC_.*|FZF_.*|NVM_.*|STARSHIP_.*|ZSH.*|VIRTUAL_ENV_PROMPT|PYTHONDONTWRITEBYTECODE"
+    r"|TERM.*|COLORTERM|TMUX.*|STY|WINDOW|WINDOWID|SSH_.*|SUDO_.*|GIT_ASKPASS|GIT_EDITOR|GPG_.*|VTE_.*|KITTY_.*|WT_.*"
+    r"|ITERM_.*|ALACRITTY_.*|KONSOLE_.*|WEZTERM_.*|VSCODE_.*|PYCHARM_.*|JPY_.*"
+    r"|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|XDG_.*|DBUS_.*|GNOME_.*|KDE_.*|GTK_.*|QT_ACCESSIBILITY|DESKTOP_SESSION"
+    r"|SESSION_MANAGER|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MANAGERPID|HOSTNAME"
+    r"|PYTEST_.*|GITHUB_.*|RUNNER_.*|ACTIONS_.*|CI_.*|BUILD_.*|BUILDKITE_.*|CIRCLE_.*|JENKINS_.*)$"
 )
-"""Variables that differ from one shell to the next."""
+"""Variables that differ from one shell, terminal, session, container or job to the next. Those that the project's text
+names do count."""
+_NAMES = re.compile(r"[A-Z][A-Z0-9_]+")
 _LOOKS = frozenset({
     "exists", "isfile", "isdir", "lexists", "glob", "iglob", "rglob", "listdir", "scandir", "walk", "iterdir", "stat",
     "lstat", "access", "getmtime", "getsize", "getatime", "getctime", "is_file", "is_dir", "is_symlink", "samefile",
@@ -73,6 +80,7 @@ class Recipes:
         self._trees: dict[str, dict[int, ast.AST]] = {}
         self._scopes: tuple[frozenset[str], Any] = (frozenset(), None)
         self._rebound: frozenset[str] | None = None
+        self._named: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def parts(self, task: int, values: dict[tuple[str, str], Any] | None = None) -> dict[str, str]:
         """The parts of a task's recipe, given the values that it reads (without them: as far as it is known). Raises
@@ -96,13 +104,27 @@ class Recipes:
             if name in NARROW or name in _APART:
                 continue
             if name == "os.environ":
+                variables = {os.fsdecode(key): os.fsdecode(text) for key, text in value.items()}
+                named = self._in_text(own)
                 value = sorted(
-                    (os.fsdecode(key), os.fsdecode(text))
-                    for key, text in value.items()
-                    if not _VOLATILE.match(os.fsdecode(key))
+                    (key, text) for key, text in variables.items() if not VOLATILE.match(key) or _tells(named, key)
                 )
             found[name] = self._content([value], own)[0]
         return found
+
+    def _in_text(self, own: frozenset[str]) -> frozenset[str]:
+        """The words in capitals in the project's text: names of variables, and how such names begin."""
+        if self._named[0] != own:
+            found: set[str] = set()
+            modules = [sys.modules.get(name) for name in own]
+            for path in {self.home.program.filename, *(str(getattr(one, "__file__", "")) for one in modules)}:
+                try:
+                    with open(path, encoding="utf-8", errors="replace") as file:
+                        found.update(_NAMES.findall(file.read()))
+                except OSError:
+                    continue
+            self._named = own, frozenset(found)
+        return self._named[1]
 
     def globals_of(self, task: int, values: dict[tuple[str, str], Any]) -> dict[str, str]:
         """The globals of the project that the code of a task could read, given the values that it reads: a digest of
@@ -423,6 +445,11 @@ class _Content:
             if key not in OF_CLASSES and key not in _OF_SOURCE
         ]
         return [name, [self.told(base) for base in value.__mro__[1:]], parts]
+
+
+def _tells(named: frozenset[str], key: str) -> bool:
+    """Whether a text with these words may mean this variable."""
+    return key in named or any(word.endswith("_") and key.startswith(word) for word in named)
 
 
 def _digest(told: Any) -> str:
