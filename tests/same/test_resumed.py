@@ -129,7 +129,8 @@ class Project:
         return [task.name for task in runs.graph(runs.list(1)[0].id).tasks]
 
     def reused(self, *options: str, **rest: bool) -> set[str]:
-        return {name for name, where in self.run(*options, **rest).items() if where == "reused"}
+        """Of the project's functions."""
+        return {name for name, where in self.run(*options, **rest).items() if where == "reused"} - {"print"}
 
     def reasons(self) -> list[str]:
         finished = self.last().finished
@@ -151,7 +152,7 @@ def project(tmp_path: Path) -> Project:
 def test_what_did_not_change_is_used_again_and_what_did_says_why(project: Project) -> None:
     assert project.reused() == set()
     assert project.reused("--cache") == ALL
-    assert "6 used again" in project.said
+    assert "7 used again" in project.said  # (print, too)
 
     project.change("driver.py", "def fit(rows, power):\n", "# a comment\n\ndef fit(rows, power):\n    # another\n")
     assert project.reused("--cache") == ALL - {"scale"}  # (what it printed could have named lines)
@@ -176,6 +177,9 @@ def test_what_did_not_change_is_used_again_and_what_did_says_why(project: Projec
 
     project.variables["TITLE"] = "other"
     assert "tell" not in project.reused("--cache")
+    assert any("ran again: the environment (TITLE) has changed" in why for why in project.reasons()), project.reasons()
+    project.variables.update(TMUX="other", SSH_TTY="/dev/pts/9", GITHUB_RUN_ID="7")  # another terminal, another job
+    assert project.reused("--cache") == ALL
     assert project.reused() == set()  # only who asks for it gets it
 
 
@@ -241,6 +245,44 @@ def test_a_killed_run_is_gone_on_with(project: Project) -> None:
     (project.folder / "hold").unlink()
     run = project.runs().list(1)[0]
     assert project.reused("--resume", run.id) >= {"load", "scale", "fit"}
+
+
+LIBRARY = """
+import polars
+import numpy as np
+
+def first(path):
+    return polars.read_csv(path)
+
+data = np.loadtxt("rows.txt")
+u, s, v = np.linalg.svd(np.outer(data, data))
+print(s.round(2))
+head = first("rows.txt")
+print(head)
+"""
+COMPILED = """
+import ctypes
+
+def read_csv(path):
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(libc.fopen(path.encode(), b"r"))
+    line = ctypes.create_string_buffer(99)
+    libc.fgets(line, 99, file)
+    libc.fclose(file)
+    return line.value
+"""
+
+
+def test_library_calls_are_used_again_but_for_those_whose_reads_are_not_seen(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"driver.py": LIBRARY, "rows.txt": "1\n2\n3\n"})
+    write_files(tmp_path / "library" / "polars", {"__init__.py": COMPILED})
+    project.variables["PYTHONPATH"] = str(tmp_path / "library")
+    assert project.reused() == set()
+    assert project.reused("--cache") >= {"loadtxt"}  # (and what follows from it)
+    assert "first ran again: compiled code of polars may read files" in project.reasons()
+    (project.folder / "rows.txt").write_text("4\n5\n6\n")
+    assert project.reused("--cache").isdisjoint({"loadtxt", "first"})
 
 
 AHEAD = """

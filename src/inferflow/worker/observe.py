@@ -36,6 +36,7 @@ def _is_absolute(path: Any) -> bool:
 
 
 _LISTS = frozenset(["os.listdir", "os.scandir", "glob.glob", "glob.glob/2"])
+_FINDER = "<frozen importlib._bootstrap_external>"
 _STARTS = frozenset(["subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty"])
 
 
@@ -121,7 +122,8 @@ class FileRecorder:
             else:
                 self.once.hindered = event
         elif event in _LISTS:
-            self.once.hindered = event
+            if sys._getframe(1).f_code.co_filename != _FINDER:  # (to import is no look at the user's files)
+                self.once.hindered = event
         elif event == "ctypes.dlsym" and not self.children and calls_c(args, acting=True):
             self.children = True
             self.acts_on(None)

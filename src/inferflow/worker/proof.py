@@ -278,8 +278,12 @@ class Scope:
 
     def names(self, package: str) -> bool:
         """Whether something of this package, or the package, is what the code could name."""
-        if self.everything or any(one.partition(".")[0] == package for one in self.attributes):
-            return True
+        return self.everything or package in self.packages()
+
+    def packages(self) -> set[str]:
+        """The packages that the code could name, itself or something of them; and all its attributes, which may be the
+        names of packages that it imports."""
+        found = {one.partition(".")[0] for one in self.attributes}
         for module, name in self.roots:
             value = vars(sys.modules[module]).get(name) if module in sys.modules else None
             if isinstance(value, types.ModuleType):
@@ -289,9 +293,9 @@ class Scope:
                     value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
                 )
                 owner = named.__module__
-            if isinstance(owner, str) and owner.partition(".")[0] == package:
-                return True
-        return False
+            if isinstance(owner, str):
+                found.add(owner.partition(".")[0])
+        return found
 
 
 class Scopes:

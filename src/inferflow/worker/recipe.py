@@ -58,6 +58,16 @@ _LOOKS = frozenset({
     "lstat", "access", "getmtime", "getsize", "getatime", "getctime", "is_file", "is_dir", "is_symlink", "samefile",
     "realpath", "resolve",
 })  # fmt: skip
+_PAST_PYTHON = {
+    "polars": "read_|scan_|sink_|collect|lazy|fetch", "pandas": "read_parquet|read_feather|read_orc|read_hdf|HDFStore",
+    "xgboost": "load_|DMatrix|Booster", "lightgbm": "Dataset|Booster", "catboost": "load_|Pool", "torch": "jit|from_file",
+    **dict.fromkeys((
+        "pyarrow", "h5py", "tables", "netCDF4", "cv2", "duckdb", "rasterio", "osgeo", "fiona", "pyogrio", "ctypes", "cffi",
+        "lxml", "soundfile", "tensorflow", "torchvision", "pysam",
+    ), ""),
+}  # fmt: skip
+"""Packages whose compiled code opens files without Python, and with which attributes (how they begin): which files these
+read cannot be known."""
 _OF_SOURCE = frozenset({"__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "__annotate__"})
 _APART = frozenset({"sys", "matplotlib.pyplot", "options of matplotlib", "options of builtins", "signal"})
 """Hidden states that are objects of the process, or that only those depend on who draw (they are no free tasks)."""
@@ -91,6 +101,10 @@ class Recipes:
         looks = scope.attributes & _LOOKS
         if looks:
             raise NoRecipe(f"it may look at files without reading them ({min(looks)})")
+        for package in scope.packages() & _PAST_PYTHON.keys():
+            begins = re.compile(_PAST_PYTHON[package])
+            if any(begins.match(one) for one in scope.attributes) or not begins.pattern:
+                raise NoRecipe(f"compiled code of {package} may read files")
         found = {"the task itself": _digest([ast.dump(node) for node in nodes])}
         lines: list[Any] = [getattr(node, "lineno", 0) for node in nodes]
         for name, (digest, where) in self._roots(scope, code, own, self.inputs[task], values is None).items():
