@@ -317,6 +317,74 @@ def test_a_full_disk(tmp_path: Path, docker_engine: Daemon) -> None:
     assert "OSError: [Errno 28] No space left on device" in done.stderr
 
 
+FILLS = """
+def make(n):
+    return bytes([n]) * (4 << 20)
+def count(x):
+    return len(x)
+def main():
+    a = make(1)
+    b = make(2)
+    c = make(3)
+    print(count(a) + count(b) + count(c))
+    with open("out.bin", "wb") as f:
+        f.write(a + b + c)
+main()
+"""
+
+
+def test_a_full_disk_of_the_project(tmp_path: Path, docker_engine: Daemon) -> None:
+    """It ends as natively, for the driver; what could not be recorded is told."""
+    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "t", tmp_path]).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        done = run(tmp_path, docker_engine.host, driver=FILLS)
+        assert done.stdout == b"%d\n" % (12 << 20)
+        assert "OSError: [Errno 28] No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr.partition("Errno 28")[2]  # (none of ours)
+        assert done.exit_code in (1, 4)
+        (tmp_path / "out.bin").unlink(missing_ok=True)
+        shown = subprocess.run([*COMMAND, "show", "latest"], cwd=tmp_path, capture_output=True, text=True).stdout
+        assert "No space left on device" in " ".join(shown.split())
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+LASTS = """
+import os, time
+def load():
+    time.sleep(0.1)
+    print("loaded", flush=True)
+    return 3
+def wait(n):
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    return n
+def main():
+    n = load()
+    print(wait(n))
+main()
+"""
+
+
+def test_a_run_whose_container_was_removed_is_gone_on_with(tmp_path: Path, docker_engine: Daemon) -> None:
+    write_files(tmp_path, {"driver.py": LASTS})
+    command = [*COMMAND, "run", "--backend", "docker", "--image", "host", "driver.py"]
+    env = environment(DOCKER_HOST=docker_engine.host)
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loaded\n"
+        time.sleep(1)  # (until it is recorded)
+        client = docker_engine.client()
+        client.api.remove_container(docker_engine.ours()[0], force=True)
+        client.close()
+        assert ended(process)[0] == 4
+    (tmp_path / "go").touch()
+    again = observe([*command, "--resume", "latest"], tmp_path, b"", env)
+    assert (again.exit_code, again.stdout) == (0, b"loaded\n3\n"), again.stderr
+    assert "1 used again" in again.stderr
+
+
 def test_what_the_driver_leaves_running_goes_on(tmp_path: Path, docker_engine: Daemon) -> None:
     driver = (
         "import subprocess, sys\nsubprocess.Popen(['sh', '-c', 'while [ ! -e go ]; do sleep 0.1; done; echo late > late.txt'], "

@@ -126,6 +126,8 @@ class Reuse:
 
     olds: list[Old]
     runs: tuple[str, ...]
+    absent: dict[str, str] = field(factory=dict)
+    """Why nothing is there of some tasks, by name."""
     offers: dict[int, list[Old]] = field(factory=dict)
     refused: dict[int, str] = field(factory=dict)
     taken: dict[int, list[Old]] = field(factory=dict)
@@ -148,7 +150,8 @@ class Reuse:
             elif same:
                 self.refused[task] = same[0].difference(parts)
             else:
-                self.refused[task] = f"nothing that could be used again was kept in {self._where()}"
+                name = plan.graph.tasks[task].name
+                self.refused[task] = self.absent.get(name, f"there is nothing like it in {self._where()}")
         return frozenset(self.offers)
 
     def _where(self) -> str:

@@ -6,7 +6,16 @@ from attrs import evolve, frozen
 
 from inferflow.engine.reuse import Old, Reuse
 from inferflow.errors import UserError
-from inferflow.model import Environment, Event, RunStarted, StoredValue, TaskFinished, TaskGraph, TaskRetired
+from inferflow.model import (
+    Environment,
+    Event,
+    RunStarted,
+    StoredValue,
+    TaskFailed,
+    TaskFinished,
+    TaskGraph,
+    TaskRetired,
+)
 from inferflow.storage.runs import Runs
 
 __all__ = ["Wish", "resolved", "reuse_of"]
@@ -40,6 +49,7 @@ def reuse_of(runs: Runs, wish: Wish, started: RunStarted) -> Reuse | None:
         recent = [run.id for run in runs.list(RECENT) if run.started.target == started.target and run.id != started.run]
         names += [name for name in recent if name not in names]
     olds: list[Old] = []
+    absent: dict[str, str] = {}
     for name in names:
         try:
             events, graph = runs.events(name), runs.graph(name)
@@ -49,8 +59,10 @@ def reuse_of(runs: Runs, wish: Wish, started: RunStarted) -> Reuse | None:
         if isinstance(head, RunStarted):
             other = difference(head.environment, started.environment)
             variables = changed_variables(head.environment, started.environment)
-            olds += [evolve(was, elsewhere=other, variables=variables) for was in _olds(name, graph, events)]
-    return Reuse(olds, tuple(names))
+            found = _olds(name, graph, events)
+            olds += [evolve(was, elsewhere=other, variables=variables) for was in found]
+            absent = {**_absent(name, graph, events, found), **absent}
+    return Reuse(olds, tuple(names), absent)
 
 
 def difference(then: Environment, now: Environment) -> str:
@@ -73,6 +85,26 @@ def changed_variables(then: Environment, now: Environment) -> tuple[str, ...]:
     before, after = dict(then.marks), dict(now.marks)
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return tuple(name for name in names if not VOLATILE.match(name)) or tuple(names)
+
+
+def _absent(run: str, graph: TaskGraph, events: list[Event], olds: list[Old]) -> dict[str, str]:
+    """Of the tasks of which nothing can be used again, by name, why not; in words."""
+    from inferflow.worker.hooks import LONG
+
+    known = {old.name for old in olds}
+    ended: dict[int, str] = {}
+    for event in events:
+        if isinstance(event, TaskFailed):
+            ended[event.task] = f"it failed in {run}"
+        elif isinstance(event, TaskFinished) and event.duration < LONG:
+            ended[event.task] = f"it took less than {LONG} s in {run}"
+        elif isinstance(event, TaskFinished):
+            ended[event.task] = f"nothing that could be used again was kept of it in {run}"
+    return {
+        task.name: ended.get(index, f"it did not run in {run}")
+        for index, task in enumerate(graph.tasks)
+        if task.name not in known
+    }
 
 
 def _olds(run: str, graph: TaskGraph, events: list[Event]) -> list[Old]:

@@ -59,15 +59,22 @@ _LOOKS = frozenset({
     "realpath", "resolve",
 })  # fmt: skip
 _PAST_PYTHON = {
-    "polars": "read_|scan_|sink_|collect|lazy|fetch", "pandas": "read_parquet|read_feather|read_orc|read_hdf|HDFStore",
-    "xgboost": "load_|DMatrix|Booster", "lightgbm": "Dataset|Booster", "catboost": "load_|Pool", "torch": "jit|from_file",
-    **dict.fromkeys((
-        "pyarrow", "h5py", "tables", "netCDF4", "cv2", "duckdb", "rasterio", "osgeo", "fiona", "pyogrio", "ctypes", "cffi",
-        "lxml", "soundfile", "tensorflow", "torchvision", "pysam",
-    ), ""),
-}  # fmt: skip
-"""Packages whose compiled code opens files without Python, and with which attributes (how they begin): which files these
-read cannot be known."""
+    "polars": "read_|scan_|sink_|collect|lazy|fetch",
+    "pandas": "read_parquet|read_feather|read_orc|read_hdf|HDFStore",
+    "xgboost": "load_|DMatrix|Booster",
+    "lightgbm": "Dataset|Booster",
+    "catboost": "load_|Pool",
+    "torch": "jit|from_file",
+    **dict.fromkeys(
+        (
+            *("pyarrow", "h5py", "tables", "netCDF4", "cv2", "duckdb", "rasterio", "osgeo", "fiona", "pyogrio"),
+            *("ctypes", "cffi", "lxml", "soundfile", "tensorflow", "torchvision", "pysam"),
+        ),
+        "",
+    ),
+}
+"""Packages whose compiled code opens files without Python, and with which attributes (how they begin): what these read
+cannot be known."""
 _OF_SOURCE = frozenset({"__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "__annotate__"})
 _APART = frozenset({"sys", "matplotlib.pyplot", "options of matplotlib", "options of builtins", "signal"})
 """Hidden states that are objects of the process, or that only those depend on who draw (they are no free tasks)."""
