@@ -593,3 +593,51 @@ main()
     )
     attempts = run(tmp_path, driver)
     assert {"f", "f.2"} <= set(ahead(attempts)), attempts
+
+
+def test_a_library_that_looks_for_the_driver_s_names_is_left_to_home(tmp_path: Path) -> None:
+    """What tasks bind is not there in a helper, or as it was at another time: who asks for it gets no answer."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "curious.py").write_text(
+        """
+import sys
+def peek(name): return repr(vars(sys.modules["__main__"]).get(name, "none"))
+def attribute(name): return repr(getattr(__import__("__main__"), name, "none"))
+def count(): return len([name for name in dir(sys.modules["__main__"]) if name.isupper()])
+def push(x): sys.modules["__main__"].STATE.append(x); return x
+def plain(x): return sys.modules["__main__"].slow.__name__, x
+""",
+        "utf-8",
+    )
+    driver = """
+import time
+import curious
+def slow(t=0.4):
+    time.sleep(t)
+    return t
+def make():
+    time.sleep(0.02)
+    return [0]
+def peek(n): return curious.peek("STATE")
+def attribute(n): return curious.attribute("STATE")
+def count(n): return curious.count()
+def push(n): return curious.push(n)
+def plain(n): return curious.plain(n)
+STATE = make()
+a = slow(0.8)
+b = peek(1)
+c = slow()
+d = attribute(2)
+e = count(3)
+f = slow()
+g = push(4)
+h = plain(5)
+print(STATE, b, d, e, g, h)
+"""
+    native, inferred, folder = both(tmp_path, {"driver.py": driver}, options=("--jobs", "4"), PYTHONPATH=str(library))
+    assert inferred == native
+    attempts = attempts_of(folder)
+    for name in ("peek", "attribute", "count", "push"):
+        assert name not in ahead(attempts)
+    assert "in the driver's module" in dropped(attempts, "attribute")

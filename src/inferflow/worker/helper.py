@@ -24,6 +24,7 @@ from inferflow.worker.carry import carry
 from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
+from inferflow.worker.facade import Facade
 from inferflow.worker.files import file_fact
 from inferflow.worker.frames_helper import Strand
 from inferflow.worker.home import Home
@@ -581,8 +582,12 @@ class Helper:
         trust = order.get("trust")
         if "preamble" in order:
             unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
+        facade = Facade(self.home.program.module, (), self.refuse)
         if trust is not None and trust["unknown"]:
-            scopes += self._hidden_names(scopes)
+            hidden = self._hidden_names(scopes)
+            facade = Facade(self.home.program.module, hidden, self.refuse)
+            space = self.home.program.module.__dict__
+            scopes += [(space, name, _ABSENT) for name in sorted(hidden) if name in space]
         functions = [] if as_module else self._functions_before(unit)
         code = self.codes.get((unit.task, trust is not None))
         if code is None:
@@ -590,7 +595,7 @@ class Helper:
             self.codes[unit.task, trust is not None] = code
         self.gate.code = code
         self.home.frames.reset()
-        with _Bound(scopes):
+        with _Bound(scopes), facade:
             if as_module:
                 return self._run_in_module(code, unit, block["scope"], outputs)
             function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
@@ -637,13 +642,18 @@ class Helper:
             if text and name not in unit.bound():
                 self.literals.append([scope, name, text])
 
-    def _hidden_names(self, given: list[tuple[dict[str, Any], str, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
+    def _hidden_names(self, given: list[tuple[dict[str, Any], str, Any]]) -> frozenset[str]:
         """What tasks bind in the driver's module and this one was not given: code that finds its names in ways that the
         analysis does not see must not find versions of another time."""
         module = self.home.program.module
         known = {name for space, name, _ in given if space is module.__dict__}
-        bound = {n for unit in self.home.hooks.units.values() for scope, n in unit.outputs if scope == module.__name__}
-        return [(module.__dict__, name, _ABSENT) for name in sorted(bound - known) if name in module.__dict__]
+        units = self.home.hooks.units.values()
+        bound = {name for unit in units for name in unit.bound()}
+        touched = {name for unit in units for scope, name in unit.outputs if scope == module.__name__}
+        code = (types.FunctionType, types.ModuleType)  # (a look at all globals counts as touching these, too)
+        return frozenset(
+            name for name in touched - known if name in bound or not isinstance(module.__dict__.get(name), code)
+        )
 
     def _compile(
         self, block: dict[str, Any], unit: transform.Unit, parameters: list[str], inner: dict[Any, str],

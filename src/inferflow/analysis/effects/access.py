@@ -512,6 +512,13 @@ def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:
             use_state(frame, "read", node, op.span)
             result = join(result, held(frame, node))
             continue
+        if node.kind == "module":  # its globals, by name
+            if type(constant) is str:
+                result = join(result, frame.field(node, constant) or frame.program.anything)
+            else:  # any object there; what any of its functions does is not known
+                every = join_all([frame.field(node, name) for name in list(node.fields)])
+                result = join_all([result, frozenset(n for n in every if n.kind == "object"), frame.program.anything])
+            continue
         if type(constant) is int and str(constant) in node.fields and not node.fields.get(ELEMENTS):
             result = join(result, frame.field(node, str(constant)))
             continue
