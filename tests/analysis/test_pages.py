@@ -103,6 +103,7 @@ def test_the_example_gives_the_code(code: str) -> None:
     _, found = notes(text, "main" if code in ("IF104", "IF106") else None)
     mine = [note for note in found if note.code == code]
     assert mine, f"{text}\n{[str(note) for note in found]}"
+    assert all(note.hint for note in mine), "it does not say what to do"
     if code.startswith("IF2"):
         assert all(note.hint == HINTS[code] for note in mine), "it does not say how to write it"
 

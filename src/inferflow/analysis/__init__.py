@@ -110,6 +110,7 @@ def _in_order(driver: Driver, error: Exception, stages: Stages) -> TaskGraph:
     from attrs import evolve
 
     from inferflow.analysis.cautious import cautious_effects, cautious_names
+    from inferflow.analysis.effects.program import INVOLVED_HINT
     from inferflow.analysis.graph import build_graph
     from inferflow.model import Diagnostic, Severity, Span
 
@@ -117,7 +118,7 @@ def _in_order(driver: Driver, error: Exception, stages: Stages) -> TaskGraph:
     span = driver.blocks[0].block.span if driver.blocks else Span(driver.project.sources[driver.project.main].path, 1)
     if _is_too_involved(error):
         message = "everything stays at home in program order: what the driver does is too involved to be followed"
-        note = Diagnostic(span, "IF311", message, Severity.NOTE)
+        note = Diagnostic(span, "IF311", message, Severity.NOTE, INVOLVED_HINT)
     else:
         note = Diagnostic(
             span,

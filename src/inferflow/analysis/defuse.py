@@ -418,7 +418,12 @@ class _Chains:
         if func.name in _RUN_TEXT and len(op.args) < 2:
             self._use_all(view, state, number, op.span)
             self._bind_all(view, state, number, op.span)
-            self._say(op.span, "IF301", f"{func.name} may read and bind any name", "its statement keeps its place")
+            self._say(
+                op.span,
+                "IF301",
+                f"{func.name} may read and bind any name",
+                "write the code itself, or import it as a module",
+            )
         elif func.name in _NAMESPACES and not (op.args and func.name in ("vars", "dir")):
             self._namespace(view, op, func.name, run, state, number)
 
@@ -428,7 +433,7 @@ class _Chains:
         live = name == "globals" or (name != "dir" and view.local == view.outer)
         if not live:
             return
-        self._say(op.span, "IF302", f"{name}() reaches any name", "its statement keeps its place")
+        self._say(op.span, "IF302", f"{name}() reaches any name", "bind the name itself")
         reads, stores = True, False
         for user in in_order(run):
             if op.out in operands(user):

@@ -57,6 +57,9 @@ REASONS: Mapping[str, Why] = {
 }
 """By what is in the way: a statement that keeps an order, or the form of a function or an expression."""
 
+CODE_HINT = "a file named by the setting 'catalogue' tells what the functions of a library do"
+STATE_HINT = "at the head of the script, among the imports, it costs nothing: it is executed once, before all tasks"
+
 KINDS = {"branch": "if", "try": "try", "with": "with", "loop": "for", "map": "for"}
 """The statements that tasks stand for."""
 
@@ -102,11 +105,11 @@ def unknown_notes(tasks: Sequence[Task]) -> list[Diagnostic]:
         unknown = [e for e in task.effects if e.mode == "write" and is_wide(e.place)]
         if unknown:
             why = unknown[0].reason
-            code, what = (
-                ("IF320", "unknown code") if unknown[0].place == World("anything") else ("IF321", str(unknown[0].place))
-            )
+            code, what, hint = "IF321", str(unknown[0].place), STATE_HINT
+            if unknown[0].place == World("anything"):
+                code, what, hint = "IF320", "unknown code", CODE_HINT
             message = f"{task.name} keeps its place, and later tasks wait for it ({what}): {why.text}"
-            found.append(Diagnostic(why.span, code, message))
+            found.append(Diagnostic(why.span, code, message, hint=hint))
     return found
 
 

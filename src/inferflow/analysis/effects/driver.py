@@ -19,7 +19,7 @@ from inferflow.analysis.effects import imports, run
 from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
-from inferflow.analysis.effects.program import TOO_INVOLVED, Program
+from inferflow.analysis.effects.program import INVOLVED_HINT, TOO_INVOLVED, Program
 from inferflow.analysis.facts import (
     SHARES_PARTS,
     Driver,
@@ -565,7 +565,9 @@ class Recorder:
                 "IF311" if reason.text == TOO_INVOLVED else "IF310",
                 f"the driver {reason.text}: everything stays in order, at home",
                 Severity.WARNING,
-                "" if reason.text == TOO_INVOLVED else "what a program replaces at run time cannot be followed",
+                INVOLVED_HINT
+                if reason.text == TOO_INVOLVED
+                else "what a program replaces at run time cannot be followed; hand it on as an argument instead",
             )
             for reason in patched
         )

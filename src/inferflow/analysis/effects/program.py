@@ -288,6 +288,7 @@ class TooInvolved(Exception):
 
 
 TOO_INVOLVED = "is too involved to be followed"
+INVOLVED_HINT = "functions of a module of its own are followed once for all their calls"
 
 STANDARD = frozenset(sys.stdlib_module_names)
 """Libraries that call, of the objects they are given, none but special methods."""
