@@ -4,8 +4,8 @@
     finding = arena.compare({"driver.py": text}, Way(jobs=3, shake="7"))    # None, or what differs
 
 A native run is a fork that executes the text as ``__main__``. An inferred run is a fork that is the controller, whose
-home is a fork again instead of a new interpreter; all the rest (analysis, engine, store, templates, helpers, streams) is
-the real thing. Both run in a folder of the same path. What tests here rely on is that forks of one process begin alike:
+home is a fork again instead of a new interpreter; all the rest (engine, store, templates, helpers, streams) is the real
+thing. The analysis runs in this process, before the fork, and leaves its graph in the cache of the folder. Both run in a folder of the same path. What tests here rely on is that forks of one process begin alike:
 even an unseeded generator draws the same numbers.
 """
 
@@ -23,6 +23,7 @@ import select
 import shutil
 import signal
 import sys
+import sysconfig
 import time
 import types
 from collections.abc import Callable
@@ -178,6 +179,7 @@ class Arena:
     def __init__(self, folder: Path, modules: tuple[str, ...] = ()) -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # orphans become our children, and are reaped
         self.folder = folder
+        self.analysed: dict[str, str] = {}
         self.place = folder / "project"
         folder.mkdir(parents=True, exist_ok=True)
         for name in (
@@ -190,9 +192,13 @@ class Arena:
             "inferflow.session.target",
             "inferflow.config.settings",
             "inferflow.analysis",
+            "inferflow.worker.held_files",
             "inferflow.worker.main",
             "inferflow.worker.own",
+            "inferflow.worker.recipe",
+            "inferflow.worker.seal",
             "inferflow.worker.testify",
+            "inferflow.worker.trust",
             "inferflow.worker.turn",
             "asyncio",
             "decimal",
@@ -222,6 +228,7 @@ class Arena:
         target, settings = open_target("driver.py", self.place), load_settings(self.place, environ={})
         graph_from_json(graph_to_json(infer(target, settings).graph))
         event_from_json(event_to_json(_started(target, settings, "x", (), {}, CodeIdentity())))
+        sysconfig.get_config_vars()
         os.chdir(self.folder)
 
     def compare(self, files: dict[str, str], way: Way, native: Result | None = None) -> str | None:
@@ -237,7 +244,7 @@ class Arena:
         return self._run(files, self._native)
 
     def inferred(self, files: dict[str, str], way: Way) -> Result:
-        return self._run(files, lambda: self._controller(way))
+        return self._run(files, lambda: self._controller(way), before=lambda: self._analyse(files))
 
     def resumed(self, files: dict[str, str], way: Way) -> Result:
         """As ``inferred``, with what the runs before have left in the store; data files are made anew."""
@@ -335,8 +342,37 @@ class Arena:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def _run(self, files: dict[str, str], body: Callable[[], None], keep: bool = False) -> Result:
+    def _analyse(self, files: dict[str, str]) -> None:
+        """Here, where it is paid for once: each page that a fork touches is copied. Graphs of what ran last are kept."""
+        from inferflow.config.settings import load_settings
+        from inferflow.errors import UserError
+        from inferflow.session.infer import infer
+        from inferflow.session.target import open_target
+
+        cache, last = self.place / ".inferflow" / "cache", self.folder / "cache"
+        if files == self.analysed:
+            shutil.copytree(last, cache)
+            return
+        signal.alarm(int(PATIENCE))  # an analysis without end ends this process
+        os.chdir(self.place)
+        with contextlib.suppress(UserError):
+            infer(open_target("driver.py", self.place), load_settings(self.place, environ={}))
+        os.chdir(self.folder)
+        signal.alarm(0)
+        shutil.rmtree(last, ignore_errors=True)
+        if cache.exists():
+            shutil.copytree(cache, last)
+            self.analysed = dict(files)
+
+    def _run(
+        self,
+        files: dict[str, str],
+        body: Callable[[], None],
+        keep: bool = False,
+        before: Callable[[], None] = lambda: None,
+    ) -> Result:
         self._write(files, keep)
+        before()
         for name in ("state.json", "ran", "fault"):
             (self.folder / name).unlink(missing_ok=True)
         out, err = self.folder / "stdout", self.folder / "stderr"

@@ -4,9 +4,11 @@ Every loop that can be is run ahead here, however short it is (``_INFERFLOW_TURN
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from batch import differences, run_batch
 from compare import assert_same
 
 WORK = """
@@ -560,6 +562,19 @@ del x
 }
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_same(tmp_path: Path, name: str) -> None:
+BY_COMMAND = ["in a thread", "try and with"]
+"""Their final values are thread ids and names of temporary folders."""
+PARTS = 3
+SETS = [[name for name in DRIVERS if name not in BY_COMMAND][part::PARTS] for part in range(PARTS)]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
+@pytest.mark.parametrize("part", range(PARTS))
+def test_same(tmp_path: Path, part: int) -> None:
+    drivers = {name: {"driver.py": WORK + DRIVERS[name]} for name in SETS[part]}
+    assert differences(run_batch(tmp_path, drivers, jobs=3, turns=True)) == {}
+
+
+@pytest.mark.parametrize("name", BY_COMMAND)
+def test_the_same_by_the_command(tmp_path: Path, name: str) -> None:
     assert_same(tmp_path, WORK + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")

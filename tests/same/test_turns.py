@@ -4,9 +4,12 @@ The sleeps are there so that helpers do get turns; what each driver does behind 
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
+from batch import differences, run_batch
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
@@ -969,6 +972,21 @@ print(ys, zs, x, y)
 }
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_the_same_with_four_processes(tmp_path: Path, name: str) -> None:
+BY_COMMAND = ["slow log", "slow warn", "map at top"]
+LIBRARIES = [name for name, text in DRIVERS.items() if re.search(r"import .*(numpy|pandas)", text)]
+PLAIN = [name for name in DRIVERS if name not in LIBRARIES]
+PARTS = 4
+SETS = {"libraries": LIBRARIES, **{str(part): PLAIN[part::PARTS] for part in range(PARTS)}}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
+@pytest.mark.parametrize("part", SETS)
+def test_the_same_with_four_processes(tmp_path: Path, part: str) -> None:
+    drivers = {name: {"driver.py": DRIVERS[name]} for name in SETS[part]}
+    modules = ("numpy", "pandas") if part == "libraries" else ()
+    assert differences(run_batch(tmp_path, drivers, (), *modules, jobs=4)) == {}
+
+
+@pytest.mark.parametrize("name", BY_COMMAND)
+def test_the_same_by_the_command(tmp_path: Path, name: str) -> None:
     assert_same(tmp_path, DRIVERS[name], options=("-j", "4"))
