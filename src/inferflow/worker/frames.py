@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Union
 from inferflow.worker import transport
 from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
 from inferflow.worker.frames_map import items_of_map, spread
+from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import stamp
 from inferflow.worker.printed import Printed
 from inferflow.worker.siblings import SiblingFrame, Siblings
@@ -491,7 +492,7 @@ class Frames:
         """Keep what helpers need of the function's names; False if one of them is not bound now."""
         if not frame.given:
             return True
-        found, code = caller.f_locals, caller.f_code
+        found, code = locals_of(caller), caller.f_code
         for name in frame.given:
             if name in found:
                 frame.locals[name] = found[name]

@@ -12,6 +12,7 @@ from inferflow.worker import transform, transport
 from inferflow.worker.commit import Commit
 from inferflow.worker.exact_graph import ATOMS
 from inferflow.worker.exact_reach import TooMuch, reach
+from inferflow.worker.locals_of import locals_of
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import stamp
 
@@ -472,7 +473,7 @@ class Hooks:
 
 
 def _bound_in(frame: Any, names: list[str]) -> tuple[list[str], tuple[Any, ...]]:
-    bound = frame.f_locals
+    bound = locals_of(frame)
     found = [name for name in names if name in bound]
     return found, tuple(bound[name] for name in found)
 

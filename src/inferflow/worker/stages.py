@@ -19,6 +19,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from inferflow.worker.locals_of import has_own_names
 from inferflow.worker.transform_regions import StagePlace, Table
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Stages:
 
     def _given(self, number: int, caller: Any) -> tuple[str, ...]:
         """The names of the function that the groups may read; of a module's code all are there anyway."""
-        return () if caller.f_locals is caller.f_globals else self.names.get(number, ())
+        return self.names.get(number, ()) if has_own_names(caller) else ()
 
     def _arrive(self, frame: StageFrame, group: int) -> None:
         """Home has come to the first unit of a group."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from inferflow.worker import exact, looks, standing, transport
 from inferflow.worker.exact_reach import common, reach
+from inferflow.worker.locals_of import locals_of
 
 __all__ = ["contradiction", "driver_names", "live", "shared_with_state"]
 
@@ -53,7 +54,7 @@ def driver_names(home: Any) -> list[str]:
 def live(frame: Any, scope: str, name: str) -> Any:
     """What a name of the driver, or of a module, holds now; raises KeyError."""
     if scope == "<driver>":
-        return frame.f_locals[name]
+        return locals_of(frame)[name]
     module = sys.modules.get(scope)
     if module is None:
         raise KeyError(name)
