@@ -112,6 +112,12 @@ OF_PYTHON: dict[str, tuple[str, str, str]] = {
         "sys.setrecursionlimit(5000 if sys.getrecursionlimit() < 5000 else 6000)",
         "max(sys.getrecursionlimit(), 2000)",
     ),
+    "finalizers": (
+        "import weakref\nclass Kept: pass\nKEPT = Kept()",
+        "weakref.finalize(KEPT, print, 'over', len(weakref.finalize._registry))",
+        "len(weakref.finalize._registry)",
+    ),
+    "exit functions": ("import atexit, math", "atexit.register(print, 'at exit')", "math.sqrt(4)"),
     "time zone": (
         "import os, time",
         "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
