@@ -96,6 +96,9 @@ f()
 f()
 """,
     "atexit": 'import atexit\natexit.register(print, "bye")\nprint("x")\n',
+    "streams say what they are": (
+        "import sys\nfor s in (sys.stdout, sys.stderr):\n    print(s, s.buffer, type(s), type(s.buffer), s.name, s.fileno())\n"
+    ),
     "names in their order": "print(list(globals()), list(vars()))\n",
     "names that exit functions find": ("import atexit\natexit.register(lambda: print(sorted(globals())))\nx = 1\n"),
     "names that exit functions find after sys.exit": (

@@ -108,6 +108,9 @@ class _Buffer(io.BufferedWriter):
     def isatty(self) -> bool:
         return self.note.terminal
 
+    def __repr__(self) -> str:  # (that of the class that we stand for says its module)
+        return io.BufferedWriter.__repr__(self).replace("<BufferedWriter", "<_io.BufferedWriter", 1)
+
 
 class _Text(io.TextIOWrapper):
     """``sys.stdout`` itself. All its buffering is native's."""
