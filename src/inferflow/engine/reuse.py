@@ -84,7 +84,8 @@ def reusable(plan: Plan) -> dict[int, tuple[list[list[str]], list[list[str]]]]:
         guess = task.guess
         writes = guess is not None and guess.acts and not guess.unknown and not guess.apart
         known = not task.home or writes
-        computes = task.kind in ("call", "group", "library") and known and not task.inner
+        computes = task.kind in ("call", "group") or (task.kind == "library" and bool(task.outputs))
+        computes = computes and known and not task.inner
         told = bool(plan.keeps[index]) or not task.outputs
         if computes and told and named and all(output.definite for output in task.outputs):
             read = [(item.producer, [item.variable.scope, item.variable.name]) for item in task.inputs]

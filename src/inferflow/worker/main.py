@@ -233,6 +233,13 @@ def _settle_in_container(setup: dict[str, Any]) -> None:
     sys.meta_path.append(_Beside)
 
 
+_LATER = (
+    *("brought", "carry", "parameters", "portrait", "posted", "proof", "recipe", "testify", "transform_regions"),
+    *("transport_pickle", "trust", "turn"),
+)
+"""Modules of ours that are only imported when they are needed."""
+
+
 def _uncover(folder: str, base: frozenset[str]) -> None:
     """Forget the library modules that we imported if the user's folder has a module that takes the place of one: then
     everything is imported anew, with the user's module, as natively. (We keep using ours.)"""
@@ -241,6 +248,10 @@ def _uncover(folder: str, base: frozenset[str]) -> None:
         return
     import traceback  # noqa: F401  (what we import later must be the library's own)
     import warnings  # noqa: F401
+    from importlib import import_module
+
+    for name in _LATER:  # (nor may these find the user's)
+        import_module(f"inferflow.worker.{name}")
 
     keep = {"threading", "_thread", "signal", "atexit"}
     for name in ours:
