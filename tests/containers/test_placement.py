@@ -284,18 +284,19 @@ def train(xs):
     time.sleep(0.1)
     print("training")
     return sum(xs)
-def save(m):
+def save(m, path):
     time.sleep(0.1)
-    with open("model.txt", "w") as file:
+    with open(path, "w") as file:
         file.write(str(m))
 def report(m):
     if "fail" in sys.argv:
         raise ValueError(m)
     print("model", m)
 def main():
+    path = "model.txt"
     xs = load(5)
     m = train(xs)
-    save(m)
+    save(m, path)
     report(m)
 main()
 """

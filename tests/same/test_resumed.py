@@ -246,6 +246,39 @@ def test_a_killed_run_is_gone_on_with(project: Project) -> None:
     assert project.reused("--resume", run.id) >= {"load", "scale", "fit"}
 
 
+LITERALS = """
+def write(path, x):
+    with open(path, "w") as file:
+        file.write(str(x))
+
+def double(x):
+    return 2 * x
+
+def main():
+    name = "a.txt"
+    k = 3
+    factor, shift = 2, 1
+    write(name, k)
+    y = double(k * factor + shift)
+    print(y)
+
+main()
+"""
+
+
+def test_what_the_driver_says_before_a_task_is_part_of_it(tmp_path: Path) -> None:
+    """Literals that a task gets, also of one that writes files."""
+    project = Project(tmp_path, {"driver.py": LITERALS})
+    project.run()
+    assert project.reused("--cache") == {"write", "double"}
+    project.change("driver.py", '"a.txt"', '"b.txt"')
+    assert project.reused("--cache") == {"double"}
+    project.change("driver.py", "2, 1", "2, 2")
+    assert project.reused("--cache") == {"write"}
+    project.change("driver.py", "k = 3", "k = 4")
+    assert project.reused("--cache") == set()
+
+
 LIBRARY = """
 import polars
 import numpy as np

@@ -160,7 +160,7 @@ class Linker:
             effects=_worth_telling(effects),
             value=value,
             inner=draft.inner,
-            preamble=() if found.home else self._spans(found.replicated),
+            preamble=self._spans(found.replicated),
             home=tuple(dict.fromkeys(found.home)),
             needs=tuple(sorted(found.needs)),
             state=tuple(sorted(found.state)) if found.state else (),

@@ -15,6 +15,7 @@ there is no recipe, and the task is run again. So does code that looks at folder
 from __future__ import annotations
 
 import ast
+import dis
 import enum
 import functools
 import hashlib
@@ -29,6 +30,7 @@ from inferflow.worker.exact_graph import ATOMS, UNSET, attributes, slots
 from inferflow.worker.exact_reach import Reach, TooMuch, common, reach
 from inferflow.worker.files import file_fact
 from inferflow.worker.observe import HiddenState
+from inferflow.worker.program import muted
 from inferflow.worker.proof import Root, Scope, Scopes, stored
 from inferflow.worker.standing import NARROW, OF_CLASSES
 from inferflow.worker.testify import rebound
@@ -94,6 +96,7 @@ class Recipes:
         self.parameters = {task: [(s, n) for s, n in names] for task, _, names in rows}
         self._tree: ast.Module | None = None
         self._owners: dict[int, Any] = {}
+        self._locals: dict[int, frozenset[str]] = {}
         self._trees: dict[str, dict[int, ast.AST]] = {}
         self._scopes: tuple[frozenset[str], Any] = (frozenset(), None)
         self._rebound: frozenset[str] | None = None
@@ -287,11 +290,26 @@ class Recipes:
             )  # fmt: skip
         except (SyntaxError, ValueError, StopIteration) as error:
             raise NoRecipe(f"its code does not stand alone: {error}") from None
+        if block["kind"] == "function":
+            loose = _globals_read(code) & self._locals_of(unit.block, owner)
+            if loose:
+                raise NoRecipe(f"it reads {min(loose)}, of which nothing is known here")
         nodes: list[Any] = list(owner.body[unit.first : unit.last + 1])
         if unit.expression is not None:
             nodes = [n for n in ast.walk(nodes[0]) if isinstance(n, ast.Call) and _span(n) == unit.expression][:1]
         before = {(line, column) for line, column, _, _ in unit.preamble}
         return [*(node for node in owner.body if (node.lineno, node.col_offset) in before), *nodes], code
+
+    def _locals_of(self, block: int, owner: Any) -> frozenset[str]:
+        """The names that the driver's function binds."""
+        found = self._locals.get(block)
+        if found is None:
+            module = ast.Module([owner], type_ignores=[])
+            with muted():
+                code = compile(module, "<driver>", "exec", flags=self.home.program.flags, dont_inherit=True)
+            inside = next(one for one in code.co_consts if isinstance(one, types.CodeType))
+            found = self._locals[block] = frozenset((*inside.co_varnames, *inside.co_cellvars))
+        return found
 
     # -- globals -----------------------------------------------------------------------------------
 
@@ -466,6 +484,15 @@ class _Content:
             if key not in OF_CLASSES and key not in _OF_SOURCE
         ]
         return [name, [self.told(base) for base in value.__mro__[1:]], parts]
+
+
+def _globals_read(code: types.CodeType) -> set[str]:
+    """The names that code looks up beyond its functions."""
+    found = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            found |= _globals_read(part)
+    return found
 
 
 def _tells(named: frozenset[str], key: str) -> bool:
