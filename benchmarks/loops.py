@@ -56,12 +56,17 @@ def section(bench: Bench) -> Section:
         for number, (count, each, chunk) in enumerate(pools):
             pool = POOL.format(work=WORK, rounds=each, jobs=jobs, count=count, chunk=chunk)
             (folder / f"pool{number}.py").write_text(pool)
+        (folder / "nothing.py").write_text("def main():\n    print(1)\n\n\nif __name__ == '__main__':\n    main()\n")
         bench.run([bench.inferflow, "run", "driver.py"], folder)
+        bench.run([bench.inferflow, "run", "nothing.py"], folder)
         found = alternate(
             2 if bench.quick else 3 if name == "long" else 7,
             native=lambda folder=folder: bench.run([bench.python, "driver.py"], folder)[0],
             inferflow=lambda folder=folder: bench.run(
                 [bench.inferflow, "run", "--jobs", str(jobs), "driver.py"], folder
+            )[0],
+            nothing=lambda folder=folder: bench.run(
+                [bench.inferflow, "run", "--jobs", str(jobs), "nothing.py"], folder
             )[0],
             **{
                 f"pool{number}": lambda folder=folder, number=number: bench.run(
@@ -76,6 +81,15 @@ def section(bench: Bench) -> Section:
             chunk = pools[int(best_pool[4:])][2]
             rows.append((what, f"`Pool({jobs}).map`, chunks of {chunk}", best_and_middle(found[best_pool])))
         rows.append((what, f"`inferflow run --jobs {jobs}`", best_and_middle(found["inferflow"])))
+        if name == "cheap":  # a turn that a helper has run costs home nearly as much as running it
+            limit = min(found["native"]) + min(found["nothing"])
+            rows.append((what, "the limit: the plain loop, and a run of nothing", f"{limit:.2f} s"))
+            took = min(found["inferflow"])
+            targets.append(
+                Target(
+                    what, f"the plain loop and a run of nothing ({limit:.2f} s)", f"{took:.2f} s", took <= 1.1 * limit
+                )
+            )
         if name == "long":
             speed = min(found[best_pool]) / min(found["inferflow"])
             targets.append(Target(what, "95 % of `Pool.map`'s speed", f"{100 * speed:.0f} %", speed >= 0.95))

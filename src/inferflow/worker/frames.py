@@ -410,7 +410,7 @@ class Frames:
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
-                if frame.own >= 16 and frame.rate < ADOPTION and not self.always:
+                if frame.own >= 16 and frame.rate < 2 * ADOPTION and not self.always:
                     self.over(frame)  # they looked as if they took time, but do not
                     return None
                 self.ask(frame, index)
