@@ -84,6 +84,19 @@ def test_independent_cells_run_ahead(tmp_path: Path) -> None:
     assert [a["where"] for task in tasks_of(folder)[:2] for a in task["attempts"]] == ["home", "ahead"]
 
 
+def test_a_comprehension_runs_ahead_as_a_whole(tmp_path: Path) -> None:
+    cells = [
+        "import time\ndef slow(n):\n    time.sleep(0.4)\n    return n",
+        "a = slow(1)",
+        "b = [slow(n) for n in (2, 3)]",
+        "out = []\nfor n in (4, 5):\n    out.append(slow(n))",
+        "print(a, b, out)",
+    ]
+    _, folder = assert_same(tmp_path, book(*cells), "-j", "2")
+    where = {task["task"]: [a["where"] for a in task["attempts"]] for task in tasks_of(folder)}
+    assert where["slow.2"] == ["ahead"]
+
+
 UNKNOWN = """
 import asyncio, time
 from IPython import get_ipython

@@ -28,6 +28,7 @@ from attrs import evolve
 from inferflow.analysis.magics import NamesIn, around, cell_python, nothing_known, settle_names
 from inferflow.analysis.percent import heading
 from inferflow.model import Cell, Parameter, Reason, Source, Span, Task, TaskGraph
+from inferflow.model.graph import ONE_BY_ONE
 
 __all__ = ["NotANotebook", "displayed", "dress", "notebook_source", "parameters_of", "read_cells"]
 
@@ -136,7 +137,7 @@ def dress(graph: TaskGraph, source: Source) -> TaskGraph:
     ends = displayed(source)
     tasks = []
     for task in graph.tasks:
-        reasons = list(task.home)
+        reasons = [reason for reason in task.home if reason.text != ONE_BY_ONE]
         block = graph.blocks[task.anchor.block]
         if block.kind == "module":
             for index in range(task.anchor.first, task.anchor.last + 1):
@@ -149,6 +150,8 @@ def dress(graph: TaskGraph, source: Source) -> TaskGraph:
         if task.span.path == source.path and any(written[line] != shown[line] for line in lines):
             text = "\n".join(shown[line] for line in lines if shown[line].strip())
         guess = task.guess if len(reasons) == len(task.home) else None
+        if reasons and task.runs_inside:
+            reasons.append(Reason("what stands in a statement of a notebook is not taken apart", task.span))
         # IPython compiles a cell's statements itself, so compound ones are not looked into.
         kind = "call" if task.kind == "group" else "opaque" if task.regions else task.kind
         tasks.append(evolve(task, kind=kind, home=tuple(reasons), source=text, guess=guess, regions=()))

@@ -41,6 +41,7 @@ from inferflow.analysis.steps import COMPOUND, NO_EFFECTS, Step, describe_steps
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement, is_unbinding, may_await
 from inferflow.model import Arm, Block, Reason, Region, Span, Stage, Task, TaskKind, Variable
+from inferflow.model.graph import ONE_BY_ONE
 
 __all__ = ["PLACED", "Regions"]
 
@@ -170,7 +171,7 @@ class Regions:
         own = any(region.mapped for region in regions) and all("uses up an iterator" in r.text for r in home)
         if (own or not home) and not self.loops and kind == "map" and any(region.heavy for region in regions):
             # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
-            home = (Reason("its items are run ahead one by one", statement.span),)
+            home = (Reason(ONE_BY_ONE, statement.span),)
         return evolve(task, kind=kind, regions=regions, home=home)
 
     def _region(self, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Region | None:

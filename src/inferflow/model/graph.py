@@ -21,6 +21,9 @@ from inferflow.model.source import Cell, Span
 GRAPH_VERSION = 2
 """Raised when the serialised form changes incompatibly."""
 
+ONE_BY_ONE = "its items are run ahead one by one"
+"""Why a comprehension that could run ahead as a whole does not."""
+
 TaskKey: TypeAlias = tuple[str, int]
 """A task's identity: the name a person would give, and which of its like it is (from 1)."""
 
@@ -236,6 +239,15 @@ class Task:
         """``model_fit`` for the first of its name, ``model_fit.2`` for the second."""
         base, number = self.key
         return base if number == 1 else f"{base}.{number}"
+
+    @property
+    def runs_inside(self) -> bool:
+        """Whether something that stands inside of it may run ahead of its turn, or beside something else in it."""
+        return any(
+            bool(region.strand or arm.stages or arm.ahead or arm.apart) or any(t.runs_inside for t in arm.tasks)
+            for region in self.regions
+            for arm in region.arms
+        )
 
 
 @frozen(order=True)

@@ -28,6 +28,7 @@ from inferflow.engine.reuse import reusable
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import CodeIdentity, Environment, Event, Hidden, Placement, Run, RunStarted, TaskFailed, TaskGraph
 from inferflow.model.content import content_digest
+from inferflow.model.graph import ONE_BY_ONE
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
 from inferflow.render.units import duration
 from inferflow.session.infer import Inferred, infer
@@ -163,6 +164,8 @@ class _Session:
 
     def go(self, inferred: Inferred, raw: dict[str, Any], started: RunStarted, runs: Runs) -> RunOutcome:
         graph = inferred.graph
+        if start_method(self.settings) != "fork":
+            graph = _in_one_piece(graph)
         settings = self.settings
         if self.crew is not None:
             started = evolve(started, environment=_surrounded(started.environment, self.crew.surroundings()))
@@ -222,11 +225,18 @@ class _Session:
         fault = _write_fault(engine.faults, settings.store / "tmp" / f"fault-{self.run_id}.txt")
         return RunOutcome(self.run_id, outcome.exit_code, graph, settings.store, outcome.failure, fault)
 
+    def _kept_inside(self, graph: TaskGraph) -> str:
+        """Why nothing that stands inside of statements runs ahead, though it could; empty if there is no reason."""
+        if start_method(self.settings) == "fork" or not any(task.runs_inside for task in graph.tasks):
+            return ""
+        return "helpers that are started by spawn have no copy of what the driver has made by then"
+
     def _plan_message(self, plan: Plan, raw: dict[str, Any], graph: TaskGraph) -> Message:
         message = plan_message(plan, raw, graph, bool(self.wish))
         ahead = self._jobs() > 1 and start_method(self.settings) == "fork"
         message["regions"] = region_rows(graph, lambda name: self.settings.at_home(name) is not None, ahead)
         message["turns_ahead"] = ahead
+        message["kept_inside"] = self._kept_inside(graph) if self._jobs() > 1 else ""
         message["sources"] = _sources(Path(self.target.root), graph)
         message["books"] = notebook_rows(graph, self.target.source.text) if ahead else []
         message["scripts"] = [list(row) for row in self.target.source.runs]
@@ -353,6 +363,15 @@ def _signals(session: _Session) -> Iterator[None]:
     finally:
         for number, handler in caught.items():
             signal.signal(number, handler)
+
+
+def _in_one_piece(graph: TaskGraph) -> TaskGraph:
+    """The graph for helpers that cannot run items of a comprehension one by one: all of it is one helper's work."""
+    tasks = tuple(
+        evolve(task, home=()) if task.home and all(reason.text == ONE_BY_ONE for reason in task.home) else task
+        for task in graph.tasks
+    )
+    return evolve(graph, tasks=tasks)
 
 
 def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph, reuse: bool = False) -> Message:

@@ -45,6 +45,7 @@ ARM = "arm"
 """Stands for a stream where not text is told, but how often an arm was chosen."""
 LOOP = "loop"
 """The same for loops within what was run as a whole: region, how often, items, turns."""
+INSIDE = "calls in loops, arms and functions that are opened"
 TOLD = 64
 """So many items of a frame are told one by one."""
 
@@ -140,6 +141,8 @@ class Frames:
         self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
         self.spent = 0.0
         self.forks = 0
+        self.hindrances: set[str] = set()
+        """Why no process was forked for a loop or an arm, as far as that was told."""
         self.stages = Stages(self)
         self.siblings = Siblings(self)
         self.printed = Printed(home.streams)
@@ -501,7 +504,13 @@ class Frames:
         return True
 
     def _may_fork(self) -> bool:
-        return not self.home.alone and not self.home._unsafe()
+        if self.home.alone:
+            return False
+        hindrance = self.home._unsafe()
+        if hindrance and hindrance not in self.hindrances:
+            self.hindrances.add(hindrance)
+            self.home.send({"kind": "note", "text": f"{INSIDE} kept their order: {hindrance}"})
+        return not hindrance
 
     def _fork(self, frame: AnyFrame, index: int) -> None:
         home = self.home

@@ -32,7 +32,7 @@ from inferflow.worker.channel import Closed, high_descriptor
 from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
-from inferflow.worker.frames import Frames
+from inferflow.worker.frames import INSIDE, Frames
 from inferflow.worker.hooks import Hooks, gaps, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
@@ -195,6 +195,8 @@ class Home:
         self.analysed = Analysed(plan["sources"], plan["scripts"])
         self.table = table_of(plan["regions"])
         self.frames.begin(self.table, plan["turns_ahead"])
+        if plan["kept_inside"]:
+            self.send({"kind": "note", "text": f"{INSIDE} kept their order: {plan['kept_inside']}"})
         if plan["recipes"]:
             from inferflow.worker.recipe import Recipes
 
