@@ -117,7 +117,6 @@ OF_PYTHON: dict[str, tuple[str, str, str]] = {
         "weakref.finalize(KEPT, print, 'over', len(weakref.finalize._registry))",
         "len(weakref.finalize._registry)",
     ),
-    "exit functions": ("import atexit, math", "atexit.register(print, 'at exit')", "math.sqrt(4)"),
     "time zone": (
         "import os, time",
         "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
