@@ -40,6 +40,20 @@ def test_commands_in_a_container(tmp_path: Path, engine: Daemon) -> None:
     assert written(tasks["sort"]) == ["out/deep/b.txt", "sorted.txt"]
 
 
+def test_children_are_traced_in_a_container(tmp_path: Path, engine: Daemon) -> None:
+    """There home is no more than a user of the container: nothing is asked of the engine for it."""
+    driver = (
+        "import os, subprocess\nsubprocess.run('cd /tmp && echo 1 > far.txt', shell=True, check=True)\n"
+        "print(os.system('cat /tmp/far.txt > near.txt'))\n"
+    )
+    folder = assert_same(tmp_path, {"driver.py": driver, "inferflow.toml": "trace = true\n"}, options=HOST)
+    first, second = (
+        {(use["mode"], use["path"]) for use in task["attempts"][-1]["files"]} for task in shown(folder).values()
+    )
+    assert ("write", "/tmp/far.txt") in first
+    assert {("read", "/tmp/far.txt"), ("write", "near.txt")} <= second
+
+
 @pytest.mark.parametrize("line", ["subprocess.run('exit 3', shell=True, check=True)", "inferflow.shell('exit 3')"])
 def test_a_failing_command(line: str, tmp_path: Path, engine: Daemon) -> None:
     """Our own frames in the traceback stand elsewhere there: where the worker's code is mounted."""

@@ -173,6 +173,35 @@ def test_a_kernel_of_r(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         inferflow.notebook("fails.ipynb")
 
 
+def test_a_kernel_of_a_language_that_is_not_known(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scheme: executed as any other, in a run too; variables neither go in nor come out."""
+    spec = here / "jupyter" / "kernels" / "scheme"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-m", "calysto_scheme", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "s", "language": "scheme"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(here / "jupyter"))
+    cells = ["(define (double x) (* 2 x))", "(print (double 21))", "(double 4)"]
+    write_notebook(here / "s.ipynb", *cells, kernel="scheme", language="scheme")
+    write_notebook(here / "fails.ipynb", "(define x 1)", "(undefined-thing x)", kernel="scheme", language="scheme")
+    (here / "driver.py").write_text(
+        "import inferflow\nfrom inferflow.runners.notebook import NotebookFailed\n\n"
+        "inferflow.notebook('s.ipynb', output='out.ipynb')\n"
+        "try:\n    inferflow.notebook('fails.ipynb')\n"
+        "except NotebookFailed as error:\n    print(error.cell, error.source, error.exception)\n"
+    )
+    for command in ((), ("-m", "inferflow", "-q", "run")):
+        ran = subprocess.run([sys.executable, *command, "driver.py"], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout == "2 (undefined-thing x) RunTimeError\n"
+        executed = json.loads((here / "out.ipynb").read_text())["cells"]
+        (here / "out.ipynb").unlink()
+        assert [cell["execution_count"] for cell in executed] == [1, 2, 3]
+        assert "".join("".join(part["text"]) for part in executed[1]["outputs"]) == "42\n"
+        assert "".join(executed[2]["outputs"][0]["data"]["text/plain"]) == "8"
+    with pytest.raises(ValueError, match="not from scheme"):
+        inferflow.notebook("s.ipynb", returns="x")
+
+
 def test_code_that_sets_parameters() -> None:
     values = {"a": [1, 2.5], "b": True, "c": None, "d": {"k": "x$"}, "e": float("nan")}
     assert setting_code("r", values, "").splitlines() == [
