@@ -613,6 +613,88 @@ def shown():
 main()
 shown()
 """,
+    "f-strings in comprehensions": """
+import time
+def f(x):
+    time.sleep(0.05)
+    return x * 2
+class P:
+    def __init__(self, x): self.x = x
+    def __format__(self, s): return f'P{self.x}:{s}'
+def mk(x):
+    time.sleep(0.01); return P(x)
+def main():
+    w = 5
+    a = [f"<{f(x)}>" for x in range(4)]
+    b = [f"{x}: {f(x):>{w}} {f(x + 1)!r}" "tail" f"{x}" for x in range(4)]
+    c = {f"k{f(x)}": f"{mk(x):abc}" for x in range(3)}
+    d = [f"{f(x)}" if x % 2 else f"{x}" for x in range(4)]
+    e = [(f"{f(x)}", f(x)) for x in range(4) if f"{f(x)}" != "2"]
+    g = [f"a{f(x)}".upper() + str(f(x)) for x in range(3)]
+    h = [len(f'''{f(x)}
+    {f(x)}''') for x in range(3)]
+    print(a, b, c, d, e, g, h)
+    for x in range(3):
+        s = f"{f(x)} {x}"
+        print(s)
+main()
+z = [f"<{f(x)}>" for x in range(4)]
+print(z)
+""",
+    "names bound within comprehensions": """
+import time
+def f(x):
+    time.sleep(0.02)
+    return x * 2
+def g(x, y=0):
+    time.sleep(0.01)
+    return x + y
+def main():
+    y = 'before'
+    a = [y for x in range(5) if (y := f(x)) > 2]
+    print(a, y)
+    b = [g(y, x) for x in range(5) if (y := f(x)) > 2 if (z := g(y)) < 7]
+    print(b, y, z)
+    c = [(w := f(x), w ** 2, g(w)) for x in range(3)]
+    print(c, w)
+    d = {k: g(v) for k in range(4) if (v := f(k))}
+    print(d, v)
+    e = [t for x in range(4) if x and (t := f(x)) > 2]
+    print(e, t)
+    h = [f(x) for x in range(4) if (q := x * 2) != 4]
+    print(h, q)
+    i = [(y, f(x)) for x in range(4) if g(y) >= 0 and (y := f(x)) >= 0]
+    print(i, y)
+    j = [g(last, x) for last in [1] for x in range(3) if (u := f(x)) > 0]
+    print(j, u)
+    k = [(y := g(y), f(y)) for x in range(3) if (y := f(x)) >= 0]
+    print(k, y)
+    none = [m for x in [] if (m := f(x))]
+    try:
+        print(m)
+    except UnboundLocalError as err:
+        print('unbound')
+    def inner():
+        return s
+    n = [s for x in range(3) if (s := f(x)) > 1 and inner() == s]
+    print(n, s, inner())
+    o = [r for x in range(6) if (r := f(x)) > 2 and (r2 := g(r)) < 9]
+    print(o, r, r2)
+    p = [f(x) for x in range(3) if any((found := f(v)) > 1 for v in (x, 2))]
+    print(p, found)
+main()
+y = 'module'
+aa = [y for x in range(5) if (y := f(x)) > 2]
+print(aa, y)
+def peek(x):
+    time.sleep(0.01)
+    return (x, G)
+G = 5
+bb = [peek(x) for x in range(3) if (G := f(x)) >= 0]
+print(bb, G)
+cc = [g(L, x) for x in range(3) if (L := f(x)) >= 0]
+print(cc, L)
+""",
 }
 NEW = {"task groups, semaphores and queues": (3, 11), "match with guards that count": (3, 10)}
 """The Python that is needed."""

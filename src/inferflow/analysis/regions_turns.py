@@ -9,13 +9,13 @@
 
 Of several loops each is a region, inner ones within outer ones: a helper that has an item of the outermost runs what
 is inside for it, if it can get there (``Region.through``, as in ``regions_slices``). Conditions that only look, or call
-what may run ahead, are decided by the helper too (``Region.tests``). A call in a walrus or an f-string keeps its
-place.
+what may run ahead, are decided by the helper too (``Region.tests``), and what such conditions bind by a walrus is told
+with what they give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from attrs import evolve, frozen
 
@@ -25,9 +25,9 @@ from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts
 from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.naming import called_name
 from inferflow.analysis.regions_weight import Weights
-from inferflow.analysis.steps import NO_EFFECTS, Step, op_reasons, separable
+from inferflow.analysis.steps import NO_EFFECTS, Step, closure, op_reasons, separable
 from inferflow.analysis.texts import Texts
-from inferflow.analysis.walk import every_op, flatten, in_order
+from inferflow.analysis.walk import every_op, flatten, in_order, results
 from inferflow.model import Anchor, Arm, Effect, Input, Object, Output, Reason, Region, Span, Task, Variable, World
 
 __all__ = ["comprehension_regions", "map_regions"]
@@ -163,9 +163,22 @@ class _Cutter:
             heads = (effects.inside.get(id(head), NO_EFFECTS).head for head in (level.loop, *level.tests))
             found += [head for head in heads if head is not None]
         self.written = _Written(driver, found)
-        self.walrus = _binds(self.module, op.scope)
+        self.bound = _bound_by_walrus(self.module, op.scope, nest)
+        self.walrus = self.bound is None or self._is_shared(self.bound, found)
+        self.named = frozenset() if self.walrus or self.bound is None else self.bound
+        """Names that a turn binds around the comprehension, and nobody but the comprehension reads meanwhile."""
+        self.ready: set[str] = set()
+        """Those of them that the conditions have bound which a helper decides itself."""
+        self.rebound = _stored(flatten(nest.element))
         self.items = set().union(*(_targets(level.loop) for level in nest.levels))
         self.counts: dict[str, int] = {}
+
+    def _is_shared(self, names: frozenset[str], facts: Iterable[OpFacts]) -> bool:
+        """Whether functions could read or bind such a name."""
+        if any(scope.kind != "comprehension" and not names.isdisjoint(scope.free) for scope in self.module.scopes):
+            return True
+        effects = (effect.place for fact in facts for effect in fact.effects)
+        return any(isinstance(place, Variable) and place.name in names for place in effects)
 
     def region(self) -> Region | None:
         """The outermost of its loops that matters, with those in it; ``None`` if nothing in it calls the project."""
@@ -249,6 +262,7 @@ class _Cutter:
             else:
                 seen += 1
                 given |= reads
+                self.ready |= _stored(test.ops) - self.rebound
             tasks.append(self._test(test, reads is not None))
         return tasks, seen, given
 
@@ -256,11 +270,17 @@ class _Cutter:
         head = self.effects.inside.get(id(test), NO_EFFECTS).head
         if head is None or not head.callees:
             return None
-        reasons = [*op_reasons(head, None, 0), *self.written.reasons([head]), *_odd(flatten(test))]
+        ops = [op for op in flatten(test) if not self._is_named(op)]
+        reasons = [*op_reasons(head, None, 0), *self.written.reasons([head]), *_odd(ops)]
         if not free and not reasons:
             reasons.append(Reason("comes after a condition that keeps its order", test.span))
         name = head.callees[-1].rpartition(":")[2].rpartition(".")[2].strip("<>")
-        return self._task(name, test.span, head.callees, head.effects, flatten(test), reasons)
+        binds = sorted(_stored(test.ops)) if free else ()
+        return self._task(name, test.span, head.callees, head.effects, flatten(test), reasons, binds)
+
+    def _is_named(self, op: ir.Op) -> bool:
+        """Whether it binds one of the names that are the comprehension's own for as long as it runs."""
+        return isinstance(op, ir.Store) and op.how == "walrus" and op.name in self.named
 
     def _seen(self, statement: ir.If | ir.For, ops: tuple[ir.Op, ...]) -> set[Variable] | None:
         """What the head of a loop or a condition reads of outside, if a helper may run it; else ``None``."""
@@ -269,9 +289,11 @@ class _Cutter:
         if head is None or op_reasons(head, None, 0) or list(self.written.reasons([head])):
             return None
         flat = in_order(ops)
-        if any(isinstance(op, ir.Store) and op.how != "for" for op in flat) or list(
+        if any(isinstance(op, ir.Store) and op.how != "for" and not self._is_named(op) for op in flat) or list(
             _odd([op for op in flat if not isinstance(op, ir.Store)])
         ):
+            return None
+        if self._not_ready(flat, _stored(statement.ops)):
             return None
         is_unit = isinstance(statement, ir.If) and head.callees
         if not is_unit and any(isinstance(effect.place, World) for effect in head.effects):
@@ -303,6 +325,9 @@ class _Cutter:
                 reasons.append(Reason("the comprehension binds a name on its way", self.op.span))
             reasons += self.written.reasons(mine)
             reasons += _odd(part)
+            early = self._not_ready(part)
+            if early:
+                reasons.append(Reason(f"uses {early!r}, which the comprehension binds on its way", ops[last].span))
             reads = self._names(part)[1]
             bound = sorted(variable.name for variable in reads & self.written.names)
             if bound:
@@ -322,6 +347,7 @@ class _Cutter:
         effects: tuple[Effect, ...],
         ops: tuple[ir.Op, ...],
         reasons: Iterable[Reason],
+        binds: Iterable[str] = (),
     ) -> Task:
         key = self._key(name)
         value = Variable("<value>", name if key[1] == 1 else f"{name}.{key[1]}")
@@ -333,17 +359,36 @@ class _Cutter:
             anchor=Anchor(self.block_number, 0, 0, span),
             callees=callees,
             inputs=self._names(ops)[0],
-            outputs=(Output(value),),
+            outputs=(Output(value), *(Output(Variable(self._scope_outside(), bound)) for bound in binds)),
             effects=effects,
             value=value,
             home=tuple(dict.fromkeys(reasons)),
         )
+
+    def _scope_outside(self) -> str:
+        """The scope of names that are bound around the comprehension."""
+        in_function = self.block.block.kind == "function"
+        return self.block.block.scope if in_function else self.block.module
+
+    def _not_ready(self, ops: Iterable[ir.Op], mine: Collection[str] = ()) -> str:
+        """A name that operations read before the turn has surely bound it where a helper does; ``mine`` are those that
+        they bind themselves."""
+        known = set(self.ready)
+        for op in ops:
+            if isinstance(op, ir.Store) and op.name in mine:
+                known.add(op.name)
+            for load, binding in self._loads([op]):
+                if binding != "local" and load.name in self.named and load.name not in known:
+                    return load.name
+        return ""
 
     def _names(self, ops: tuple[ir.Op, ...]) -> tuple[tuple[Input, ...], set[Variable]]:
         """What operations read of the items, as inputs; and all that they read: of items, scope ``<turn>``."""
         inputs: dict[str, Input] = {}
         found: set[Variable] = set()
         for op, binding in self._loads(ops):
+            if op.name in self.named and binding != "local":
+                continue
             if binding == "local":
                 found.add(Variable("<turn>", op.name))
                 if op.name in self.items:
@@ -382,15 +427,40 @@ def _within(region: Region) -> Region:
 
 def _pieces(element: ir.Plain, ops: tuple[ir.Op, ...], facts: StepEffects) -> dict[int, frozenset[int]]:
     """The expressions of an element that may be made elsewhere, by the number of their last operation: calls, and what
-    decides about calls as a whole (conditional expressions, ``and``, ``or``) or makes several (comprehensions), with
-    the numbers of all their operations."""
+    decides about calls as a whole (conditional expressions, ``and``, ``or``) or makes several (comprehensions,
+    f-strings), with the numbers of all their operations."""
     found = {last: frozenset(range(first, last + 1)) for last, first in separable(element, ops, facts).items()}
+    makers = {temp: number for number, op in enumerate(ops) for temp in results(op)}
     for number, op in enumerate(ops):
+        if isinstance(op, ir.Build) and op.kind == "fstring":  # (where its parts stand is not always known)
+            inside = frozenset(closure(ops, makers, number))
+            if any(fact.callees and fact.op in inside for fact in facts.ops):
+                found[number] = inside
         if isinstance(op, ir.Choice) or (isinstance(op, ir.Comprehension) and op.kind != "generator"):
             inside = frozenset(n for n, part in enumerate(ops) if _lies_in(part.span, op.span) and n <= number)
             if any(fact.callees and fact.op in inside for fact in facts.ops):
                 found[number] = inside
     return {last: numbers for last, numbers in found.items() if not any(numbers < other for other in found.values())}
+
+
+def _bound_by_walrus(module: ir.Module, scope: int, nest: _Nest) -> frozenset[str] | None:
+    """The names that a comprehension binds around it; ``None`` if that cannot be followed: on some paths only, in a
+    comprehension within it, or where several loops are."""
+    sure: set[str] = set()
+    for op in every_op(module.scopes[scope].body):
+        if isinstance(op, ir.Comprehension) and _binds(module, op.scope):
+            return None
+        if isinstance(op, ir.Store) and op.how == "walrus":
+            sure.add(op.name)
+    if not sure:
+        return frozenset()
+    direct = _stored(nest.element.ops).union(*(_stored(test.ops) for level in nest.levels for test in level.tests))
+    return frozenset(sure) if sure == direct and len(nest.levels) == 1 else None
+
+
+def _stored(ops: Iterable[ir.Op]) -> set[str]:
+    """The names that operations bind by a walrus, whatever happens."""
+    return {op.name for op in ops if isinstance(op, ir.Store) and op.how == "walrus"}
 
 
 def _binds(module: ir.Module, scope: int) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "Outline",
     "Step",
     "StepClass",
+    "closure",
     "describe_steps",
     "op_reasons",
     "replicable_steps",
@@ -253,7 +254,7 @@ def separable(statement: ir.Statement, ops: tuple[ir.Op, ...], effects: StepEffe
     found: dict[int, int] = {}
     for number in wanted:
         if number < len(ops) and isinstance(ops[number], ir.Call) and number not in inside:
-            found[number] = min(_closure(ops, makers, number))
+            found[number] = min(closure(ops, makers, number))
     return found
 
 
@@ -266,7 +267,7 @@ def _returned_call(statement: ir.Return, ops: tuple[ir.Op, ...], effects: StepEf
     return []
 
 
-def _closure(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int], number: int) -> set[int]:
+def closure(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int], number: int) -> set[int]:
     """The operations that compute the operands of one, itself included (arms of choices too)."""
     found: set[int] = set()
     stack = [number]
@@ -298,7 +299,7 @@ def _inside_strings(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int]) -> se
     found: set[int] = set()
     for number, op in enumerate(ops):
         if type(op) is ir.Build and op.kind == "fstring":
-            found |= _closure(ops, makers, number)
+            found |= closure(ops, makers, number)
     return found
 
 

@@ -267,7 +267,10 @@ class Frames:
                 [part for is_bound in there for part in ((True, next(rest)) if is_bound else (False,))]
             )
             return values[:sure]
-        return values[0] if single else values
+        if single:
+            self.bound[unit] = iter(values[1:])  # what it binds by a walrus
+            return values[0]
+        return values
 
     def h(self, unit: int) -> Any:
         return next(self.bound[unit])

@@ -310,7 +310,9 @@ class _Nest:
         tests = [(test, by_span.pop(_span(test), None)) for test in generator.ifs]
         out = self._inside(level, deep, list(by_span.values()))
         for test, unit in reversed(tests[: place.tests]):
-            condition = test if unit is None else _call("u", [_number(unit.unit), test], test)
+            condition = test
+            if unit is not None:
+                condition = _call("u", [_number(unit.unit), test, *loads(list(unit.names))], test)
             out = [
                 cast(
                     ast.stmt, _placed(ast.If(test=condition, body=out or [_placed(ast.Pass(), test)], orelse=[]), test)

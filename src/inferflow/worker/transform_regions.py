@@ -549,6 +549,13 @@ class _Units(ast.NodeTransformer):
         if unit is None:
             return self.generic_visit(node)
         taken = _call("g", [_number(unit.unit)], node)
+        if unit.names:  # (value, NAME := ...)[0]
+            bound: list[ast.expr] = [
+                ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_call("h", [_number(unit.unit)], node))
+                for name in unit.names
+            ]
+            both = ast.Tuple(elts=[taken, *bound], ctx=ast.Load())
+            taken = cast(ast.expr, _placed(ast.Subscript(value=both, slice=_number(0), ctx=ast.Load()), node))
         test = _test(unit.unit, node, unit.unit in self.staged)
         return _placed(ast.IfExp(test=test, body=cast(ast.expr, node), orelse=taken), node)
 
