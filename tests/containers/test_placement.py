@@ -377,6 +377,9 @@ def train_loudly(n):
     lib.save(f"out{n}.txt", "t")
     print("done", flush=True)
     return n
+def train_kept(n):
+    with open("kept" + ".txt", "w") as f:
+        f.write(str(n))
 def train_drawn(x): return lib.draw() + x
 def train_scaled(x): return lib.Net(1).fit([x]).w[0] * FACTOR
 def train_badly(n):
@@ -400,7 +403,7 @@ def test_code_of_which_nothing_is_known(tmp_path: Path, docker_engine: Daemon, l
     main = (
         "def main():\n    net = make()\n    same = net\n    rows = load()\n    net2 = train(net, rows)\n"
         "    net3 = train(net2, rows)\n    print(net2 is net, net3 is same, same.w)\n"
-        "    n = train_sorted(rows)\n    print(n, rows)\n    a = train_loudly(1)\n    print('between', a)\n"
+        "    n = train_sorted(rows)\n    train_kept(n)\n    print(n, rows)\n    a = train_loudly(1)\n    print('between', a)\n"
         "    b = train_loudly(2)\n    print(a, b, open('out1.txt').read())\n    s = train_scaled(2.0)\n    print(s)\n"
         "    train_badly(0)\n    train_badly(1)\nmain()\n"
     )

@@ -28,10 +28,16 @@ __all__ = ["Posts", "is_firm", "places_of", "sent"]
 
 @define
 class _Worker:
+    """``sealed``: it has run a task on trust, and cannot write files any more (see ``worker.seal``)."""
+
     placement: Placement
     ready: bool = False
     task: int = -1
     used: bool = False
+    sealed: bool = False
+
+    def serves(self, acts: bool) -> bool:
+        return not (acts and self.sealed)
 
 
 @define
@@ -45,20 +51,27 @@ class Posts:
     def hires(self, state: State) -> list[Placement]:
         """Placements for which a worker should be hired now."""
         wanted = self._open(state)[: max(self.jobs, 1)]
-        free = [worker.placement for worker in self.workers.values() if worker.task < 0 and not worker.used]
+        free = [worker for worker in self.workers.values() if worker.task < 0 and not worker.used]
         found = []
         for task in wanted:
-            placement = self.plan.placed[task].placement.worker()
-            if placement in free:
+            placement, acts = self.plan.placed[task].placement.worker(), self._acts(state, task)
+            one = next((worker for worker in free if worker.placement == placement and worker.serves(acts)), None)
+            if one is not None:
                 if placement.isolation == "task":
-                    free.remove(placement)
+                    free.remove(one)
                 continue
-            if any(w.placement == placement and placement.isolation != "task" for w in self.workers.values()):
+            if placement.isolation != "task" and any(
+                worker.placement == placement and worker.serves(acts) for worker in self.workers.values()
+            ):
                 continue
             found.append(placement)
             if placement.isolation != "task":
-                free.append(placement)
+                free.append(_Worker(placement))
         return found
+
+    def _acts(self, state: State, task: int) -> bool:
+        """Whether the task, sent now, may write files where it runs."""
+        return self.plan.placed[task].acts and not self.trusts(state, task)
 
     def dispatches(self, state: State, waiting: int) -> list[tuple[int, str]]:
         """Tasks to send now, and to whom. ``waiting`` is the task at which home waits (-1: none)."""
@@ -73,10 +86,15 @@ class Posts:
                 continue
             if not schedule.is_ready(self.plan, state, task, trust):
                 continue
-            name = next((n for n, w in self.workers.items() if self._fits(w, placed.placement)), None)
+            fits = (
+                n
+                for n, w in self.workers.items()
+                if self._fits(w, placed.placement) and w.serves(self._acts(state, task))
+            )
+            name = next(fits, None)
             if name is not None:
-                self.workers[name].task = task
-                self.workers[name].used = True
+                worker = self.workers[name]
+                worker.task, worker.used, worker.sealed = task, True, worker.sealed or trust
                 busy += 1
                 found.append((task, name))
         return found
