@@ -16,6 +16,84 @@ from looks import observation
 from measure import Bench, Section, Target, alternate, best_and_middle, milliseconds
 from parallel import CALIBRATE, POOL, WORK
 
+FLOOR = r"""
+import itertools, json, os, pickle, shutil, socket, struct, sys, tempfile, time
+{head}
+{acts}
+count = 200
+numbers = itertools.count()
+memory = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+
+def send(sock, value):
+    data = pickle.dumps(value)
+    sock.sendall(struct.pack("<I", len(data)) + data)
+
+def receive(sock):
+    size = struct.unpack("<I", sock.recv(4, socket.MSG_WAITALL))[0]
+    return pickle.loads(sock.recv(size, socket.MSG_WAITALL))
+
+def helper():
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return ours, pid
+    ours.close()
+    while True:
+        task = receive(theirs)
+        if task is None:
+            os._exit(0)
+        act, x = task
+        os.chdir(memory)
+        ACTS[act](x)
+        send(theirs, x)
+
+def done(sock, pid):
+    send(sock, None)
+    os.waitpid(pid, 0)
+    sock.close()
+
+def replaced():
+    "A helper is used up: another one is forked, asked, and waited for."
+    for x in range(count):
+        sock, pid = helper()
+        send(sock, ("does nothing", x))
+        receive(sock)
+        done(sock, pid)
+
+def through(act):
+    sock, pid = helper()
+    start = time.perf_counter()
+    for x in itertools.islice(numbers, count):
+        send(sock, (act, x))
+        receive(sock)
+        ACTS[act](x)
+    taken = time.perf_counter() - start
+    done(sock, pid)
+    return taken / count
+
+def at_home(act):
+    start = time.perf_counter()
+    for x in itertools.islice(numbers, count):
+        ACTS[act](x)
+    return (time.perf_counter() - start) / count
+
+def best(function, *arguments):
+    return min(function(*arguments) for _ in range(5))
+
+def timed():
+    start = time.perf_counter()
+    replaced()
+    return (time.perf_counter() - start) / count
+
+found = {{act: best(through, act) - best(at_home, act) for act in ACTS}}
+found["replaced"] = best(timed)
+shutil.rmtree(memory)
+print(json.dumps(found))
+"""
+"""What processes written by hand would need for the same, in this interpreter with what a driver's process has loaded:
+to replace a helper, and to do an act in memory elsewhere, be told of it, and do it here."""
+
 HIDE = "def hide(name):\n    return globals()[name]\n"
 """What it gives is unknown to the analysis, and so is what that does when it is called."""
 MAIN = "\n\nif __name__ == '__main__':\n    main()\n"
@@ -68,7 +146,9 @@ def main():
 {lines}    print(s)
 """
 
+IDLE = "does nothing"
 ACTS = {
+    IDLE: "    return x\n",
     "writes a small file (kept back until its turn)": """\
     with open(f"f{x}.txt", "w") as f:
         f.write(str(x))
@@ -81,7 +161,6 @@ ACTS = {
     os.replace(f"t{x}", f"r{x}")
     return x
 """,
-    "does nothing": "    return x\n",
 }
 
 
@@ -127,8 +206,12 @@ def section(bench: Bench) -> Section:
     rows: list[tuple[str, ...]] = []
     targets: list[Target] = []
     _overlap(bench, rows, targets)
-    rows += _replays(bench)
-    rows += _gates(bench)
+    functions = "".join(f"def act_{n}(x):\n{body}" for n, body in enumerate(ACTS.values()))
+    table = f"ACTS = {{{', '.join(f'{what!r}: act_{n}' for n, what in enumerate(ACTS))}}}\n"
+    loaded = "import inferflow.worker.helper, inferflow.worker.home"
+    floor = bench.measure_python(FLOOR.format(head=loaded, acts=functions + table), folder=bench.new_folder("floor"))
+    rows += _replays(bench, floor["replaced"])
+    rows += _gates(bench, floor)
     observation(bench, rows, targets, acting(200, ACTS["does nothing"], 20_000_000, True))
     _memory(bench, rows, targets)
     return Section(
@@ -163,9 +246,12 @@ def _overlap(bench: Bench, rows: list[tuple[str, ...]], targets: list[Target]) -
     targets.append(Target(what, "95 % of a pool's speed", f"{100 * speed:.0f} %", speed >= 0.95))
 
 
-def _replays(bench: Bench) -> list[tuple[str, ...]]:
-    """What wrong guesses cost: the same driver with nothing run ahead, and with guesses that all are wrong."""
-    rows: list[tuple[str, ...]] = []
+def _replays(bench: Bench, limit: float) -> list[tuple[str, ...]]:
+    """What wrong guesses cost: the same driver with nothing run ahead, and with guesses that all are wrong. ``limit``:
+    seconds to replace a helper."""
+    rows: list[tuple[str, ...]] = [
+        ("limit of a replay: a process forked by hand, asked once, awaited", milliseconds(limit), "1")
+    ]
     count = 40
     folder = bench.new_folder("replays")
     for what, change, look in (("no-op", 40_000, 10), ("of 20 ms", 400_000, 400_000)):
@@ -179,16 +265,21 @@ def _replays(bench: Bench) -> list[tuple[str, ...]]:
             dropped = max(dropped, sum(event["kind"] == "task_dropped" for event in found))
         each = (min(two) - min(one)) / max(dropped, 1)
         rows.append((f"{count} tasks ({what}), none ahead", best_and_middle(one), ""))
-        rows.append(
-            (f"the same, {dropped} run ahead, dropped, and run again", best_and_middle(two), milliseconds(each))
-        )
+        rows.append((f"the same, {dropped} run ahead, dropped, and run again", best_and_middle(two), told(each, limit)))
     return rows
 
 
-def _gates(bench: Bench) -> list[tuple[str, ...]]:
-    """What it costs that acts wait for their turn: tasks that run ahead while home is busy, less the same at home."""
+def told(each: float, limit: float) -> str:
+    """What each costs, and how many times what processes written by hand need."""
+    return f"{milliseconds(each)}, {each / max(limit, 1e-6):.1f} times the limit"
+
+
+def _gates(bench: Bench, limits: dict[str, float]) -> list[tuple[str, ...]]:
+    """What it costs that acts wait for their turn: tasks that run ahead while home is busy, less the same at home;
+    beside what that takes by hand (``limits``, seconds)."""
     rows: list[tuple[str, ...]] = []
     count = 100
+    alone: dict[str, float] = {}
     for what, body in ACTS.items():
         folder = bench.new_folder("gates")
         (folder / "driver.py").write_text(acting(count, body, 8_000_000, False))
@@ -200,10 +291,16 @@ def _gates(bench: Bench) -> list[tuple[str, ...]]:
             two.append(taken)
             end = next(event for event in found if event["kind"] == "run_finished")
             ahead, dropped = end["certificate"]["ahead"], end["certificate"]["dropped"]
-        each = (min(two) - min(one)) / count
+        alone[what] = (min(two) - min(one)) / count
         note = f"{ahead} ahead, {dropped} dropped"
         rows.append((f"{count} tasks, each {what}: at home", best_and_middle(one), ""))
-        rows.append((f"the same with a helper ({note})", best_and_middle(two), milliseconds(each) + " more"))
+        rows.append((f"the same with a helper ({note})", best_and_middle(two), milliseconds(alone[what]) + " more"))
+        if what == IDLE:
+            rows.append(("limit: a message to a process and back", milliseconds(limits[IDLE]), "1"))
+        else:
+            here, limit = alone[what] - alone[IDLE], limits[what] - limits[IDLE]
+            rows.append(("of that, because the act is kept back", "", told(here, limit)))
+            rows.append(("limit: the act done a second time, in memory", milliseconds(limit), "1"))
     return rows
 
 
