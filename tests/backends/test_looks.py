@@ -114,9 +114,10 @@ def test_only_what_was_looked_at_counts(tmp_path: Path) -> None:
     ],
 )
 def test_what_could_have_looked_unseen(name: str, head: str, more: str, look: str, tmp_path: Path) -> None:
-    """A function of ``os`` that somebody has got hold of before: nobody sees what it looks at."""
+    """A function of ``os`` that somebody has got hold of before: nobody sees what it looks at. (One that only a variable
+    of the driver's function holds is out of reach for tasks that are not given it.)"""
     attempts = run(tmp_path, driver(["quiet", name], 3, head, more, look))
-    assert not of_names(attempts, ["quiet", name]), attempts
+    assert of_names(attempts, ["quiet", name]) <= ({"quiet"} if name == "given" else set()), attempts
 
 
 def test_acts_and_looks() -> None:

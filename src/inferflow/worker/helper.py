@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-import types
 from contextlib import nullcontext
 from typing import Any
 
@@ -24,7 +23,6 @@ from inferflow.worker.carry import carry
 from inferflow.worker.channel import Closed, SocketChannel, connect
 from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
-from inferflow.worker.facade import Facade
 from inferflow.worker.files import file_fact
 from inferflow.worker.frames_helper import Strand
 from inferflow.worker.home import Home
@@ -33,12 +31,10 @@ from inferflow.worker.looks import references
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
 from inferflow.worker.streams import LIMIT
+from inferflow.worker.task_code import TaskCode
 from inferflow.worker.tensors import begin_using
-from inferflow.worker.transform_regions import hook_choices
 
 __all__ = ["serve", "template"]
-
-VALUE = "_inferflow_value_%d"
 
 
 def template(home: Home, epoch: int) -> None:
@@ -191,16 +187,12 @@ class Helper:
         self.apart = False
         self.pieces: list[list[Any]] = []
         self.recording = False
-        self.codes: dict[tuple[int, bool], types.CodeType] = {}
         self.strand: Any = None
-        self.owners: dict[int, Any] = {}
         self.state = HiddenState()
         self.memory = Memory()
         self.trust: Any = None
         self.witness: Any = None
-        self.literals: list[list[str]] = []
-        self.crossed = ""
-        """A global of the driver's module that the running task has bound without naming it."""
+        self.code = TaskCode(home, self.gate, self.refuse)
 
     def _watch_warnings(self) -> None:
         """Whether a warning is shown depends on which were shown before, in order: home decides."""
@@ -285,8 +277,7 @@ class Helper:
         stood = self._stood(unit, inputs) if assumed else None
         if self.apart:
             self._keep_pieces()
-        self.literals = []
-        self.crossed = ""
+        self.code.begin()
         proved = self._is_proved(order)
         self.home.streams.mark()
         self.home.streams.flushed()
@@ -302,7 +293,7 @@ class Helper:
         with self.trust if trust is not None else nullcontext():
             self.gate.on = not order.get("leave")  # its turn has come: it may act
             try:
-                values = self._execute(order, unit, inputs)
+                values = self.code.execute(order, unit, inputs)
             except BaseException as error:
                 failure = error
             self.gate.on = False
@@ -347,9 +338,9 @@ class Helper:
                     "blind": blind,
                 }
         if not why and self.witness is not None:
-            code, space = self.codes[unit.task, trust is not None], self.home.program.module.__dict__
+            code, space = self.code.of(unit, trust is not None), self.home.program.module.__dict__
             scope = self.witness.scope(code, space, inputs.values())
-            changed = self.crossed or self.witness.changed(scope, facts["duration"])
+            changed = self.code.crossed or self.witness.changed(scope, facts["duration"])
             why = f"it changed {changed} behind the analysis" if changed else ""
             if proved:
                 from inferflow.worker.proof import stored
@@ -357,8 +348,8 @@ class Helper:
                 main = self.home.program.module.__name__
                 given = {name for module, name in inputs if module == main} | stored(code)
                 facts["proof"] = self.witness.says(scope, given)
-        if self.literals:
-            facts["literals"] = self.literals
+        if self.code.literals:
+            facts["literals"] = self.code.literals
         if (
             not why
             and (trust is None or not trust["unknown"])
@@ -563,147 +554,3 @@ class Helper:
             return transport_files.write(packed, self.home.setup["scratch"])
 
         return write() if self.trust is None or self.trust.writer is None else self.trust.writer.call(write)
-
-    def _execute(self, order: dict[str, Any], unit: transform.Unit, inputs: dict[Any, Any]) -> tuple[Any, ...]:
-        block = self.home.plan["blocks"][unit.block]
-        as_module = block["kind"] != "function"
-        outputs = [VALUE % unit.task] if unit.expression is not None else unit.bound()
-        inner = {tuple(span): VALUE % number for *span, number in order["inner"]}
-        local: dict[str, Any] = {}
-        scopes: list[tuple[dict[str, Any], str, Any]] = []
-        for (scope, name), value in inputs.items():
-            if scope == "<value>":
-                number = order["values"][name]
-                scope, name = block["scope"], VALUE % number
-            if scope == "<driver>":
-                local[name] = value
-            else:
-                scopes.append((_namespace(scope), name, value))
-        trust = order.get("trust")
-        if "preamble" in order:
-            unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
-        facade = Facade(self.home.program.module, (), self.refuse)
-        if trust is not None and trust["unknown"]:
-            hidden = self._hidden_names(scopes)
-            facade = Facade(self.home.program.module, hidden, self.refuse)
-            space = self.home.program.module.__dict__
-            scopes += [(space, name, _ABSENT) for name in sorted(hidden) if name in space]
-        functions = [] if as_module else self._functions_before(unit)
-        code = self.codes.get((unit.task, trust is not None))
-        if code is None:
-            code = self._compile(block, unit, sorted(local), inner, outputs + functions, as_module)
-            self.codes[unit.task, trust is not None] = code
-        self.gate.code = code
-        self.home.frames.reset()
-        with _Bound(scopes), facade:
-            if as_module:
-                return self._run_in_module(code, unit, block["scope"], outputs)
-            function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
-            given: tuple[Any, ...] = function(**local)
-            self._note_literals(unit, block["scope"], dict(zip(functions, given[len(outputs) :])))
-            return given[: len(outputs)]
-
-    def _run_in_module(
-        self, code: types.CodeType, unit: transform.Unit, scope: str, outputs: list[str]
-    ) -> tuple[Any, ...]:
-        """Execute in the module's namespace, take back what was bound there, and note what was bound by others."""
-        space = self.home.program.module.__dict__
-        before = dict(space)
-        try:
-            exec(code, space)
-            self._look_around(code, scope, before)
-            self._note_literals(unit, scope, space)
-            return tuple(space[name] for name in outputs)
-        finally:
-            for name in [name for name in space if name not in before]:
-                del space[name]
-            space.update(before)
-
-    def _look_around(self, code: types.CodeType, scope: str, before: dict[str, Any]) -> None:
-        space = self.home.program.module.__dict__
-        mine = frozenset(code.co_names)
-        for name in (*space, *before):
-            if space.get(name, _ABSENT) is not before.get(name, _ABSENT) and name not in mine:
-                self.crossed = f"{scope}.{name}"
-
-    def _functions_before(self, unit: transform.Unit) -> list[str]:
-        """The names of the functions that a function's body defines before the task, and the helper repeats."""
-        found = transform.literals_before(self._owner(unit.block), unit) if unit.preamble else {}
-        return [name for name, value in found.items() if value is ... and name not in unit.bound()]
-
-    def _note_literals(self, unit: transform.Unit, scope: str, space: dict[str, Any]) -> None:
-        """What the driver binds before the task, and the helper has bound itself: home has another copy of it."""
-        from inferflow.worker.proof import plain
-
-        self.literals = []
-        found = transform.literals_before(self.owners[unit.block], unit) if unit.preamble else {}
-        for name, value in found.items():
-            text = plain(space.get(name) if value is ... else value)
-            if text and name not in unit.bound():
-                self.literals.append([scope, name, text])
-
-    def _hidden_names(self, given: list[tuple[dict[str, Any], str, Any]]) -> frozenset[str]:
-        """What tasks bind in the driver's module and this one was not given: code that finds its names in ways that the
-        analysis does not see must not find versions of another time."""
-        module = self.home.program.module
-        known = {name for space, name, _ in given if space is module.__dict__}
-        units = self.home.hooks.units.values()
-        bound = {name for unit in units for name in unit.bound()}
-        touched = {name for unit in units for scope, name in unit.outputs if scope == module.__name__}
-        code = (types.FunctionType, types.ModuleType)  # (a look at all globals counts as touching these, too)
-        return frozenset(
-            name for name in touched - known if name in bound or not isinstance(module.__dict__.get(name), code)
-        )
-
-    def _compile(
-        self, block: dict[str, Any], unit: transform.Unit, parameters: list[str], inner: dict[Any, str],
-        outputs: list[str], as_module: bool,
-    ) -> types.CodeType:  # fmt: skip
-        program, owner = self.home.program, self._owner(unit.block)
-        code = transform.helper_code(
-            program.filename, program.flags, owner, block["name"], unit, parameters, inner, outputs, as_module
-        )
-        return transform.replace_sentinel(code, self.home.hooks)
-
-    def _owner(self, number: int) -> Any:
-        """The node of the block with this number."""
-        owner = self.owners.get(number)
-        if owner is None:
-            block = self.home.plan["blocks"][number]
-            owner = transform.find_block(self.home.program.tree(), block["kind"], block["line"], block["column"])
-            hook_choices(owner.body, self.home.frames.table)
-            self.owners[number] = owner
-        return owner
-
-
-def _namespace(scope: str) -> dict[str, Any]:
-    module = sys.modules.get(scope)
-    if module is None:
-        raise LookupError(f"module {scope} is not imported here")
-    return module.__dict__
-
-
-_ABSENT = object()
-
-
-class _Bound:
-    """Names set in namespaces for the time of one task; afterwards everything is as it was."""
-
-    def __init__(self, names: list[tuple[dict[str, Any], str, Any]]) -> None:
-        self.names = names
-        self.before: list[Any] = []
-
-    def __enter__(self) -> None:
-        for space, name, value in self.names:
-            self.before.append(space.get(name, self))
-            if value is _ABSENT:
-                space.pop(name, None)
-            else:
-                space[name] = value
-
-    def __exit__(self, *_: object) -> None:
-        for (space, name, _value), old in zip(self.names, self.before):
-            if old is self:
-                space.pop(name, None)
-            else:
-                space[name] = old
