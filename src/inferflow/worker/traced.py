@@ -187,7 +187,7 @@ class _Look:
         self.read.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p] + [ctypes.c_ulong] * 2
         self.read.restype = ctypes.c_ssize_t
         self.address, self.there = ctypes.addressof(self.page), ctypes.addressof(self.spans)
-        self.root = os.stat("/proc/self/root/")
+        self.root = os.stat("/proc/self/root")
         self.direct = True
 
     def called(self, who: int) -> None:
@@ -215,7 +215,7 @@ class _Look:
     def note(self, who: int, how: bytes, path: bytes) -> None:
         if path.startswith(_SYSTEM) or how + path in self.seen:
             return
-        if not os.path.samestat(os.stat(f"/proc/{who}/root/"), self.root):
+        if not os.path.samestat(os.stat(f"/proc/{who}/root"), self.root):
             return  # a container: its names are others
         self.seen.add(how + path)
         os.write(self.log, how + path + b"\0")
