@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from native import assert_same, book, both, environment, write_files
+from native import CODE, assert_same, book, both, environment, write_files
 
 from inferflow.runners.notebook import missing_libraries
 
@@ -252,6 +253,42 @@ def test_small_notebooks(cells: list[str], tmp_path: Path) -> None:
     order = "os.write" not in cells[0]
     observed, _ = assert_same(tmp_path, book(*cells), "-j", "2", order=order, **files)
     assert observed.exit_code == 0, observed.stderr
+
+
+def test_the_state_of_widgets_is_kept(tmp_path: Path) -> None:
+    """As nbclient writes it into a notebook, but for the names of models, which are drawn at random."""
+    cells = [
+        "import ipywidgets as w\nfrom IPython.display import display",
+        "s = w.IntSlider(value=3, max=9, description='n')\ntwice = w.Label('6')\n"
+        "s.observe(lambda change: setattr(twice, 'value', str(2 * change['new'])), 'value')\ns",
+        "s.value = 4\nbox = w.VBox([s, twice])\ndisplay(box)",
+        "picture = w.Image(value=b'\\x89PNG', format='png')\npicture",
+        "p = w.IntProgress(max=3)\ndisplay(p)\nfor i in range(4):\n    p.value = i\np.close()\ntwice.value, s.value",
+    ]
+    found, widgets = [], []
+    write_files(tmp_path, {"a.ipynb": book(*cells), "inferflow.toml": ""})
+    for command in (
+        ["-c", CODE, "a.ipynb", "out.ipynb"],
+        ["-m", "inferflow", "-q", "run", "a.ipynb", "-o", "out.ipynb"],
+    ):
+        env = environment()
+        env.pop("PYTEST_CURRENT_TEST", None)
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / "out.ipynb").read_text()
+        names = dict.fromkeys(re.findall(r"[0-9a-f]{32}", json.dumps(json.loads(text)["cells"])))
+        state = json.loads(text)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
+        assert (state["version_major"], state["version_minor"]) == (2, 0)
+        for number, name in enumerate(names):
+            text = text.replace(name, f"model {number}")
+        found.append(json.loads(re.sub("[0-9a-f]{32}", "another model", text)))
+        states = json.loads(re.sub("[0-9a-f]{32}", "a model", json.dumps(list(state["state"].values()))))
+        widgets.append(sorted(json.dumps(one, sort_keys=True) for one in states))
+    native, inferred = found
+    assert {json.loads(one)["model_name"] for one in widgets[1]} >= {"IntSliderModel", "VBoxModel", "ImageModel"}
+    assert any("buffers" in one for one in widgets[1])
+    assert widgets[1] == widgets[0]
+    assert [cell["outputs"] for cell in inferred["cells"]] == [cell["outputs"] for cell in native["cells"]]
 
 
 def test_a_display_that_gives_bytes_and_tuples(tmp_path: Path) -> None:

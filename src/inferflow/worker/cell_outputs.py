@@ -7,6 +7,7 @@ anything else is recorded, so that everything stands in the order in which it wa
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -35,6 +36,8 @@ class Record:
         self.outputs: list[dict[str, Any]] = []
         self.displays: dict[str, list[dict[str, Any]]] = {}
         self.clear = False
+        self.states: dict[str, dict[str, Any]] = {}
+        self.buffers: dict[str, dict[str, dict[str, Any]]] = {}
 
     def begin(self) -> None:
         self.outputs = []
@@ -59,7 +62,33 @@ class Record:
         else:
             self.outputs.append({"output_type": "stream", "name": name, "text": text})
 
-    def message(self, kind: str, content: dict[str, Any]) -> None:
+    def widgets(self) -> dict[str, Any]:
+        """What widgets (ipywidgets) are at the end, as nbclient writes it into a notebook; empty if there are none."""
+        if not self.states:
+            return {}
+        found: dict[str, Any] = {}
+        for key, state in self.states.items():
+            if "_model_name" not in state:
+                continue
+            names = ("_model_name", "_model_module", "_model_module_version")
+            found[key] = {**{name[1:]: state.get(name) for name in names}, "state": state}
+            if self.buffers.get(key):
+                found[key]["buffers"] = list(self.buffers[key].values())
+        return {
+            "application/vnd.jupyter.widget-state+json": {"state": found, "version_major": 2, "version_minor": 0},
+        }
+
+    def _of_a_widget(self, content: dict[str, Any], buffers: Any) -> None:
+        key, data = content["comm_id"], content.get("data", {})
+        if not isinstance(data, dict) or "state" not in data:
+            return
+        self.states.setdefault(key, {}).update(data["state"])
+        for path, buffer in zip(data.get("buffer_paths") or (), buffers or ()):
+            text = base64.b64encode(buffer).decode()
+            known = self.buffers.setdefault(key, {})
+            known[json.dumps(path)] = {"data": text, "encoding": "base64", "path": path}
+
+    def message(self, kind: str, content: dict[str, Any], buffers: Any = None) -> None:
         """What the shell sends to its frontends. A helper that displays something ends: home does it then."""
         if any(text.note.capture for text in self.past.streams.texts.values()):
             os._exit(3)
@@ -67,6 +96,9 @@ class Record:
             return
         if kind == "stream":
             self.stream(content["name"], content["text"])
+            return
+        if kind in ("comm_open", "comm_msg"):
+            self._of_a_widget(content, buffers)
             return
         self.past.drain(self)
         if kind == "clear_output":

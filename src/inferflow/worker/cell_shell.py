@@ -45,7 +45,7 @@ def make_shell(session: Any) -> Any:
             if isinstance(msg_or_type, dict):
                 kind, content = msg_or_type["header"]["msg_type"], msg_or_type["content"]
             # As it comes out at the other end: pictures in base64, tuples as lists.
-            record.message(kind, self.unpack(self.pack(content or {})))
+            record.message(kind, self.unpack(self.pack(content or {})), rest.get("buffers"))
             return None
 
     class Shell(ZMQInteractiveShell):  # type: ignore[misc]
@@ -86,7 +86,7 @@ def make_shell(session: Any) -> Any:
             self.comm_manager = sys.modules["comm"].get_comm_manager()
 
         def get_parent(self, channel: str = "shell") -> dict[str, Any]:
-            return {"header": {"msg_type": "execute_request"}, "metadata": {}, "content": {}}
+            return {"header": {"msg_type": "execute_request", "msg_id": "cell"}, "metadata": {}, "content": {}}
 
     for ours, theirs in ((Shell, ZMQInteractiveShell), (Kernel, IPythonKernel)):
         for name in ("__module__", "__name__", "__qualname__"):

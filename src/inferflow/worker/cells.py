@@ -389,6 +389,10 @@ class Session:
 
     def executed(self) -> bytes:
         """The notebook as it is now, in the form in which Jupyter writes it."""
+        widgets = self.record.widgets()
+        if widgets:
+            metadata = {**self.book.get("metadata", {}), "widgets": widgets}
+            return notebook_text({**self.book, "metadata": metadata})
         return notebook_text(self.book)
 
     def _note(self, *row: Any) -> None:
