@@ -45,6 +45,8 @@ ARM = "arm"
 """Stands for a stream where not text is told, but how often an arm was chosen."""
 LOOP = "loop"
 """The same for loops within what was run as a whole: region, how often, items, turns."""
+TURN = "turn"
+"""And for a turn of such a loop: region, indices by region (None: the loop is over), item."""
 INSIDE = "calls in loops, arms and functions that are opened"
 TOLD = 64
 """So many items of a frame are told one by one."""
@@ -281,6 +283,8 @@ class Frames:
             if name == ARM:
                 region, arm, count = data
                 self.arms[region, arm] = self.arms.get((region, arm), 0) + count
+            elif name == TURN:
+                self._turn_within(*data)
             elif name == LOOP:
                 region, times, items, turns = data
                 tally = self._tally_of(region)
@@ -290,6 +294,22 @@ class Frames:
                 tally[3] += turns
             else:
                 self.home.streams.replay(name, data)
+
+    def _turn_within(self, region: int, known: dict[str, int] | None, item: str) -> None:
+        """A turn began of a loop that a helper has run as a whole: what comes is what it printed."""
+        place = self.places[region]
+        if known is None:
+            self.printed.end(region)
+        elif place.node == "while":
+            count = self.arms[region, 0] = self.arms.get((region, 0), 0) + 1
+            self.printed.begin(region, [count - 1], item)
+        else:
+            path = [
+                known[str(number)] if str(number) in known else self.frames[number].index
+                for number in (*place.within, region)
+                if str(number) in known or number in self.frames
+            ]
+            self.printed.begin(region, path, item)
 
     def reset(self) -> None:
         """In a helper: a task begins."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
-from inferflow.worker.frames import ARM, LOOP
-from inferflow.worker.frames_items import is_plain, size_of
+from inferflow.worker.frames import ARM, LOOP, TURN
+from inferflow.worker.frames_items import is_plain, short, size_of
 from inferflow.worker.frames_map import held_by
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
@@ -82,6 +82,7 @@ class Strand:
         self.output: list[list[Any]] = []
         self.arms: dict[tuple[int, int], int] = {}
         self.loops: dict[int, list[int]] = {}
+        self.at: dict[int, int] = {}  # the indices of the loops that are run as a whole now
         """Since the last unit: how often each arm was chosen; of loops how often they began, their items (-1: not
         known) and turns."""
         self.offset = 0
@@ -180,7 +181,11 @@ class Strand:
 
     def m(self, region: int, arm: int) -> None:
         """An arm is chosen, of a conditional expression or of a statement that is run as a whole."""
-        self.arms[region, arm] = self.arms.get((region, arm), 0) + 1
+        place = self.helper.home.frames.places[region]
+        if arm == 0 and place.node == "while" and place.told:
+            self._event(TURN, [region, {}, ""])
+        else:
+            self.arms[region, arm] = self.arms.get((region, arm), 0) + 1
 
     def r(self, region: int, iterable: Any) -> Any:
         """A loop begins that is run as a whole; gives back what it goes through."""
@@ -188,12 +193,35 @@ class Strand:
         size = size_of(iterable)
         count[0] += 1
         count[1] = -1 if size < 0 or count[1] < 0 else count[1] + size
+        self.at[region] = -1
         return iterable
 
-    def j(self, region: int) -> bool:
-        """A turn of it begins."""
+    def j(self, region: int, *values: Any) -> bool:
+        """A turn of it begins, with these names bound."""
         self.loops[region][2] += 1
+        self.at[region] += 1
+        place = self.helper.home.frames.places[region]
+        if place.told and place.node == "for":
+            known = {str(number): self.at[number] for number in (*place.within, region) if number in self.at}
+            self._event(TURN, [region, known, short(values[0] if len(values) == 1 else values) if values else ""])
         return True
+
+    def z(self, region: int) -> None:
+        """It is over."""
+        self.at.pop(region, None)
+        if self.helper.home.frames.places[region].told:
+            self._event(TURN, [region, None, ""])
+
+    def _event(self, kind: str, data: list[Any]) -> None:
+        """Between what was printed before and what comes."""
+        self._texts(len(self.values))
+        self.output.append([self.offset, len(self.values), kind, data])
+
+    def _texts(self, number: int) -> None:
+        for name, (noted, _, left_out) in self.helper.home.streams.mark().items():
+            if left_out:
+                raise MemoryError("it prints too much to keep and repeat")
+            self.output.append([self.offset, number, name, noted])
 
     def p(self, unit: int, maybe: tuple[str, ...], *values: Any) -> None:
         """A unit is done, and left these values, and those of its other names that are bound."""
@@ -211,10 +239,7 @@ class Strand:
         self.arms, self.loops = {}, {}
         self.values.append(values)
         self.keys.append([unit, list(self.path)])
-        for name, (noted, _, left_out) in self.helper.home.streams.mark().items():
-            if left_out:
-                raise MemoryError("it prints too much to keep and repeat")
-            self.output.append([self.offset, number, name, noted])
+        self._texts(number)
         return values[0] if values else None
 
     # -- batches -------------------------------------------------------------------------------------
@@ -234,7 +259,7 @@ class Strand:
         for number in range(start, stop):
             self.current, self.values, self.offset, self.number = items[number], [], number - start, number
             self.keys, self.path = [], []
-            self.arms, self.loops = {}, {}
+            self.arms, self.loops, self.at = {}, {}, {}
             kept = len(self.output)
             helper.gate.seen, helper.gate.listed = {}, set()
             helper.gate.on = True

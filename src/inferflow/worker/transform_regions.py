@@ -214,7 +214,8 @@ def hook_choices(body: list[ast.stmt], table: Table, function: str = "") -> None
 
 def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Place], function: str) -> None:
     """Put hooks into statements that a helper runs as a whole, by which it counts turns and arms of what is in them:
-    ``r(region, iterable)`` where a loop begins, ``j(region)`` a turn, ``m(region, arm)`` an arm."""
+    ``r(region, iterable)`` where a loop begins, ``j(region, *item)`` a turn, ``z(region)`` where the loop is over,
+    ``m(region, arm)`` an arm."""
     for statement in run:
         for node in list(ast.walk(statement)):
             kind = NODES.get(type(node).__name__, "")
@@ -230,13 +231,16 @@ def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Plac
                 continue
             for arm, body in enumerate(arms_of(node)):
                 if isinstance(node, ast.For) and arm == 0:
+                    names = [name for name, _ in item_paths(node.target) or ()]
                     node.iter = _call("r", [_number(place.region), node.iter], node.iter)
-                    said = _call("j", [_number(place.region)], body[0])
+                    said = _call("j", [_number(place.region), *loads(names)], body[0])
                 elif body:
                     said = _call("m", [_number(place.region), _number(arm)], body[0])
                 else:
                     continue
                 body.insert(0, _placed(ast.Expr(value=said), body[0]))
+            if isinstance(node, (ast.For, ast.While)):
+                _tell_end(node, place)
 
 
 def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, place: Place) -> None:
