@@ -554,12 +554,10 @@ def bytes_read() -> int:
         return 0
 
 
-def _exit_functions(modules: dict[str, Any]) -> list[int]:
-    """What is to be called when the process ends, or an object does, by number."""
-    atexit, weakref = modules.get("atexit"), modules.get("weakref")
-    count = atexit._ncallbacks() if atexit is not None and hasattr(atexit, "_ncallbacks") else 0
-    registry = getattr(getattr(weakref, "finalize", None), "_registry", None) or {}
-    return [count, *(info.index for info in list(registry.values()))]
+def _finalizers(modules: dict[str, Any]) -> list[int]:
+    """What is to be called when an object dies, by number."""
+    registry = getattr(getattr(modules.get("weakref"), "finalize", None), "_registry", None) or {}
+    return [info.index for info in list(registry.values())]
 
 
 class HiddenState:
@@ -604,7 +602,7 @@ class HiddenState:
         if signal is not None:
             out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         out["recursion limit"] = sys.getrecursionlimit()
-        out["exit functions"] = _exit_functions(modules)
+        out["finalizers"] = _finalizers(modules)
         out["umask"] = os.umask(0)
         os.umask(out["umask"])
         out["priority"] = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0

@@ -72,7 +72,7 @@ KERNEL = frozenset({
 _beside: set[str] = set()
 MOST_OBJECTS = 60_000
 MOST_BYTES = 16 << 20
-NARROW = frozenset({"random", "numpy.random", "torch.random", "threads", "signal", "recursion limit", "exit functions"})
+NARROW = frozenset({"random", "numpy.random", "torch.random", "threads", "signal", "recursion limit", "finalizers"})
 """Hidden states that only those depend on who also change them (a draw moves the generator on): a task that is seen to
 change none does not depend on them."""
 
