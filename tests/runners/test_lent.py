@@ -26,7 +26,7 @@ if k == "state":
     state |= {"modules": sorted(sys.modules), "names": sorted(globals()), "in": len(In), "out": len(Out)}
     state |= {"threads": sorted(thread.name for thread in threading.enumerate())}
     state |= {"signals": [repr(signal.getsignal(n)).split(" at ")[0] for n in sorted(signal.valid_signals())]}
-    state |= {"mask": [line for line in open("/proc/self/status") if line.startswith("Sig")]}
+    state |= {"mask": [line for line in open("/proc/self/status") if line.startswith(("SigB", "SigI", "SigC"))]}
     print(json.dumps(state))
 elif k == "parent":
     with open(os.environ["PARENTS"], "a") as file:
