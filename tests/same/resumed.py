@@ -21,17 +21,51 @@ from arena import Arena, Way, difference
 MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": ()}
 
 
+class _Hoist(ast.NodeTransformer):
+    """Puts some of the literals that calls get into variables of the driver, bound just before."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        self.made = 0
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        for block in (node, *(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "main")):
+            block.body = [new for old in block.body for new in self._hoisted(old)]
+        return node
+
+    def _hoisted(self, statement: ast.stmt) -> list[ast.stmt]:
+        before: list[ast.stmt] = []
+        if isinstance(statement, (ast.Assign, ast.Expr)) and isinstance(statement.value, ast.Call):
+            for place, given in enumerate(statement.value.args):
+                if isinstance(given, ast.Constant) and type(given.value) in (int, str) and self.draw.random() < 0.6:
+                    self.made += 1
+                    name = f"given{self.made}"
+                    before.append(ast.Assign([ast.Name(name, ast.Store())], given, lineno=statement.lineno))
+                    statement.value.args[place] = ast.Name(name, ast.Load())
+        return [*before, statement]
+
+
+def hoisted(text: str, draw: random.Random) -> str:
+    """The program, saying some of what it gives to calls in a statement before."""
+    return ast.unparse(_Hoist(draw).visit(ast.parse(text)))
+
+
 def changed(text: str, draw: random.Random) -> str:
     """The program with a number, a statement or only its layout changed; loops that end still do."""
     tree = ast.parse(text)
     inside = {id(n) for loop in ast.walk(tree) if isinstance(loop, ast.While) for n in ast.walk(loop)}
     nodes = [node for node in ast.walk(tree) if id(node) not in inside]
-    how = draw.choice(["number", "number", "statement", "layout", "nothing"])
+    how = draw.choice(["number", "number", "given", "given", "statement", "layout", "nothing"])
     if how == "nothing":
         return text
     if how == "layout":
         return "# a comment\n" + text
-    if how == "number":
+    if how == "given":
+        for node in nodes:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and draw.random() < 0.5:
+                value = node.value.value
+                node.value.value = value + 1 if type(value) is int else f"1{value}" if type(value) is str else value
+    elif how == "number":
         numbers = [node for node in nodes if isinstance(node, ast.Constant) and type(node.value) is int]
         if numbers:
             chosen = draw.choice(numbers)
@@ -61,6 +95,8 @@ def main() -> int:
         arena = Arena(Path(folder), MODULES[wanted.kind])
         for number in range(wanted.first, wanted.first + wanted.count):
             files, draw = make(number), random.Random(number)
+            if draw.random() < 0.7:
+                files = {**files, "driver.py": hoisted(files["driver.py"], draw)}
             if arena.native(files).says_nothing:
                 continue
             programs += 1
