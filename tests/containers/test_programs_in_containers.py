@@ -194,7 +194,7 @@ def test_a_task_that_acts_acts_once(tmp_path: Path, engine: Daemon) -> None:
     settings = 'image = "host"\nisolation = "task"\nbackend = "docker"\n'
     folder = assert_same(tmp_path, {"driver.py": driver, "inferflow.toml": settings})
     told = subprocess.run([sys.executable, "-m", "inferflow", "show", "latest"], cwd=folder, env=environment(), capture_output=True, text=True).stdout  # fmt: skip
-    assert "add stays in home's container" in " ".join(told.split())
+    assert "add ran in home's container" in " ".join(told.split())
 
 
 @needs_kernels

@@ -152,12 +152,11 @@ def places_of(
         if not firm and placement.isolation != "task":
             continue
         why = "a setting keeps it at home" if stays(task.name) else _hindrance(task, placed)
-        if why and task.guess is not None and not stays(task.name) and not _hindrance_on_trust(task, placed):
-            placed[index] = Placed(placement, firm, True, task.guess)
-            continue
         if not why and not firm and task.home and task.outputs and task.kind not in ("shell", "notebook"):
             why = "it acts on the world, so it could not be repeated here if what it returns could not be handed over"
-        if why:
+        if why and task.guess is not None and not stays(task.name) and not _hindrance_on_trust(task, placed):
+            placed[index] = Placed(placement, firm, True, task.guess)
+        elif why:
             refused[index] = why
         else:
             placed[index] = Placed(placement, firm, bool(task.home))
