@@ -356,7 +356,9 @@ KNOWS_NOTHING = """
 import lib, sys
 FACTOR = 1
 def make(): return lib.Net(3)
-def load(): return [3.0, 1.0, 2.0]
+def load():
+    import noisy
+    return [3.0, 1.0, 2.0]
 def wrap(rows): return {"rows": rows}
 def setup(x):
     if x == "seed": lib.seed(3)
@@ -394,7 +396,8 @@ PLACED = '[tasks."train*"]\nbackend = "docker"\nimage = "host"\n'
 def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a library that the catalogue does not know."""
     folder = tmp_path_factory.mktemp("library")
-    write_files(folder, {"lib.py": LIBRARY})
+    noisy = "import warnings\nwarnings.filterwarnings('always', module='noisy')\n"
+    write_files(folder, {"lib.py": LIBRARY, "noisy.py": noisy})
     return str(folder)
 
 

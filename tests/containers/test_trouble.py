@@ -319,7 +319,7 @@ def test_a_full_disk(tmp_path: Path, docker_engine: Daemon) -> None:
 
 FILLS = """
 def make(n):
-    return bytes([n]) * (4 << 20)
+    return bytes([n]) * (9 << 20)
 def count(x):
     return len(x)
 def main():
@@ -335,11 +335,11 @@ main()
 
 def test_a_full_disk_of_the_project(tmp_path: Path, docker_engine: Daemon) -> None:
     """It ends as natively, for the driver; what could not be recorded is told."""
-    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "t", tmp_path]).returncode:
+    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "t", tmp_path]).returncode:
         pytest.skip("only root can mount a small disk")
     try:
         done = run(tmp_path, docker_engine.host, driver=FILLS)
-        assert done.stdout == b"%d\n" % (12 << 20)
+        assert done.stdout == b"%d\n" % (27 << 20), done.stderr
         assert "OSError: [Errno 28] No space left on device" in done.stderr
         assert "Traceback" not in done.stderr.partition("Errno 28")[2]  # (none of ours)
         assert done.exit_code in (1, 4)

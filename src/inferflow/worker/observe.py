@@ -626,13 +626,13 @@ class HiddenState:
         first imported since counts as unchanged (and is watched from now on)."""
         now = self._take()
         for name, value in self._before.items():
-            if now.get(name) != value and not (name == "warnings" and self._only_imported(value, now[name])):
+            if now.get(name) != value and not (name == "warnings" and self.only_imported(value, now[name])):
                 return name
         self._before = now
         self._modules = frozenset(sys.modules)
         return ""
 
-    def _only_imported(self, before: list[Any], now: list[Any]) -> bool:
+    def only_imported(self, before: list[Any], now: list[Any]) -> bool:
         """Whether warnings are shown as before but for those of libraries that were imported since: sklearn, imported
         for the first time, puts a filter for warnings of its own modules in front. Home gets that filter when it
         imports the library itself; until then no such warning can come up."""

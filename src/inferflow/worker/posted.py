@@ -15,13 +15,13 @@ from typing import Any
 
 from inferflow.worker.observe import HiddenState
 from inferflow.worker.recipe import NoRecipe, Recipes
+from inferflow.worker.standing import NARROW
 from inferflow.worker.turn import live
 
 __all__ = ["Posted"]
 
-_THEIRS = frozenset({"random", "numpy.random", "matplotlib.pyplot", "threads", "priority"})
-"""States of which the worker sees by itself whether the task has used them (it is dropped then), or that are no concern
-of a task's."""
+_THEIRS = NARROW | {"matplotlib.pyplot", "priority"}
+"""States of which the worker sees by itself whether the task has used them (it is dropped then)."""
 
 
 class Posted:
@@ -30,7 +30,8 @@ class Posted:
     def __init__(self, home: Any) -> None:
         self.home = home
         self.recipes = Recipes(home, [])
-        self.hidden = HiddenState().facts()
+        self.state = HiddenState()
+        self.hidden = self.state.facts()
 
     def told(self, task: int, inputs: dict[tuple[str, str], Any]) -> dict[str, Any]:
         """For home: the digests, or why there are none."""
@@ -45,7 +46,9 @@ class Posted:
         """What is not the same here, in words; empty if all is."""
         now = HiddenState().facts()
         for name, value in self.hidden.items():
-            if name not in _THEIRS and now.get(name) != value:
+            if name in _THEIRS or now.get(name) == value:
+                continue
+            if name != "warnings" or not self.state.only_imported(value, now[name]):
                 return f"{name} is not what it was when the task's process began"
         if "roots" not in told:
             return self._unknown(task, told["why"])
