@@ -257,7 +257,7 @@ def test_a_module_that_shadows_the_library(tmp_path: Path) -> None:
     assert_same(tmp_path, {"driver.py": driver, "random.py": "X = 1\ndef Random(): pass\n_inst = 1\n"})
 
 
-@pytest.mark.parametrize("name", ["json", "ast", "inspect", "copy"])
+@pytest.mark.parametrize("name", ["json", "ast", "inspect", "copy", "dis", "fcntl"])
 def test_a_module_with_the_name_of_one_that_we_need(name: str, tmp_path: Path) -> None:
     assert_same(
         tmp_path, {"driver.py": "def f(x): return [x]\na = f(1)\nb = f(a)\nprint(b)\n", f"{name}.py": "X = 1\n"}

@@ -18,6 +18,11 @@ import struct
 import sys
 from typing import Any
 
+try:
+    import fcntl  # now: later the name may lead to a module of the user's
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["Closed", "Decoder", "SocketChannel", "connect", "decode", "encode", "high_descriptor", "listen", "split"]
 
 _HEAD = struct.Struct("<II")
@@ -131,8 +136,6 @@ class SocketChannel:
 def high_descriptor(descriptor: int) -> int:
     """Move a descriptor of ours to a high number: the user's code shall find its own where native would put them."""
     try:
-        import fcntl
-
         moved: int = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 500)
     except (ImportError, OSError, AttributeError):
         return descriptor

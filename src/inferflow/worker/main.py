@@ -243,21 +243,35 @@ _LATER = (
 def _uncover(folder: str, base: frozenset[str]) -> None:
     """Forget the library modules that we imported if the user's folder has a module that takes the place of one: then
     everything is imported anew, with the user's module, as natively. (We keep using ours.)"""
-    ours = [name for name in sys.modules if name not in base and not name.startswith("inferflow")]
-    if not any(_stands_in(folder, name.partition(".")[0]) for name in ours):
+    known = {name.partition(".")[0] for name in sys.modules if name not in base} - {"inferflow"}
+    known.update(getattr(sys, "stdlib_module_names", ()))  # (what we import later is among these)
+    if not any(_stands_in(folder, name) for name in known.intersection(_modules_in(folder))):
         return
-    import traceback  # noqa: F401  (what we import later must be the library's own)
-    import warnings  # noqa: F401
-    from importlib import import_module
+    path = sys.path[:]
+    sys.path[:] = [part for part in path if part not in (folder, "")]
+    try:  # what we import later must be the library's own
+        import traceback  # noqa: F401
+        import warnings  # noqa: F401
+        from importlib import import_module
 
-    for name in _LATER:  # (nor may these find the user's)
-        import_module(f"inferflow.worker.{name}")
-
+        for later in _LATER:
+            import_module(f"inferflow.worker.{later}")
+    finally:
+        sys.path[:] = path
+    ours = [name for name in sys.modules if name not in base and not name.startswith("inferflow")]
     keep = {"threading", "_thread", "signal", "atexit"}
     for name in ours:
         module = sys.modules[name]
         if name not in keep and getattr(module, "__file__", None):
             del sys.modules[name]
+
+
+def _modules_in(folder: str) -> set[str]:
+    """What could be names of modules there."""
+    try:
+        return {name[:-3] if name.endswith(".py") else name for name in os.listdir(folder)}
+    except OSError:
+        return set()
 
 
 def _stands_in(folder: str, name: str) -> bool:
