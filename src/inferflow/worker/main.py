@@ -238,14 +238,19 @@ _LATER = (
     *("transport_pickle", "trust", "turn"),
 )
 """Modules of ours that are only imported when they are needed."""
+_THEIR_NEEDS = frozenset({
+    "dataclasses", "datetime", "decimal", "dis", "fnmatch", "fractions", "importlib", "inspect", "ipaddress",
+    "linecache", "numbers", "pathlib", "platform", "textwrap", "token", "tokenize",
+    "traceback", "urllib", "uuid", "warnings",
+})  # fmt: skip
+"""What of the library they import in turn."""
 
 
 def _uncover(folder: str, base: frozenset[str]) -> None:
     """Forget the library modules that we imported if the user's folder has a module that takes the place of one: then
     everything is imported anew, with the user's module, as natively. (We keep using ours.)"""
     known = {name.partition(".")[0] for name in sys.modules if name not in base} - {"inferflow"}
-    known.update(getattr(sys, "stdlib_module_names", ()))  # (what we import later is among these)
-    if not any(_stands_in(folder, name) for name in known.intersection(_modules_in(folder))):
+    if not any(_stands_in(folder, name) for name in known | _THEIR_NEEDS):
         return
     path = sys.path[:]
     sys.path[:] = [part for part in path if part not in (folder, "")]
@@ -264,14 +269,6 @@ def _uncover(folder: str, base: frozenset[str]) -> None:
         module = sys.modules[name]
         if name not in keep and getattr(module, "__file__", None):
             del sys.modules[name]
-
-
-def _modules_in(folder: str) -> set[str]:
-    """What could be names of modules there."""
-    try:
-        return {name[:-3] if name.endswith(".py") else name for name in os.listdir(folder)}
-    except OSError:
-        return set()
 
 
 def _stands_in(folder: str, name: str) -> bool:
