@@ -62,7 +62,8 @@ _LOOKS = frozenset({
 })  # fmt: skip
 _PAST_PYTHON = {
     "polars": "read_|scan_|sink_|collect|lazy|fetch",
-    "pandas": "read_parquet|read_feather|read_orc|read_hdf|HDFStore",
+    "pandas": "read_parquet|read_feather|read_orc|read_hdf|read_spss|HDFStore",
+    "PIL": "truetype",
     "xgboost": "load_|DMatrix|Booster",
     "lightgbm": "Dataset|Booster",
     "catboost": "load_|Pool",
