@@ -95,13 +95,13 @@ def _absent(run: str, graph: TaskGraph, events: list[Event], olds: list[Old]) ->
     ended: dict[int, str] = {}
     for event in events:
         if isinstance(event, TaskFailed):
-            ended[event.task] = f"it failed in {run}"
+            ended[event.task] = f"failed in {run}"
         elif isinstance(event, TaskFinished) and event.duration < LONG:
-            ended[event.task] = f"it took less than {LONG} s in {run}"
+            ended[event.task] = f"shorter than {LONG} s in {run}"
         elif isinstance(event, TaskFinished):
-            ended[event.task] = f"nothing that could be used again was kept of it in {run}"
+            ended[event.task] = f"nothing was kept that could be used again in {run}"
     return {
-        task.name: ended.get(index, f"it did not run in {run}")
+        task.name: ended.get(index, f"not run in {run}")
         for index, task in enumerate(graph.tasks)
         if task.name not in known
     }
