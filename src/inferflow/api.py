@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from inferflow.errors import UserError, WrongUse
+from inferflow.records import frozen
 
 if TYPE_CHECKING:
     from inferflow.config.settings import Settings

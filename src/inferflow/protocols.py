@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from attrs import frozen
-
 from inferflow.model import Artifact, Event, Placement, Run, RunStarted, TaskGraph
+from inferflow.records import frozen
 
 __all__ = ["ArtifactStore", "Backend", "Crew", "Launch", "Message", "Notice", "RunStore", "Surroundings", "Taking"]
 

@@ -23,12 +23,11 @@ from enum import Enum
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import attrs
-
 from inferflow.collector import paused
 from inferflow.errors import UserError
 from inferflow.model import GRAPH_VERSION, Event, InvalidGraph, Place, Span, TaskGraph
 from inferflow.model.content import content_digest
+from inferflow.records import field_names
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -152,12 +151,7 @@ def _plain(value: Any) -> Any:
         return value
     if cls is tuple:
         return [_plain(item) for item in value]
-    return {name: _plain(getattr(value, name)) for name in _names(cls)}
-
-
-@cache
-def _names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(cls))
+    return {name: _plain(getattr(value, name)) for name in field_names(cls)}
 
 
 # -- the converter ---------------------------------------------------------------------------------
@@ -300,6 +294,8 @@ def _class_schema(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if cls.__name__ not in definitions:
         definitions[cls.__name__] = {}
         hints = get_type_hints(cls)
+        import attrs
+
         fields = attrs.fields(cls)
         definitions[cls.__name__] = {
             "type": "object",

@@ -75,9 +75,8 @@ def analyze(
 
             graph = dress(graph, main)
         elif "%%" in main.text:
-            from attrs import evolve
-
             from inferflow.analysis.percent import percent_cells
+            from inferflow.records import evolve
 
             graph = evolve(graph, cells=percent_cells(main.text))
         return graph, graph.diagnostics
@@ -107,12 +106,11 @@ def _graph(
 
 def _in_order(driver: Driver, error: Exception, stages: Stages) -> TaskGraph:
     """Everything at home in program order, since a pass of ours failed."""
-    from attrs import evolve
-
     from inferflow.analysis.cautious import cautious_effects, cautious_names
     from inferflow.analysis.effects.program import INVOLVED_HINT
     from inferflow.analysis.graph import build_graph
     from inferflow.model import Diagnostic, Severity, Span
+    from inferflow.records import evolve
 
     stages.names, stages.effects = cautious_names(driver), cautious_effects(driver)
     span = driver.blocks[0].block.span if driver.blocks else Span(driver.project.sources[driver.project.main].path, 1)

@@ -15,9 +15,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from attrs import define, field, frozen
-
 from inferflow.model import Effect, File, Hidden, Object, Place, Reason, Variable, World
+from inferflow.records import define, field, frozen
 
 __all__ = ["Dependence", "Ledger", "is_wide"]
 

@@ -22,13 +22,11 @@ import json
 import re
 from typing import Any, TypeVar
 
-import attrs
-from attrs import evolve
-
 from inferflow.analysis.magics import NamesIn, around, cell_python, nothing_known, settle_names
 from inferflow.analysis.percent import heading
 from inferflow.model import Cell, Parameter, Reason, Source, Span, Task, TaskGraph
 from inferflow.model.graph import ONE_BY_ONE
+from inferflow.records import evolve, field_names
 
 __all__ = ["NotANotebook", "displayed", "dress", "notebook_source", "parameters_of", "read_cells"]
 
@@ -213,16 +211,16 @@ class _Places:
             return found
         if isinstance(value, tuple):
             return tuple(self.moved(item) for item in value)
-        if attrs.has(type(value)):
+        if field_names(type(value)):
             changes = {}
-            for field in attrs.fields(type(value)):
-                old = getattr(value, field.name)
+            for name in field_names(type(value)):
+                old = getattr(value, name)
                 if isinstance(old, str) and "_ipython." in old:  # as the cell has it
-                    changes[field.name] = old.replace("_ipython.", "%")
-                elif isinstance(old, tuple | Span) or attrs.has(type(old)):
+                    changes[name] = old.replace("_ipython.", "%")
+                elif isinstance(old, tuple | Span) or field_names(type(old)):
                     new = self.moved(old)
                     if new != old:
-                        changes[field.name] = new
+                        changes[name] = new
             return evolve(value, **changes) if changes else value
         return value
 

@@ -27,8 +27,6 @@ import builtins
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from attrs import define, field
-
 from inferflow.analysis import ir
 from inferflow.analysis.deep import deep
 from inferflow.analysis.defuse_flow import BEFORE, GONE, OWN, State
@@ -37,6 +35,7 @@ from inferflow.analysis.defuse_walk import Walk
 from inferflow.analysis.facts import Bind, DefUse, Driver, DriverBlock, StepKey, StepNames, Use
 from inferflow.analysis.walk import every_op, in_order, operands
 from inferflow.model import Diagnostic, Severity, Span, Variable
+from inferflow.records import define, field
 
 __all__ = ["find_names", "names_within"]
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.walk import every_op
 from inferflow.model import Variable
+from inferflow.records import frozen
 
 
 @frozen(eq=False)

@@ -15,13 +15,12 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
-from attrs import define, field
-
 from inferflow.analysis import ir
 from inferflow.analysis.defuse_flow import GONE, OWN, Changes, State
 from inferflow.analysis.defuse_names import View, bound_names
 from inferflow.analysis.walk import in_order
 from inferflow.model import Span, Variable
+from inferflow.records import define, field
 
 if sys.version_info >= (3, 11):
     from typing import assert_never

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from attrs import field, frozen
-
 from inferflow.analysis.facts import Driver, OpFacts, StepKey
 from inferflow.analysis.steps import Step
 from inferflow.model import Anchor, Effect, Reason, Span, Variable
+from inferflow.records import field, frozen
 
 __all__ = ["Draft", "anchor_of", "binders", "effects_of", "last_module_task", "span_of"]
 

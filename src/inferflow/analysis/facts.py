@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from attrs import field, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.programs import ProgramKind
 from inferflow.model import Block, Diagnostic, Effect, Reason, Source, Span, Variable
+from inferflow.records import field, frozen
 
 SourceFinder: TypeAlias = Callable[[str], Source | None]
 """Given a dotted module name, the project's source of it, or ``None`` if it is not a module of the project (a library,

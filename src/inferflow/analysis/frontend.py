@@ -15,13 +15,12 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from attrs import evolve
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Driver, DriverBlock, Project, SourceFinder, StepKey
 from inferflow.analysis.opening import absolute, has_work, not_plain, opened_call, unknown_decorator
 from inferflow.analysis.walk import every_op
 from inferflow.model import Block, Diagnostic, Severity, Source, Span
+from inferflow.records import evolve
 
 __all__ = ["Lower", "find_driver", "load_project"]
 

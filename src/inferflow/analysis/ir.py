@@ -18,9 +18,8 @@ from __future__ import annotations
 import ast
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
-
 from inferflow.model import Span
+from inferflow.records import field, frozen
 
 Temp: TypeAlias = int
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from attrs import define, evolve, field
-
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger
 from inferflow.analysis.drafts import Draft, anchor_of, binders, effects_of, last_module_task, span_of
@@ -41,6 +39,7 @@ from inferflow.model import (
     Variable,
     World,
 )
+from inferflow.records import define, evolve, field
 
 __all__ = ["Linker"]
 

@@ -10,11 +10,10 @@ import ast
 import re
 from typing import Any, TypeAlias
 
-from attrs import define, field
-
 from inferflow.analysis import ir
 from inferflow.analysis.lower_scopes import Binding, Names, mangle
 from inferflow.model import Diagnostic, Severity, Span
+from inferflow.records import define, field
 
 Layout: TypeAlias = dict[ast.stmt, tuple[bool, bool]]
 """Of each statement that has any: whether a blank line or a comment line stands before it (always true), and whether a

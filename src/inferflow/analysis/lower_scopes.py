@@ -17,7 +17,7 @@ import ast
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field
+from inferflow.records import define, field
 
 Kind: TypeAlias = Literal["module", "function", "lambda", "class", "comprehension", "types"]
 Binding: TypeAlias = Literal["local", "free", "global", "class"]

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import OpFacts
 from inferflow.analysis.walk import operands
+from inferflow.records import frozen
 
 __all__ = ["EagerMap", "eager_maps"]
 

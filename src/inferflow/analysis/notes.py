@@ -13,8 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import frozen
-
 from inferflow.analysis.accesses import is_wide
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DriverEffects
@@ -22,6 +20,7 @@ from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.regions import PLACED
 from inferflow.analysis.steps import Outline, statement_word
 from inferflow.model import Diagnostic, Region, Span, Task, World
+from inferflow.records import frozen
 
 __all__ = ["REASONS", "Why", "function_notes", "map_notes", "region_notes", "unknown_notes"]
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Project, StepKey
 from inferflow.analysis.walk import every_op, flatten
+from inferflow.records import frozen
 
 __all__ = [
     "Opened",

@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from attrs import evolve
-
 from inferflow.analysis import ir
 from inferflow.analysis.cells import displayed
 from inferflow.analysis.drafts import Draft
@@ -27,6 +25,7 @@ from inferflow.analysis.facts import Driver, OpFacts, StepKey
 from inferflow.analysis.programs import GOES_ON
 from inferflow.analysis.steps import Outline, Step, op_reasons
 from inferflow.model import Hidden, Object, Reason, Variable, World
+from inferflow.records import evolve
 
 __all__ = ["partition"]
 

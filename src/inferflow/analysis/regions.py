@@ -20,8 +20,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
-from attrs import evolve
-
 from inferflow.analysis import ir
 from inferflow.analysis.defuse import names_within
 from inferflow.analysis.drafts import Draft
@@ -42,6 +40,7 @@ from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import bodies, every_op, every_statement, is_unbinding, may_await
 from inferflow.model import Arm, Block, Reason, Region, Span, Stage, Task, TaskKind, Variable
 from inferflow.model.graph import ONE_BY_ONE
+from inferflow.records import evolve
 
 __all__ = ["PLACED", "Regions"]
 

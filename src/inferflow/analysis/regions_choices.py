@@ -14,9 +14,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator
 
-from attrs import frozen
-
 from inferflow.model import Anchor, Arm, Reason, Region, Span, Task
+from inferflow.records import frozen
 
 __all__ = ["Where", "choices_in", "short_names"]
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import evolve, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger, is_wide
 from inferflow.analysis.drafts import Draft
@@ -19,6 +17,7 @@ from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects,
 from inferflow.analysis.steps import NO_EFFECTS, Outline
 from inferflow.analysis.walk import bodies, every_statement
 from inferflow.model import Effect, Object, Place, Reason, Span, Task, Variable
+from inferflow.records import evolve, frozen
 
 __all__ = ["Body", "Changed", "Judge", "Written", "changed_anywhere", "written_in"]
 

@@ -21,13 +21,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import DriverBlock, DriverEffects
 from inferflow.analysis.steps import NO_EFFECTS, op_reasons
 from inferflow.analysis.walk import every_op
 from inferflow.model import Arm, Object, Reason, Task, Variable, World
+from inferflow.records import evolve, frozen
 
 if TYPE_CHECKING:
     from inferflow.analysis.regions_judge import Body, Judge

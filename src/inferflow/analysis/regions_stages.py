@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from attrs import define, field
-
 from inferflow.model import Arm, Stage, Task
+from inferflow.records import define, field
 
 __all__ = ["stages_of"]
 

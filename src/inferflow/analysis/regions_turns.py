@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from attrs import evolve, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger, is_wide
 from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
@@ -29,6 +27,7 @@ from inferflow.analysis.steps import NO_EFFECTS, Step, closure, op_reasons, sepa
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.walk import every_op, flatten, in_order, results
 from inferflow.model import Anchor, Arm, Effect, Input, Object, Output, Reason, Region, Span, Task, Variable, World
+from inferflow.records import evolve, frozen
 
 __all__ = ["comprehension_regions", "map_regions"]
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import evolve, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts
 from inferflow.analysis.link import Linker
@@ -30,6 +28,7 @@ from inferflow.analysis.steps import COMPOUND, NO_EFFECTS, NO_NAMES, Outline, St
 from inferflow.analysis.ties import binds_function
 from inferflow.analysis.walk import bodies, every_op, every_statement, flatten, in_order, is_unbinding, may_await
 from inferflow.model import Effect, Object, Reason
+from inferflow.records import evolve, frozen
 
 __all__ = ["as_one_piece"]
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import (
     SHARES_PARTS,
@@ -32,6 +30,7 @@ from inferflow.analysis.facts import (
 from inferflow.analysis.maps import eager_maps
 from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
+from inferflow.records import field, frozen
 
 __all__ = [
     "COMPOUND",

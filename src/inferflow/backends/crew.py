@@ -26,10 +26,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from attrs import evolve
-
 from inferflow.model import Placement
 from inferflow.protocols import Launch, Message, Notice, Surroundings
+from inferflow.records import evolve
 from inferflow.worker.channel import Decoder, encode
 
 __all__ = ["Base", "Outpost", "Outposts", "Peer", "StreamTable", "WorkerCrew", "relay"]

@@ -24,11 +24,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from attrs import field, frozen
-
 from inferflow.backends.docker_engine import explained, told
 from inferflow.backends.docker_worker import INSIDE
 from inferflow.errors import BrokenEnvironment
+from inferflow.records import field, frozen
 from inferflow.worker.channel import Decoder, encode
 
 __all__ = ["LABEL", "Container", "Engine", "Recipe", "labels"]

@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.backends.docker_container import LABEL, Engine
 from inferflow.backends.docker_engine import told
 from inferflow.backends.docker_recipe import find_image
 from inferflow.errors import BrokenEnvironment
+from inferflow.records import frozen
 
 __all__ = ["Base", "add_name", "assemble", "examine_base", "existing"]
 

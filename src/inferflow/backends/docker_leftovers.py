@@ -14,10 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.backends.docker_container import LABEL
 from inferflow.backends.docker_engine import connect, told
+from inferflow.records import frozen
 
 __all__ = ["Leftover", "find_leftovers", "remove_leftovers"]
 

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from attrs import define
-
 from inferflow.errors import WrongUse
+from inferflow.records import define
 
 if TYPE_CHECKING:
     from inferflow.config.settings import Settings

@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from inferflow.cli.common import Shared, answer, detail, wants_color
 from inferflow.cli.failure import after_broken_pipe, tell_error, tell_fault
 from inferflow.errors import UserError
+from inferflow.records import frozen
 
 if TYPE_CHECKING:
     from inferflow.model import TaskGraph

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferflow.cli.common import Shared, wants_color, width
-from inferflow.cli.store import run_summary
 from inferflow.config.project import project_root
 from inferflow.model import Event, RunFinished, RunStarted, TaskFailed, TaskGraph, TaskRetired, TaskStarted
 
@@ -61,6 +60,7 @@ class JsonLines:
 
     def finish(self, outcome: RunOutcome) -> None:
         """The last line."""
+        from inferflow.cli.store import run_summary
         from inferflow.storage.fold import fold
 
         summary = run_summary(fold(outcome.run_id, self.ends, True))

@@ -25,8 +25,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from attrs import evolve, field, frozen
-
 from inferflow.config.placement import PLACEMENT_KEYS, placement
 from inferflow.config.project import project_root
 from inferflow.config.toml import key_line, read_toml
@@ -42,6 +40,7 @@ from inferflow.config.values import (
 )
 from inferflow.errors import WrongUse
 from inferflow.model import Placement, Span
+from inferflow.records import evolve, field, frozen
 
 __all__ = ["KEYS", "PARAMETER_PREFIX", "Settings", "TaskRule", "backend_names", "find_settings_file", "load_settings"]
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
-
 from inferflow.protocols import ArtifactStore, Taking
+from inferflow.records import define, field
 
 __all__ = ["Arrivals"]
 

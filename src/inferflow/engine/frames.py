@@ -17,9 +17,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, field
-
 from inferflow.protocols import Crew, Message
+from inferflow.records import define, field
 
 __all__ = ["LONG", "Desk", "Frame"]
 

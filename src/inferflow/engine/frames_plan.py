@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.model import Arm, ItemFacts, ItemOutput, Region, RegionFacts, Span, Task, TaskGraph, World
+from inferflow.records import frozen
 
 PRINTED = (World("stdout"), World("stderr"), World("anything"))
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from attrs import define, evolve, field, frozen
-
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
 from inferflow.engine.frames import LONG, Desk
@@ -40,6 +38,7 @@ from inferflow.model import (
     WorkerStarted,
 )
 from inferflow.protocols import ArtifactStore, Crew, Message, Notice
+from inferflow.records import define, evolve, field, frozen
 
 __all__ = ["Engine", "Record"]
 
@@ -1055,7 +1054,7 @@ def _with_values(event: TaskFinished, stored: tuple[StoredValue, ...]) -> TaskFi
 
 
 def _with_files(event: TaskFinished, files: tuple[FileUse, ...]) -> TaskFinished:
-    from attrs import evolve
+    from inferflow.records import evolve
 
     return evolve(event, files=(*event.files, *files))
 

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import frozen
-
 from inferflow.engine.plan import Plan
 from inferflow.model import Certificate, FileUse, RunFinished, StoredValue, TaskFailed
 from inferflow.protocols import Notice
+from inferflow.records import frozen
 
 __all__ = ["Outcome", "cause_of", "failure_of_end", "failure_of_loss", "outcome_of"]
 

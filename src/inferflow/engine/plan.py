@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import field, frozen
-
 from inferflow.model import Guess, Input, Output, Placement, Task, TaskGraph, Variable, World
+from inferflow.records import field, frozen
 
 __all__ = ["Plan", "epoch_of", "make_plan"]
 

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, evolve, field
-
 from inferflow.engine import schedule
 from inferflow.engine.plan import Placed, Plan
 from inferflow.engine.schedule import State
 from inferflow.model import File, Input, Placement, Task, World
+from inferflow.records import define, evolve, field
 
 __all__ = ["Posts", "is_firm", "places_of", "sent"]
 

@@ -17,12 +17,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
-
 from inferflow.engine.plan import Plan
 from inferflow.engine.values import Kept, absolute
 from inferflow.model import FileAct, StoredValue, TaskFinished
 from inferflow.protocols import ArtifactStore, Message
+from inferflow.records import define, field, frozen
 
 __all__ = ["IMAGE", "Contents", "Old", "Reuse", "reusable"]
 

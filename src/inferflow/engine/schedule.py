@@ -11,9 +11,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import evolve, field, frozen
-
 from inferflow.engine.plan import Plan, epoch_of
+from inferflow.records import evolve, field, frozen
 
 __all__ = [
     "Action", "Dispatch", "Flight", "Helper", "Hire", "State", "answer", "behaved", "crowded", "decide", "dropped",

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
-from attrs import define, field
-
 from inferflow.engine.plan import Plan
 from inferflow.model import Artifact, FileAct, FileUse, StoredValue
 from inferflow.protocols import ArtifactStore, Message
+from inferflow.records import define, field
 
 __all__ = ["Kept", "Values", "absolute", "check_of", "file_acts", "file_uses", "unshared"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import frozen
-
 from inferflow.model.source import Span
+from inferflow.records import frozen
 
 
 class Severity(Enum):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
-
 from inferflow.model.place import Place
 from inferflow.model.source import Span
+from inferflow.records import frozen
 
 
 @frozen(order=True)

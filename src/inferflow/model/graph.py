@@ -11,12 +11,11 @@ import hashlib
 import json
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
-
 from inferflow.model.diagnostic import Diagnostic
 from inferflow.model.effect import Effect, Reason
 from inferflow.model.place import Place, Variable
 from inferflow.model.source import Cell, Span
+from inferflow.records import field, frozen
 
 GRAPH_VERSION = 2
 """Raised when the serialised form changes incompatibly."""

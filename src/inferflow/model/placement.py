@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import evolve, fields, frozen
+from inferflow.records import evolve, field_names, frozen
 
 __all__ = ["Placement"]
 
@@ -42,12 +42,13 @@ class Placement:
     def overlaid(self, other: Placement) -> Placement:
         """This placement with all that ``other`` says differently; lists are added to."""
         changes: dict[str, object] = {}
-        for attribute in fields(Placement):
-            mine, theirs = getattr(self, attribute.name), getattr(other, attribute.name)
+        nothing = Placement()
+        for name in field_names(Placement):
+            mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(theirs, tuple):
-                changes[attribute.name] = tuple(dict.fromkeys((*mine, *theirs)))
-            elif theirs != attribute.default:
-                changes[attribute.name] = theirs
+                changes[name] = tuple(dict.fromkeys((*mine, *theirs)))
+            elif theirs != getattr(nothing, name):
+                changes[name] = theirs
         return evolve(self, **changes)  # type: ignore[arg-type]
 
     def worker(self) -> Placement:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
-
 from inferflow.model.content import content_digest
+from inferflow.records import field, frozen
 
 
 @frozen(order=True)

@@ -18,9 +18,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from attrs import frozen
-
 from inferflow.model import Attempt, Run, TaskFailed, TaskGraph, WorkerLost
+from inferflow.records import frozen
 from inferflow.render.style import bullet, clean, clip, compose, paint, uncolored, wrap
 from inferflow.render.units import duration, size
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from attrs import frozen
+from inferflow.records import frozen
 
 __all__ = ["Layout", "Segment", "layout"]
 

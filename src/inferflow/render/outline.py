@@ -16,9 +16,8 @@ import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-from attrs import frozen
-
 from inferflow.model import Edge, Hidden, Object, Place, Reason, Span, Task, TaskGraph, Variable, World
+from inferflow.records import frozen
 from inferflow.render.cellwise import Cellwise
 from inferflow.render.regions import Part, parts, region_summary
 from inferflow.render.style import clean, code_lines

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from inferflow.records import frozen
 
 __all__ = ["LANES", "Rail", "rails"]
 

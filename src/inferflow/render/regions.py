@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
-
 from inferflow.model import Arm, Region, RegionFacts, Task
+from inferflow.records import frozen
 from inferflow.render.style import clean, code_lines
 
 __all__ = ["KINDS", "MOST", "Part", "inside", "parts", "region_summary", "region_text"]

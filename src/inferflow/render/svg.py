@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from html import escape
 
-from attrs import frozen
-
 from inferflow.model import TaskGraph
+from inferflow.records import frozen
 from inferflow.render.cellwise import cell_heading
 from inferflow.render.layout import Layout, Segment, layout
 from inferflow.render.mermaid import links

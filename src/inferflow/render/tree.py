@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
+from inferflow.records import frozen
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of, takes_text
 from inferflow.render.rails import Rail, rails
 from inferflow.render.regions import inside

@@ -14,10 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.config.toml import read_toml
 from inferflow.errors import WrongUse
+from inferflow.records import frozen
 
 __all__ = ["Declared", "declared", "project_image"]
 

@@ -17,12 +17,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
-
 from inferflow.config.project import project_root
 from inferflow.config.settings import Settings, backend_names, load_settings
 from inferflow.config.values import available_cpus
 from inferflow.errors import UserError
+from inferflow.records import frozen
 
 __all__ = ["Finding", "examine"]
 

@@ -15,13 +15,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
-
 from inferflow.backends.docker_container import Engine
 from inferflow.backends.docker_engine import connect
 from inferflow.backends.docker_image import Base, assemble, examine_base, existing
 from inferflow.config.settings import Settings
 from inferflow.errors import BrokenEnvironment, UserError
+from inferflow.records import frozen
 from inferflow.session.dependencies import Declared, declared, project_image
 
 __all__ = ["Built", "build", "image_of_project"]

@@ -22,13 +22,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from attrs import frozen
-
 import inferflow.model
 from inferflow import __version__
 from inferflow.config.settings import Settings
 from inferflow.errors import DriverUnreadable
 from inferflow.model import Diagnostic, Severity, TaskGraph
+from inferflow.records import frozen
 from inferflow.session.sources import Modules
 from inferflow.session.target import Target, check_syntax
 
@@ -122,7 +121,8 @@ def _identity(target: Target, settings: Settings) -> str:
 
 def _stamp(package: Path) -> str:
     """Sizes and times of the analyzer's own files, so that a changed analyzer never reads what an older one wrote."""
-    stamps = []
+    facts = os.stat(os.path.join(package, "records.py"))  # knows how values of the model are pickled
+    stamps = [("records.py", facts.st_size, facts.st_mtime_ns)]
     stack = [os.path.join(package, part) for part in ("analysis", "model")]
     while stack:
         with os.scandir(stack.pop()) as entries:

@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-
 from inferflow.analysis.cells import parameters_of
 from inferflow.config.settings import PARAMETER_PREFIX, Settings
 from inferflow.errors import BrokenEnvironment, WrongUse
 from inferflow.model import Parameter, Source, TaskGraph
+from inferflow.records import evolve
 from inferflow.session.target import Target, book_source
 
 __all__ = ["cell_facts", "check_notebook", "notebook_rows", "with_parameters", "write_executed"]
@@ -63,8 +62,6 @@ def notebook_rows(graph: TaskGraph, text: str) -> list[list[object]]:
     kernels started ahead: the task's number, whether it may come to the call several times, whether the kernel is to
     be lent to the driver's process (papermill, nbclient), the notebook's path if the text says it (else empty).
     ``text`` is the driver's."""
-    if not any(word in text for word in ("notebook", "nbclient")):
-        return []
     whole = _parsed(text)
     with_client = "nbclient" in text
     known = _through_functions(whole, with_client)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
 from inferflow.engine.reuse import Old, Reuse
 from inferflow.errors import UserError
 from inferflow.model import (
@@ -16,6 +14,7 @@ from inferflow.model import (
     TaskGraph,
     TaskRetired,
 )
+from inferflow.records import evolve, frozen
 from inferflow.storage.runs import Runs
 
 __all__ = ["Wish", "resolved", "reuse_of"]

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
-
 from inferflow import __version__
 from inferflow.config.settings import Settings
 from inferflow.engine.frames_plan import region_rows
@@ -30,9 +28,9 @@ from inferflow.model import CodeIdentity, Environment, Event, Hidden, Placement,
 from inferflow.model.content import content_digest
 from inferflow.model.graph import ONE_BY_ONE
 from inferflow.protocols import Backend, Crew, Launch, Message, Notice, Surroundings
+from inferflow.records import evolve, frozen
 from inferflow.render.units import duration
 from inferflow.session.infer import Inferred, infer
-from inferflow.session.notebook import check_notebook, notebook_rows, write_executed
 from inferflow.session.observer import Observer, Silent
 from inferflow.session.reuse import Wish, resolved, reuse_of
 from inferflow.session.setup import setup_message, start_method, told_ahead
@@ -87,6 +85,8 @@ def execute(
     if scratch is None:
         check_syntax(target.source)
     if target.kind == "notebook":
+        from inferflow.session.notebook import check_notebook
+
         check_notebook(settings, arguments)
     folder = Folder(settings.store)
     runs = Runs(folder)
@@ -108,6 +108,8 @@ def execute(
     finally:
         session.close()
         if executed is not None:
+            from inferflow.session.notebook import write_executed
+
             write_executed(scratch, target, executed)
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -238,7 +240,7 @@ class _Session:
         message["turns_ahead"] = ahead
         message["kept_inside"] = self._kept_inside(graph) if self._jobs() > 1 else ""
         message["sources"] = _sources(Path(self.target.root), graph)
-        message["books"] = notebook_rows(graph, self.target.source.text) if ahead else []
+        message["books"] = _notebook_rows(graph, self.target.source.text) if ahead else []
         message["scripts"] = [list(row) for row in self.target.source.runs]
         message["patient"] = bool(os.environ.get("_INFERFLOW_TURNS"))
         return message
@@ -271,6 +273,14 @@ class _Session:
     def close(self) -> None:
         if self.crew is not None:
             self.crew.close()
+
+
+def _notebook_rows(graph: TaskGraph, text: str) -> list[list[object]]:
+    if "notebook" not in text and "nbclient" not in text:
+        return []
+    from inferflow.session.notebook import notebook_rows
+
+    return notebook_rows(graph, text)
 
 
 def _write_fault(faults: list[str], file: Path) -> Path | None:

@@ -23,11 +23,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from attrs import evolve, field, frozen
-
 from inferflow.config.project import project_root
 from inferflow.errors import DriverUnreadable
 from inferflow.model import Source, Span
+from inferflow.records import evolve, field, frozen
 from inferflow.session.text import NotText, decode_source
 
 __all__ = ["Target", "book_source", "check_syntax", "open_target", "shown_path"]

@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import field, frozen
-
 from inferflow.errors import UserError
 from inferflow.model import Run, TaskGraph
+from inferflow.records import field, frozen
 from inferflow.session.target import Target
 from inferflow.session.verify_compare import Difference, compare, steady_ones
 from inferflow.session.verify_look import Look, Seen, TimedOut, run_inferred, run_native

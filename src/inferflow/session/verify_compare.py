@@ -20,8 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from attrs import frozen
-
+from inferflow.records import frozen
 from inferflow.session.verify_look import Entry, Seen
 
 __all__ = ["Difference", "Row", "compare", "steady_ones"]

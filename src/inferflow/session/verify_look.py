@@ -16,8 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import evolve, frozen
-
+from inferflow.records import evolve, frozen
 from inferflow.session.target import Target
 from inferflow.session.verify_stage import OURS, Side, Stage
 

@@ -22,9 +22,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import field, frozen
-
 from inferflow.errors import BrokenEnvironment
+from inferflow.records import field, frozen
 
 __all__ = ["LIMIT", "Side", "Stage", "can_bind", "make_stage"]
 

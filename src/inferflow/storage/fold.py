@@ -13,8 +13,6 @@ import sys
 from collections.abc import Iterable
 from typing import Literal
 
-from attrs import evolve
-
 from inferflow.model import (
     Attempt,
     Event,
@@ -29,6 +27,7 @@ from inferflow.model import (
     WorkerLost,
     WorkerStarted,
 )
+from inferflow.records import evolve
 
 if sys.version_info >= (3, 11):
     from typing import assert_never

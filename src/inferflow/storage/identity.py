@@ -15,7 +15,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -73,7 +72,11 @@ class CodeHandle:
 
 
 def start_code_identity(folder: Path) -> CodeHandle:
-    """Ask git about the repository around ``folder``, without waiting (one subprocess)."""
+    """Ask git about the repository around ``folder``, without waiting (one subprocess, if there may be one)."""
+    if not _may_be_in_repository(folder):
+        return CodeHandle(None, None, folder)
+    import tempfile  # takes two milliseconds to load
+
     output = tempfile.TemporaryFile()  # noqa: SIM115  a pipe would stop git at 64 KiB until somebody reads
     command = ["git", "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"]
     try:
@@ -82,6 +85,20 @@ def start_code_identity(folder: Path) -> CodeHandle:
         output.close()
         return CodeHandle(None, None, folder)
     return CodeHandle(process, output, folder)
+
+
+def _may_be_in_repository(folder: Path) -> bool:
+    """Whether git could find a repository here: ``.git`` in a folder above, what a bare one has, or a variable."""
+    if any(name.startswith("GIT_") for name in os.environ):
+        return True
+    here = os.path.realpath(folder)
+    while True:
+        if os.path.lexists(os.path.join(here, ".git")) or os.path.lexists(os.path.join(here, "HEAD")):
+            return True
+        above = os.path.dirname(here)
+        if above == here:
+            return False
+        here = above
 
 
 def parse_status(output: bytes) -> tuple[str, str, tuple[str, ...]]:
@@ -104,6 +121,8 @@ def parse_status(output: bytes) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _head(folder: Path) -> str:
+    import tempfile
+
     with tempfile.TemporaryFile() as output:
         try:
             _git(["git", "rev-parse", "HEAD"], folder, output).wait(1.0)

@@ -18,9 +18,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from attrs import frozen
-
 from inferflow.model import TaskGraph
+from inferflow.records import frozen
 from inferflow.storage.folder import Folder
 
 __all__ = ["Lesson", "Small", "is_small", "learn", "learn_size", "lessons", "small"]

@@ -19,9 +19,8 @@ import time as clock
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import frozen
-
 from inferflow.errors import BrokenEnvironment
+from inferflow.records import frozen
 from inferflow.storage.database import Database
 from inferflow.storage.folder import told
 from inferflow.storage.identity import process_identity

@@ -12,15 +12,13 @@ Any number of processes may do this in one folder at once; each run has one writ
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from attrs import evolve
-
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import Event, Run, RunFinished, RunStarted, Source, TaskGraph
+from inferflow.records import evolve
 from inferflow.storage.artifacts import Artifacts
 from inferflow.storage.database import Database
 from inferflow.storage.fold import fold
@@ -156,7 +154,9 @@ class Runs:
             more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             raise WrongUse(f"{text!r} may be {len(found)} runs: {', '.join(found[:5])}{more}", hint="type more of it")
         words = {part: name for name in reversed(names) for part in (name, name.split("-", 2)[-1])}
-        near = difflib.get_close_matches(text, words, n=1)
+        from difflib import get_close_matches
+
+        near = get_close_matches(text, words, n=1)
         hint = f"did you mean {words[near[0]]}?" if near else f"the latest is {names[0]}; inferflow runs lists them"
         raise WrongUse(f"there is no run {text!r}", hint=hint)
 

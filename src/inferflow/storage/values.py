@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,10 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import FileUse, Run, RunStarted, StoredValue, TaskGraph
+from inferflow.records import frozen
 from inferflow.storage.runs import Runs
 from inferflow.worker.transform import is_guard
 
@@ -63,7 +61,9 @@ def find_value(graph: TaskGraph, run: Run, name: str) -> KeptValue:
         if name in (candidate.value.name, candidate.path):
             return candidate
     names = list(dict.fromkeys(candidate.value.name for candidate in kept))
-    near = difflib.get_close_matches(name, [*names, *(candidate.path for candidate in kept)], n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*names, *(candidate.path for candidate in kept)], n=1)
     if near:
         hint = f"did you mean {near[0]!r}?"
     elif names:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
-from attrs import field, frozen
+from inferflow.records import field, frozen
 
 CheckKind: TypeAlias = Literal["given", "true", "false", "among", "mentions", "plain", "text", "number", "slice"]
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from attrs import frozen
-
 from inferflow.analysis.catalogue.conditions import Condition
+from inferflow.records import frozen
 
 Relation: TypeAlias = Literal["same", "view", "contains", "elements", "element", "unknown"]
 FileAct: TypeAlias = Literal["read", "write", "append", "delete", "list", "exists", "open"]

@@ -18,8 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import field, frozen
-
 from inferflow.analysis.catalogue.conditions import Arguments, applies
 from inferflow.analysis.catalogue.entries import (
     AttrInfo,
@@ -40,6 +38,7 @@ from inferflow.analysis.catalogue.notation import (
     read_value,
     version_range,
 )
+from inferflow.records import field, frozen
 
 T = TypeVar("T")
 

@@ -16,8 +16,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, cast, get_args
 
-from attrs import evolve, field, frozen
-
 from inferflow.analysis.catalogue.conditions import ABSENT, Check, CheckKind, Condition
 from inferflow.analysis.catalogue.entries import (
     NO_TYPE,
@@ -39,6 +37,7 @@ from inferflow.analysis.catalogue.entries import (
     TypeRef,
     WorldUse,
 )
+from inferflow.records import evolve, field, frozen
 
 
 class Malformed(ValueError):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, classes, library, special, summaries
@@ -13,6 +11,7 @@ from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
 from inferflow.analysis.facts import UNKNOWN_TYPE
 from inferflow.model import Span, World
+from inferflow.records import frozen
 
 
 @frozen

@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from attrs import frozen
-
 from inferflow.analysis import ir
 from inferflow.analysis.effects.heap import BELOW, EMPTY, UNKNOWN, Node, Value, join, reach, together, unite
 from inferflow.analysis.effects.program import Program
 from inferflow.model import Span
 from inferflow.model.place import Hidden, Place
+from inferflow.records import frozen
 
 CROWD = 16
 """From so many objects in one field on, they are taken for one: keeps the analysis linear."""
