@@ -246,6 +246,8 @@ def test_doctor(cli: Cli, project: Path) -> None:
     subjects = [line.split()[1] for line in said.out.splitlines() if line[:4].strip() in ("ok", "warn", "fail")]
     assert {"python", "packages", "settings", "backend", "processes", "disk"} <= set(subjects)
     assert said.status == 0
+    (tracing,) = (line for line in said.out.splitlines() if line.split()[1:2] == ["tracing"])
+    assert "off; " in tracing
     (project / "inferflow.toml").write_text("trace = true\n")
     (tracing,) = (found for found in json.loads(cli("doctor", "--json").out) if found["subject"] == "tracing")
     assert tracing["status"] in ("ok", "warn")

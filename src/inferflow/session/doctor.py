@@ -54,8 +54,7 @@ def examine(folder: Path, config: Path | None = None) -> Iterator[Finding]:
     yield from _guarded("backend", lambda: _backends(settings))
     yield from _guarded("containers", lambda: _containers(settings))
     yield from _guarded("processes", lambda: _processes(settings))
-    if settings.trace:
-        yield from _guarded("tracing", _tracing)
+    yield from _guarded("tracing", lambda: _tracing(settings.trace))
     yield from _guarded("limits", _limits)
     yield from _guarded("memory", _memory)
     yield from _guarded("store", lambda: _store(settings))
@@ -178,25 +177,37 @@ def _processes(settings: Settings) -> Iterator[Finding]:
         yield Finding("processes", "ok", f"{said}; can fork")
 
 
-def _tracing() -> Iterator[Finding]:
-    """Whether children can be followed call by call, as a setting asks for: one is."""
+def _tracing(wanted: bool) -> Iterator[Finding]:
+    """Whether children can be followed call by call, which a setting asks for: one is."""
+    why = _traced()
+    seen = "files that child processes open are seen wherever they are"
+    if wanted and not why:
+        yield Finding("tracing", "ok", seen)
+    elif wanted:
+        hint = "what they read outside of the project is not recorded; set trace = false"
+        yield Finding("tracing", "warn", f"children cannot be traced: {why}", hint)
+    elif not why:
+        yield Finding("tracing", "ok", "off; it works here: with trace = true " + seen)
+    else:
+        yield Finding("tracing", "ok", f"off; children cannot be traced here: {why}")
+
+
+def _traced() -> str:
+    """Why a child cannot be traced here; empty if it can."""
     from inferflow.worker import traced
 
+    shell = shutil.which("sh")
+    if not sys.platform.startswith("linux") or shell is None:
+        return "only on Linux"
     with tempfile.TemporaryDirectory(prefix="inferflow-doctor-") as folder:
         log, target = Path(folder, "log"), Path(folder, "target")
         log.touch()
-        shell = shutil.which("sh")
-        why = "only on Linux"
-        if sys.platform.startswith("linux") and shell is not None:
-            words = [sys.executable, "-I", "-S", traced.__file__, str(log), "dd", shell, "sh", "-c", f": > '{target}'"]
-            subprocess.run(words, capture_output=True, timeout=20)
-            told = [os.fsdecode(item) for item in log.read_bytes().split(b"\0") if item]
-            if f"w{target}" in told:
-                yield Finding("tracing", "ok", "files that child processes open are seen wherever they are")
-                return
-            why = next((item[1:] for item in told if item.startswith("!")), "nothing was seen")
-    text = f"children cannot be traced: {why}"
-    yield Finding("tracing", "warn", text, "what they read outside of the project is not recorded; set trace = false")
+        words = [sys.executable, "-I", "-S", traced.__file__, str(log), "dd", shell, "sh", "-c", f": > '{target}'"]
+        subprocess.run(words, capture_output=True, timeout=20)
+        told = [os.fsdecode(item) for item in log.read_bytes().split(b"\0") if item]
+        if f"w{target}" in told:
+            return ""
+        return next((item[1:] for item in told if item.startswith("!")), "nothing was seen")
 
 
 def _limits() -> Iterator[Finding]:
