@@ -4,8 +4,9 @@
     verdict.same, verdict.first                     # (False, Finding(Difference("stdout", "line 3", ...), ...))
 
 Native runs once, the inferred side as often as asked for, with other numbers of processes and with random delays from
-the second time on. If something differs, native runs a second time, and up to two more times if that does not explain
-it: what differs between native runs (times, process ids, unseeded randomness) is told apart and does not count.
+the second time on. If something differs, native runs a second time, and again if that does not explain it, as long as
+native runs do differ (at most four of them, ten while each shows what those before did not): what differs between native
+runs (times, process ids, unseeded randomness, what is in an order of addresses) is told apart and does not count.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from inferflow.session.verify_compare import Difference, compare, steady_ones
 from inferflow.session.verify_look import Look, Seen, TimedOut, run_inferred, run_native
 from inferflow.session.verify_stage import Stage, make_stage
 
-TWINS = 3
-"""Further native runs at most."""
+TWINS, MOST_TWINS = 3, 9
+"""Further native runs at most; and at most while each shows differences that those before did not show."""
 
 __all__ = ["Finding", "Request", "Trial", "Verdict", "verify"]
 
@@ -173,9 +174,15 @@ def _explained(
     there is something to explain, and native runs do differ."""
     while True:
         counting, out = steady_ones(found, [one for twin in twins for one in twin])
-        if not counting or len(twins) == TWINS or (twins and not twins[-1]):
+        if not counting or len(twins) == MOST_TWINS or (twins and not twins[-1]):
+            return counting, out
+        if len(twins) >= TWINS and not _places(twins[-1:]) - _places(twins[:-1]):
             return counting, out
         twins.append(more())
+
+
+def _places(twins: list[list[Difference]]) -> set[tuple[str, str]]:
+    return {(one.row, one.place) for twin in twins for one in twin}
 
 
 def _twin(look: Look, native: Seen, number: int, note: Callable[[str], None]) -> list[Difference]:
