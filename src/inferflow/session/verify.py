@@ -5,8 +5,8 @@
 
 Native runs once, the inferred side as often as asked for, with other numbers of processes and with random delays from
 the second time on. If something differs, native runs a second time, and again if that does not explain it, as long as
-native runs do differ (at most four of them, ten while each shows what those before did not): what differs between native
-runs (times, process ids, unseeded randomness, what is in an order of addresses) is told apart and does not count.
+native runs do differ (at most four of them, ten while each shows something new): what differs between native runs
+(times, process ids, unseeded randomness, what is in an order of addresses) is told apart and does not count.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.frames import INSIDE, Frames
+from inferflow.worker.handles import held, let_go
 from inferflow.worker.hooks import Hooks, gaps, thread_ident, unit_of
 from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
@@ -439,11 +440,25 @@ class Home:
         self.fork_spent += time.perf_counter() - begun
 
     def fork_unseen(self, run: Callable[[], NoReturn]) -> None:
-        """Fork this process; it is no child of the driver's, whose files would be looked at. Raises OSError."""
+        """Fork this process; it is no child of the driver's, whose files would be looked at, and has let go of what the
+        driver holds open when this returns. Raises OSError."""
         on, self.files.on = self.files.on, False
+        handles = held(self.book.descriptors if self.book is not None else frozenset())
+        ours, theirs = os.pipe() if handles else (-1, -1)
+
+        def begin() -> NoReturn:
+            let_go(handles)
+            os.close(ours)
+            os.close(theirs)
+            run()
+
         try:
-            fork_apart(run)
+            fork_apart(begin if handles else run)
         finally:
+            if handles:
+                os.close(theirs)
+                os.read(ours, 1)
+                os.close(ours)
             self.files.on = on
 
     def be_template(self, number: int) -> NoReturn:

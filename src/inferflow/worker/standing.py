@@ -32,6 +32,7 @@ from typing import Any
 
 from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
 from inferflow.worker.exact_reach import Reach
+from inferflow.worker.handles import OURS
 from inferflow.worker.tensors import bytes_of, layout, oddity
 from inferflow.worker.transport_arrays import extent
 
@@ -541,10 +542,6 @@ def _plain_state(state: Any) -> Any:
     if type(state) is dict:
         return [(name, _plain_state(part)) for name, part in state.items()]
     return state.tobytes() if hasattr(state, "tobytes") else state
-
-
-OURS = 500
-"""Descriptors from this number on are ours (see ``channel.high_descriptor``)."""
 
 
 def holds_files(maps: bool = True, ours: frozenset[int] = frozenset()) -> str:
