@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from compare import assert_same, both
+from compare import assert_same, both, environment, observe, write_files
 
 DRIVERS: dict[str, str] = {
     "what the driver leaves dies as natively": """
@@ -264,6 +264,23 @@ def test_a_module_with_the_name_of_one_that_we_need(name: str, tmp_path: Path) -
     )
     driver = f"print('a')\nimport {name}\nprint({name}.X)\n"
     assert_same(tmp_path / "fails", {"driver.py": driver, f"{name}.py": "X = 1 / 0\n"})
+
+
+def test_a_module_that_the_librarys_own_traceback_needs(tmp_path: Path) -> None:
+    """It is the driver's, and fails: to tell of that needs the library's. (``python -m`` would not come so far.)"""
+    program = Path(sys.executable).parent / "inferflow"
+    if not program.exists():
+        pytest.skip("inferflow is not installed here")
+    driver = "def f(x): return x\na = f(1)\nimport collections\nprint(collections.X)\nraise ValueError(a)\n"
+    for text in ("X = 1 / 0\n", "X = 1\n"):
+        write_files(tmp_path, {"driver.py": driver, "collections.py": text, "tokenize.py": "X = 2 / 0\n"})
+        native, inferred = (
+            observe([str(word) for word in command], tmp_path, b"", environment())
+            for command in ([sys.executable, "driver.py"], [program, "-q", "run", "driver.py"])
+        )
+        assert native.exit_code == 1
+        assert (inferred.stdout, inferred.stderr) == (native.stdout, native.stderr)
+        assert inferred.exit_code == 1
 
 
 def test_a_file_whose_name_a_library_completes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ leads nowhere: whoever uses it has an error, and the number stays taken, so that
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterable
 
@@ -56,8 +57,6 @@ def let_go(handles: Iterable[int]) -> None:
         try:
             new = _opened_again(number)
             if new < 0:
-                import socket
-
                 new = socket.socket(socket.AF_UNIX).detach()
             os.dup2(new, number, inheritable=False)
             os.close(new)

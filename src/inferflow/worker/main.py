@@ -255,10 +255,13 @@ def _uncover(folder: str, base: frozenset[str]) -> None:
     path = sys.path[:]
     sys.path[:] = [part for part in path if part not in (folder, "")]
     try:  # what we import later must be the library's own
-        import traceback  # noqa: F401
+        import traceback
         import warnings  # noqa: F401
         from importlib import import_module
 
+        from inferflow.worker.ending import KEPT
+
+        KEPT["traceback"] = traceback
         for later in _LATER:
             import_module(f"inferflow.worker.{later}")
     finally:

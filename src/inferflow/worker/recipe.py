@@ -34,7 +34,7 @@ from inferflow.worker.program import muted
 from inferflow.worker.proof import Root, Scope, Scopes, stored
 from inferflow.worker.standing import NARROW, OF_CLASSES
 from inferflow.worker.testify import rebound
-from inferflow.worker.transform import _span
+from inferflow.worker.transform import _span, walk
 from inferflow.worker.turn import live
 
 __all__ = ["LINES", "VOLATILE", "NoRecipe", "Recipes"]
@@ -297,7 +297,7 @@ class Recipes:
                 raise NoRecipe(f"it reads {min(loose)}, of which nothing is known here")
         nodes: list[Any] = list(owner.body[unit.first : unit.last + 1])
         if unit.expression is not None:
-            nodes = [n for n in ast.walk(nodes[0]) if isinstance(n, ast.Call) and _span(n) == unit.expression][:1]
+            nodes = [n for n in walk(nodes[0]) if isinstance(n, ast.Call) and _span(n) == unit.expression][:1]
         before = {(line, column) for line, column, _, _ in unit.preamble}
         return [*(node for node in owner.body if (node.lineno, node.col_offset) in before), *nodes], code
 
@@ -340,7 +340,7 @@ class Recipes:
                         tree = ast.parse(file.read())
             except (OSError, SyntaxError, ValueError):
                 return None
-            for node in ast.walk(tree):
+            for node in walk(tree):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     line = min([node.lineno, *(one.lineno for one in node.decorator_list)])
                     nodes[line] = node

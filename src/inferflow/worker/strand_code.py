@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code
+from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code, walk
 from inferflow.worker.transform_regions import (
     NODES,
     Place,
@@ -116,7 +116,7 @@ def _find_region(body: list[ast.stmt], place: Place) -> Any:
     return next(
         part
         for statement in body
-        for part in ast.walk(statement)
+        for part in walk(statement)
         if NODES.get(type(part).__name__) == place.node and place.span in _spans(part)
     )
 
@@ -339,7 +339,7 @@ class _Nest:
 
 
 def _contains(part: ast.expr, unit: RegionUnit) -> bool:
-    return any(isinstance(inner, ast.expr) and _span(inner) == unit.expression for inner in ast.walk(part))
+    return any(isinstance(inner, ast.expr) and _span(inner) == unit.expression for inner in walk(part))
 
 
 def _kept(unit: RegionUnit, value: ast.expr) -> ast.stmt:

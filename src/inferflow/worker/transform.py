@@ -45,6 +45,7 @@ __all__ = [
     "hooked_module",
     "prefix_length",
     "replace_sentinel",
+    "walk",
 ]
 
 SENTINEL = "\0inferflow.hook"
@@ -175,7 +176,7 @@ def _plain_target(target: ast.expr) -> bool:
 
 def _cheap(node: ast.expr) -> bool:
     """Literals, names, attributes, and calls that are known to do nothing but set or compute a trifle."""
-    for part in _walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Call):
             if _dotted(part.func) not in _HARMLESS_CALLS:
                 return False
@@ -194,20 +195,19 @@ def _cheap(node: ast.expr) -> bool:
     return True
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes, in some order. (The library's own imports something when it is called, and the user's folder may have
-    a module of that name by then.)"""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(ast.iter_child_nodes(node))
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """``ast.walk``. (The library's own imports something when it is called, and the user's folder may have a module of
+    that name by then.)"""
+    nodes = [node]
+    for one in nodes:  # it grows meanwhile
+        nodes.extend(ast.iter_child_nodes(one))
+        yield one
 
 
 def _small_products(node: ast.expr) -> bool:
     return all(
         isinstance(part.left, ast.Constant) and isinstance(part.right, ast.Constant)
-        for part in _walk(node)
+        for part in walk(node)
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult)
     )
 
@@ -343,10 +343,10 @@ def annotations_in(run: list[ast.stmt]) -> list[ast.stmt] | None:
     if that cannot be said without doing something. (In functions, annotations of names are not evaluated at all.)"""
     found: list[ast.stmt] = []
     for statement in run:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if not isinstance(node, ast.AnnAssign) or not node.simple:
                 continue
-            does = any(isinstance(part, (ast.Call, ast.Await)) for part in ast.walk(node.annotation))
+            does = any(isinstance(part, (ast.Call, ast.Await)) for part in walk(node.annotation))
             if does or node is not statement:
                 return None
             bare = ast.AnnAssign(copy.deepcopy(node.target), copy.deepcopy(node.annotation), None, 1)
@@ -527,7 +527,7 @@ def helper_code(
         statements.extend([replace.visit(copy.deepcopy(node)) for node in own] if inner else own)
     else:
         found = next(
-            node for node in _walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
+            node for node in walk(body[unit.first]) if isinstance(node, ast.Call) and _span(node) == unit.expression
         )
         value: Any = replace.generic_visit(copy.deepcopy(found)) if inner else found
         target = ast.Name(id=outputs[0], ctx=ast.Store())

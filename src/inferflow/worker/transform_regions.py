@@ -37,7 +37,7 @@ import copy
 from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _span, annotations_in
+from inferflow.worker.transform import _call, _number, _placed, _span, annotations_in, walk
 
 __all__ = [
     "NODES",
@@ -205,7 +205,7 @@ def hook_choices(body: list[ast.stmt], table: Table, function: str = "") -> None
     """Put hooks into the conditional expressions, ``and`` and ``or`` of a block, and nowhere else: for helpers."""
     if any(place.node == "choice" for place in table.places.values()):
         for statement in body:
-            for node in list(ast.walk(statement)):
+            for node in list(walk(statement)):
                 if isinstance(node, (ast.IfExp, ast.BoolOp)):
                     place = table.places.get((function, "choice", _span(node)))
                     if place is not None:
@@ -217,7 +217,7 @@ def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Plac
     ``r(region, iterable)`` where a loop begins, ``j(region, *item)`` a turn, ``z(region)`` where the loop is over,
     ``m(region, arm)`` an arm."""
     for statement in run:
-        for node in list(ast.walk(statement)):
+        for node in list(walk(statement)):
             kind = NODES.get(type(node).__name__, "")
             if kind == "comprehension":
                 for number, place in enumerate(comprehension_places(node, places, function)):
@@ -338,7 +338,7 @@ def _loaded(node: ast.AST) -> Iterator[str]:
     """Names that are read, but for those that a comprehension or a function inside binds for itself."""
     own: set[str] = set()
     names: dict[str, None] = {}
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.comprehension):
             own.update(_bound_by(part.target))
         elif isinstance(part, ast.arg):
@@ -351,7 +351,7 @@ def _loaded(node: ast.AST) -> Iterator[str]:
 
 
 def _bound_by(node: ast.AST) -> Iterator[str]:
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             yield part.id
         elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
@@ -565,4 +565,4 @@ class _Units(ast.NodeTransformer):
 
 
 def expression_in(inside: ast.AST, unit: RegionUnit) -> ast.expr:
-    return next(part for part in ast.walk(inside) if isinstance(part, ast.expr) and _span(part) == unit.expression)
+    return next(part for part in walk(inside) if isinstance(part, ast.expr) and _span(part) == unit.expression)
