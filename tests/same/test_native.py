@@ -283,6 +283,17 @@ def test_a_module_that_the_librarys_own_traceback_needs(tmp_path: Path) -> None:
         assert inferred.exit_code == 1
 
 
+@pytest.mark.parametrize("name", ["importlib", "keyword", "threading", "warnings"])
+def test_a_module_that_takes_the_place_of_what_nearly_all_needs(name: str, tmp_path: Path) -> None:
+    """The command is the installed one: `python -m` itself would look into the driver's folder first."""
+    command = [sys.executable, "-c", "import sys; del sys.path[0]; from inferflow.cli import main; main()", "-q", "run"]
+    text = "import time\ndef f(x):\n    time.sleep(0.1)\n    return [x]\na = f(1)\nb = f(2)\nprint(a, b)\n"
+    write_files(tmp_path, {"driver.py": f"{text}import {name}\nprint({name}.X)\n", f"{name}.py": "X = 1\n"})
+    native = observe([sys.executable, "driver.py"], tmp_path, b"", environment())
+    inferred = observe([*command, "driver.py"], tmp_path, b"", environment())
+    assert (inferred.stdout, inferred.stderr, inferred.exit_code) == (native.stdout, native.stderr, native.exit_code)
+
+
 def test_a_file_whose_name_a_library_completes(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     assert_same(

@@ -21,6 +21,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from inferflow.worker.own import library
+
 __all__ = ["fork_apart", "watches_children"]
 
 _LIKE_A_THREAD = 0x100 | 0x200 | 0x400 | 0x4000
@@ -73,10 +75,7 @@ def _can_share() -> bool:
 
 
 def _clone(run: Callable[[], NoReturn]) -> None:
-    import ctypes
-    import mmap
-    import resource
-
+    ctypes, mmap, resource = library("ctypes"), library("mmap"), library("resource")
     limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
     size = min(max(limit, _STACK[0]), _STACK[1]) if limit > 0 else _STACK[0]
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_STACK", 0) | getattr(mmap, "MAP_NORESERVE", 0)

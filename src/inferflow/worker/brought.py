@@ -15,6 +15,7 @@ import types
 from typing import Any
 
 from inferflow.worker import transport
+from inferflow.worker.own import library
 
 __all__ = ["STANDS_FOR", "rebuilt", "told"]
 
@@ -78,10 +79,8 @@ def _entry(facts: list[Any], following: Any, same_python: bool, stands_for: bool
     if sys.version_info >= (3, 11):
         changes["co_qualname"] = qualname
         if same_python and table:
-            import opcode
-
             # As long as the real code, so that the table of positions fits; what is added is never executed.
-            filler = bytes([opcode.opmap["NOP"], 0]) * max(0, (size - len(code.co_code)) // 2)
+            filler = bytes([library("opcode").opmap["NOP"], 0]) * max(0, (size - len(code.co_code)) // 2)
             changes.update(co_linetable=table, co_code=code.co_code + filler)
     space: dict[str, Any] = {"_inferflow_error": ZeroDivisionError(), "__name__": name}
     if stands_for:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from inferflow.worker.brought import STANDS_FOR
+from inferflow.worker.own import library
 
 __all__ = ["exception_facts", "show", "stripped"]
 
@@ -59,22 +60,8 @@ def show(error: BaseException) -> None:
                 pass
 
 
-KEPT: dict[str, Any] = {}
-"""The library's module ``traceback``, where importing it later might find a module of the user's in its place, or in
-that of what it needs."""
-
-
-def library_traceback() -> Any:
-    """The library's module ``traceback``: most runs do not need it, and it takes long to load."""
-    if "traceback" in KEPT:
-        return KEPT["traceback"]
-    import traceback
-
-    return traceback
-
-
 def exception_facts(error: BaseException) -> dict[str, Any]:
-    traceback = library_traceback()
+    traceback = library("traceback")
     kind = type(error)
     name = (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferflow.worker.channel import high_descriptor
+from inferflow.worker.own import library
 
 __all__ = ["Watch", "changed", "look", "named_files"]
 
@@ -101,10 +102,9 @@ class Watch:
         self.folders: dict[int, str] = {}
         self.number = -1
         try:
-            import ctypes
-
-            library = ctypes.CDLL(None, use_errno=True)
-            number = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            ctypes = library("ctypes")
+            libc = ctypes.CDLL(None, use_errno=True)
+            number = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         except (ImportError, OSError, AttributeError):
             return
         if number < 0:
@@ -112,7 +112,7 @@ class Watch:
         self.number = high_descriptor(number)
         wanted = _OPENED | _CLOSED_WRITTEN | _MOVED_HERE | _MADE | _ONLY_FOLDERS | _NOT_LINKS
         for folder in folders:
-            handle = library.inotify_add_watch(self.number, os.fsencode(folder), ctypes.c_uint32(wanted))
+            handle = libc.inotify_add_watch(self.number, os.fsencode(folder), ctypes.c_uint32(wanted))
             if handle >= 0:
                 self.folders[handle] = folder
 

@@ -30,6 +30,7 @@ from inferflow.worker.layout import SMALL
 from inferflow.worker.looks import references
 from inferflow.worker.memory import Memory
 from inferflow.worker.observe import Gate, HiddenState
+from inferflow.worker.own import library, of_the_library
 from inferflow.worker.streams import LIMIT
 from inferflow.worker.task_code import TaskCode
 from inferflow.worker.tensors import begin_using
@@ -115,9 +116,7 @@ def _flush_c() -> None:
     """What C code has printed and C's library still holds is written now."""
     if not _fflush:
         try:
-            import ctypes
-
-            _fflush.append(ctypes.CDLL(None).fflush)
+            _fflush.append(library("ctypes").CDLL(None).fflush)
         except (ImportError, OSError, AttributeError):
             _fflush.append(lambda _: 0)
     _fflush[0](None)
@@ -134,9 +133,7 @@ class _Descriptor:
         if hasattr(os, "memfd_create"):
             self.file = os.memfd_create("inferflow")
         else:
-            import tempfile
-
-            with tempfile.TemporaryFile() as file:
+            with library("tempfile").TemporaryFile() as file:
                 self.file = os.dup(file.fileno())
         self.taken = 0
         os.dup2(self.file, number)
@@ -196,9 +193,10 @@ class Helper:
 
     def _watch_warnings(self) -> None:
         """Whether a warning is shown depends on which were shown before, in order: home decides."""
-        import warnings
-
-        show = warnings._showwarnmsg  # type: ignore[attr-defined]
+        warnings = of_the_library("warnings")
+        if warnings is None:  # a module of the user's has its place, and whom the interpreter asks to show them
+            return
+        show = warnings._showwarnmsg
 
         def refuse(message: Any) -> None:
             if self.apart:  # it runs here and nowhere else: what it writes is repeated by home

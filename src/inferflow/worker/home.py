@@ -29,7 +29,7 @@ from inferflow.worker import transform
 from inferflow.worker.analysed import Analysed
 from inferflow.worker.apart import fork_apart, watches_children
 from inferflow.worker.channel import Closed, high_descriptor
-from inferflow.worker.ending import exception_facts, library_traceback, show, stripped
+from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
 from inferflow.worker.frames import INSIDE, Frames
@@ -39,6 +39,7 @@ from inferflow.worker.keep import Keeper
 from inferflow.worker.observe import FileRecorder
 from inferflow.worker.observer import Observer
 from inferflow.worker.opened import Opened
+from inferflow.worker.own import library
 from inferflow.worker.pools import Pools
 from inferflow.worker.program import Job, Program, muted
 from inferflow.worker.streams import Streams
@@ -131,7 +132,7 @@ class Home:
 
     def fault(self, error: Exception) -> None:
         """Something of ours went wrong: tell the controller, and get out of the program's way."""
-        text = "".join(library_traceback().format_exception(type(error), error, error.__traceback__))
+        text = "".join(library("traceback").format_exception(type(error), error, error.__traceback__))
         self.send({"kind": "fault", "text": text})
         self.go_alone()
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
+from inferflow.worker.own import keep_ours
 from inferflow.worker.program import Job
 
 __all__ = ["BOOT", "Jobs", "drive", "run_plan", "worker"]
@@ -244,6 +245,8 @@ _THEIR_NEEDS = frozenset({
     "traceback", "urllib", "uuid", "warnings",
 })  # fmt: skip
 """What of the library they import in turn."""
+_WHEN_NEEDED = ("__future__", "ctypes", "mmap", "opcode", "resource", "stat", "tempfile", "traceback")
+"""What of the library our modules ask ``own.library`` for."""
 
 
 def _uncover(folder: str, base: frozenset[str]) -> None:
@@ -255,22 +258,14 @@ def _uncover(folder: str, base: frozenset[str]) -> None:
     path = sys.path[:]
     sys.path[:] = [part for part in path if part not in (folder, "")]
     try:  # what we import later must be the library's own
-        import traceback
-        import warnings  # noqa: F401
-        from importlib import import_module
-
-        from inferflow.worker.ending import KEPT
-
-        KEPT["traceback"] = traceback
-        for later in _LATER:
-            import_module(f"inferflow.worker.{later}")
+        keep_ours((*_WHEN_NEEDED, "warnings", *(f"inferflow.worker.{later}" for later in _LATER)))
     finally:
         sys.path[:] = path
     ours = [name for name in sys.modules if name not in base and not name.startswith("inferflow")]
     keep = {"threading", "_thread", "signal", "atexit"}
     for name in ours:
         module = sys.modules[name]
-        if name not in keep and getattr(module, "__file__", None):
+        if (name not in keep or _stands_in(folder, name)) and getattr(module, "__file__", None):
             del sys.modules[name]
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from inferflow.worker.channel import high_descriptor
+from inferflow.worker.own import library
 
 __all__ = ["Memory"]
 
@@ -44,8 +45,8 @@ class Memory:
             except (OSError, ValueError):
                 pass
         try:
-            import resource
+            resource = library("resource")
         except ImportError:
             return 0
         scale = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * scale

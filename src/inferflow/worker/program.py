@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from inferflow.worker import transform
+from inferflow.worker.own import library
 
 __all__ = ["Job", "Program", "future_mask", "muted"]
 
@@ -82,9 +83,8 @@ class Program:
         return cast(types.CodeType, compile(tree, self.filename, "exec", flags=flags, dont_inherit=True))
 
     def _import(self) -> None:
-        import importlib
-
-        module = importlib.import_module(self.setup["module"])
+        __import__(self.setup["module"])
+        module = sys.modules[self.setup["module"]]
         self.module = module
         self.filename = getattr(module, "__file__", None) or self.filename
         with open(self.filename, "rb") as file:
@@ -123,28 +123,27 @@ def _same_file(first: str, second: str) -> bool:
 
 
 def future_mask() -> int:
-    import __future__
-
+    features = library("__future__")
     mask = 0
-    for name in __future__.all_feature_names:
-        mask |= getattr(__future__, name).compiler_flag
+    for name in features.all_feature_names:
+        mask |= getattr(features, name).compiler_flag
     return mask
 
 
 def _loader(filename: str) -> Any:
-    from importlib.machinery import SourceFileLoader
-
-    return SourceFileLoader("__main__", filename)
+    return sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", filename)
 
 
 class muted:
     """Compile again without showing the syntax warnings again. The list is edited in place and put back: that leaves
-    the registries of the warnings module as they are, which ``catch_warnings`` would not."""
+    the registries of the warnings module as they are, which ``catch_warnings`` would not. The list is the one that
+    the interpreter asks: no module is imported for it, since one named ``warnings`` may be the user's."""
 
     def __enter__(self) -> None:
-        import warnings
+        import _warnings
 
-        self.filters: list[Any] = cast("list[Any]", warnings.filters)
+        filters = getattr(sys.modules.get("warnings"), "filters", None)
+        self.filters: list[Any] = filters if isinstance(filters, list) else cast("Any", _warnings).filters
         self.rules = [("ignore", None, category, None, 0) for category in (SyntaxWarning, DeprecationWarning)]
         self.filters[:0] = self.rules
 

@@ -15,6 +15,8 @@ import os
 import struct
 import sys
 
+from inferflow.worker.own import library
+
 __all__ = ["seal"]
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | getattr(os, "O_TRUNC", 0) | getattr(os, "O_APPEND", 0)
@@ -61,15 +63,10 @@ def _install() -> bool:
     if table is None or not sys.platform.startswith("linux") or sys.byteorder != "little":
         return False
     try:
-        import ctypes
-
+        ctypes = library("ctypes")
         program = _program(*table)
         text = ctypes.create_string_buffer(program, len(program))
-
-        class Program(ctypes.Structure):
-            _fields_ = [("count", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-        head = Program(len(program) // 8, ctypes.cast(text, ctypes.c_void_p))
+        head = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(text)))
         libc = ctypes.CDLL(None)
         prctl = libc.prctl
         prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4

@@ -33,6 +33,7 @@ from typing import Any
 from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
 from inferflow.worker.exact_reach import Reach
 from inferflow.worker.handles import OURS
+from inferflow.worker.own import library
 from inferflow.worker.tensors import bytes_of, layout, oddity
 from inferflow.worker.transport_arrays import extent
 
@@ -547,8 +548,7 @@ def _plain_state(state: Any) -> Any:
 def holds_files(maps: bool = True, ours: frozenset[int] = frozenset()) -> str:
     """What the process holds open that a task could use without being seen (descriptors but ``ours``, ``maps``: files
     mapped for writing), in words; empty if nothing."""
-    import stat
-
+    stat = library("stat")
     try:
         for text in os.listdir("/proc/self/fd"):
             number = int(text)

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from inferflow.worker.channel import high_descriptor
+from inferflow.worker.own import library
 
 __all__ = ["LIMIT", "Streams"]
 
@@ -326,11 +327,10 @@ def _write_all(number: int, data: bytes) -> None:
 def _put_into_c_buffer(name: str, data: bytes) -> bool:
     """Give bytes to C's own buffer of a standard stream, which comes out when it is full or the process ends."""
     try:
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        stream = ctypes.c_void_p.in_dll(library, name)
-        library.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), stream)
+        ctypes = library("ctypes")
+        libc = ctypes.CDLL(None)
+        stream = ctypes.c_void_p.in_dll(libc, name)
+        libc.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), stream)
     except (ImportError, OSError, AttributeError, ValueError):
         return False
     return True

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 
 from inferflow.worker.layout import SMALL, temporary_path
+from inferflow.worker.own import library
 from inferflow.worker.transport import Packed
 
 __all__ = ["Stored", "Ticket", "Writer", "write"]
@@ -190,7 +191,6 @@ def _addresses(buffer: memoryview) -> tuple[int, int]:
     if numpy is not None:
         low = numpy.frombuffer(buffer, "u1").__array_interface__["data"][0]
     else:
-        import ctypes
-
+        ctypes = library("ctypes")
         low = ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if not buffer.readonly else 0
     return low, low + buffer.nbytes
