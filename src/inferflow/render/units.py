@@ -5,8 +5,6 @@ duration(0.0042) == "4.2 ms"     size(1536) == "1.5 KiB"     count(1, "task") ==
 
 from __future__ import annotations
 
-from datetime import datetime
-
 __all__ = ["ago", "count", "duration", "moment", "numbers", "size"]
 
 
@@ -45,6 +43,8 @@ def size(amount: int) -> str:
 
 def moment(time: float) -> str:
     """A time (seconds since the epoch) in the reader's time zone: ``2025-11-22 20:14:03``."""
+    from datetime import datetime
+
     return datetime.fromtimestamp(time).strftime("%Y-%m-%d %H:%M:%S")
 
 

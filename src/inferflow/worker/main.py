@@ -57,11 +57,14 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
         hello["epoch"] = 0
         hello["spawned"] = True
     channel = connect(address, hello)
+    import gc
+
     from inferflow.worker import helper  # while the controller is still busy
     from inferflow.worker.home import Home
     from inferflow.worker.own import keep_originals
 
     keep_originals()
+    gc.freeze()  # what is ours is no garbage: the driver's collections, and those at the end, need not walk it
     try:
         setup = channel.receive() if orders < 0 else _read_setup(orders)
     except Closed:
@@ -89,6 +92,7 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
     else:
         error = yield from home.prepare()
         if error is None:
+            _prepare()
             plan = home.receive_reply()
             error = yield from run_plan(home, plan)
     try:
@@ -97,6 +101,11 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
         home.leave()
     channel.sock.detach()  # closed by the system, at the very end
     return status
+
+
+def _prepare() -> None:
+    """While the plan is being made: load what most plans will ask for."""
+    from inferflow.worker import recipe, trust  # noqa: F401
 
 
 def _look_native(setup: dict[str, Any]) -> None:
