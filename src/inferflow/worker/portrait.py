@@ -335,13 +335,15 @@ class Portrait:
         if isinstance(parts, str):
             self.part(path, f"{type_name(type(value))} {parts}")
             return
+        if len(parts) > 2 and type(parts[2]) is tuple:  # objects of h5py hold their own address
+            state = tuple("its address" if type(one) is int and one == id(value) else one for one in parts[2])
+            parts = (*parts[:2], state, *parts[3:])
         self.part(path, type_name(type(value)))
         names = ("constructor", "arguments", "state", "elements", "pairs")
         items = [(join(path, f".<{name}>"), part) for name, part in zip(names, parts) if part is not None]
         self.kept.append(parts)
         own = attributes(value) if package(type(value)) not in ("pandas", "pathlib") else None
-        state = parts[2]
-        if own and own is not state:
+        if own and own is not parts[2]:
             items += [(join(path, f".{name}"), item) for name, item in own.items() if not _is_cache(value, name)]
         self.later(items)
 

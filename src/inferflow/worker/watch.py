@@ -59,6 +59,8 @@ def _on_event(event: str, arguments: tuple[object, ...]) -> None:
     except (TypeError, ValueError):
         return
     ignored = (*_State.folders, "/proc/")
+    if os.path.basename(name).rpartition(".")[0].endswith(".pyc"):
+        return  # bytecode, under the name that it has while the interpreter writes it
     device = name.startswith("/dev/") and not name.startswith("/dev/shm/")
     if os.getpid() == _State.pid and not device and not name.startswith(ignored) and name != _State.file:
         _State.outside.setdefault(name, None)
