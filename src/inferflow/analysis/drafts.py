@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from inferflow.analysis.facts import Driver, OpFacts, StepKey
-from inferflow.analysis.steps import Step
+from inferflow.analysis.steps import COMPOUND, Step
 from inferflow.model import Anchor, Effect, Reason, Span, Variable
 from inferflow.records import field, frozen
 
@@ -38,6 +38,11 @@ class Draft:
     @property
     def last(self) -> Step:
         return self.steps[-1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a compound statement that may run elsewhere as one piece: see ``wholes``."""
+        return self.kind == "opaque" and isinstance(self.first.statement, COMPOUND) and not self.first.shape
 
     def facts(self) -> tuple[tuple[Step, OpFacts], ...]:
         """The facts of its operations; those without a number count in every task of the statement."""

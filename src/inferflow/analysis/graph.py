@@ -16,6 +16,7 @@ from inferflow.analysis.notes import function_notes, map_notes, region_notes, un
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions import Regions
 from inferflow.analysis.steps import describe_steps
+from inferflow.analysis.wholes import with_wholes
 from inferflow.model import Edge, Parameter, Place, TaskGraph, Variable
 
 __all__ = ["build_graph"]
@@ -23,13 +24,13 @@ __all__ = ["build_graph"]
 
 def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGraph:
     """The driver's task graph. Deterministic; never fails on what users write."""
-    outline = describe_steps(driver, names, effects)
+    regions = Regions(driver, names, effects)
+    outline = with_wholes(driver, effects, describe_steps(driver, names, effects), regions)
     drafts = partition(driver, outline)
     keys = name_drafts(drafts)
     linker = Linker(driver, names, outline, drafts, keys)
     for index in range(len(drafts)):
         linker.build(index)
-    regions = Regions(driver, names, effects)
     tasks = tuple(regions.within(task, draft, drafts) for task, draft in zip(linker.finished(), drafts, strict=True))
     notes = (*driver.project.diagnostics, *driver.diagnostics, *names.diagnostics, *effects.diagnostics)
     if not any(note.code == "IF390" for note in notes):

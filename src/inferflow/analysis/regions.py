@@ -64,6 +64,14 @@ class Regions:
         self.loops = 0
         self.depth = 0  # of functions that are opened
         self.changed: Changed | None = None
+        self.steps: dict[StepKey, Region | None] = {}
+        """What was found of compound statements that are steps of the driver."""
+
+    def of_step(self, step: Step, block: DriverBlock, number: int) -> Region | None:
+        """The region that a compound statement is, if it is looked into."""
+        if step.key not in self.steps:
+            self.steps[step.key] = self._region(step.statement, block, number, 0)
+        return self.steps[step.key]
 
     def within(self, task: Task, draft: Draft, drafts: Sequence[Draft]) -> Task:
         """The task with what is inside it, if it is a compound statement or holds comprehensions or choices of calls.
@@ -155,7 +163,8 @@ class Regions:
         statement = step.statement
         regions: tuple[Region, ...]
         if isinstance(statement, COMPOUND):
-            found = self._region(statement, block, number, depth)
+            known = depth == 0
+            found = self.of_step(step, block, number) if known else self._region(statement, block, number, depth)
             regions = () if found is None else (found,)
         else:
             found_in = comprehension_regions(
@@ -168,7 +177,9 @@ class Regions:
         kind: TaskKind = regions[0].kind
         home = task.home
         own = any(region.mapped for region in regions) and all("uses up an iterator" in r.text for r in home)
-        if (own or not home) and not self.loops and kind == "map" and any(region.heavy for region in regions):
+        if isinstance(statement, COMPOUND):
+            pass  # (whether it runs ahead as a whole has been decided: see ``wholes``)
+        elif (own or not home) and not self.loops and kind == "map" and any(region.heavy for region in regions):
             # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
             home = (Reason(ONE_BY_ONE, statement.span),)
         return evolve(task, kind=kind, regions=regions, home=home)

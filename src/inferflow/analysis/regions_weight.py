@@ -69,9 +69,10 @@ class Weights:
 
     def is_heavy(self, task: Task) -> bool:
         """Whether running the task may take more than some microseconds."""
-        return not task.callees or any(map(self._is_heavy, task.callees))
+        return not task.callees or any(map(self.is_heavy_call, task.callees))
 
-    def _is_heavy(self, callee: str) -> bool:
+    def is_heavy_call(self, callee: str) -> bool:
+        """The same of the call of a function of the project."""
         heavy = self.known.get(callee)
         if heavy is None:
             scope = self.scopes.get(callee)

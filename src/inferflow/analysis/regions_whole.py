@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inferflow.analysis import ir
-from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts
+from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
 from inferflow.analysis.link import Linker
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.regions_judge import EMPTY, Body
@@ -30,7 +30,7 @@ from inferflow.analysis.walk import bodies, every_op, every_statement, flatten, 
 from inferflow.model import Effect, Object, Reason
 from inferflow.records import evolve, frozen
 
-__all__ = ["as_one_piece"]
+__all__ = ["as_one_piece", "open_reasons"]
 
 
 def as_one_piece(body: Body, block: DriverBlock, effects: DriverEffects, cuts: Mapping[int, Body]) -> Body | None:
@@ -39,7 +39,7 @@ def as_one_piece(body: Body, block: DriverBlock, effects: DriverEffects, cuts: M
     closed = {}
     for draft in body.drafts:
         if isinstance(draft.first.statement, COMPOUND) and draft.kind == "opaque":
-            reasons = tuple(_Closed(body.driver, block, effects).reasons(draft.first.statement))
+            reasons = tuple(open_reasons(body.driver, block, effects, draft.first.statement))
             facts = draft.first.effects
             closed[draft.first.key] = evolve(
                 draft.first, shape=reasons, effects=evolve(facts, ops=(*facts.ops, *_looks(draft.first)))
@@ -58,6 +58,13 @@ def as_one_piece(body: Body, block: DriverBlock, effects: DriverEffects, cuts: M
     for index in range(len(drafts)):
         linker.build(index)
     return Body(body.driver, body.names, outline, drafts, linker.finished())
+
+
+def open_reasons(
+    driver: Driver, block: DriverBlock, effects: DriverEffects, statement: ir.Statement, own: StepEffects | None = None
+) -> Iterator[Reason]:
+    """Why a compound statement is not closed. ``own`` is what it does itself, where it is a step of the driver."""
+    return _Closed(driver, block, effects).reasons(statement, own)
 
 
 def _looks(step: Step) -> Iterator[OpFacts]:
@@ -86,23 +93,23 @@ class _Closed:
     block: DriverBlock
     effects: DriverEffects
 
-    def reasons(self, statement: ir.Statement) -> Iterator[Reason]:
+    def reasons(self, statement: ir.Statement, own: StepEffects | None = None) -> Iterator[Reason]:
         module = self.driver.project.modules[self.block.module]
         if may_await(module, statement):
             yield Reason("awaits", statement.span)
         yield from _leads_out(statement)
         in_function = self.block.block.kind == "function"
         for inner in every_statement((statement,)):
-            facts = self.effects.inside.get(id(inner))
+            facts = own if own is not None and inner is statement else self.effects.inside.get(id(inner))
             if facts is None:
                 yield Reason("what is inside is not known", inner.span)
                 return
             handled = is_unbinding(inner)
             if isinstance(inner, ir.Plain) and (inner.kind == "annotated" or (inner.kind == "delete" and not handled)):
                 yield Reason(f"there is {inner.kind!r} in it", inner.span)
-            for reason in shape_reasons(inner, flatten(inner), facts, in_function):
-                if not isinstance(inner, (*COMPOUND, ir.Raise)) and not handled:
-                    yield reason
+            form = shape_reasons(inner, flatten(inner), facts, in_function)
+            if not handled:  # (of compound statements and 'raise', the first is that they are what they are)
+                yield from form[isinstance(inner, (*COMPOUND, ir.Raise)) :]
             yield from self._binds(inner)
 
     def _binds(self, inner: ir.Statement) -> Iterator[Reason]:

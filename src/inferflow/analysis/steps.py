@@ -305,13 +305,24 @@ def _inside_strings(ops: tuple[ir.Op, ...], makers: Mapping[ir.Temp, int]) -> se
 # -- reasons ---------------------------------------------------------------------------------------
 
 
-def op_reasons(facts: OpFacts, outline: Outline | None, start: int, trusting: bool = False) -> tuple[Reason, ...]:
+def op_reasons(
+    facts: OpFacts,
+    outline: Outline | None,
+    start: int,
+    trusting: bool = False,
+    changeable: frozenset[str] = frozenset(),
+) -> tuple[Reason, ...]:
     """Why an operation of a task that begins with step ``start`` ties it to home: what is not proved of it, and what it
     writes that others could see. Without an outline, every object is one that others know. ``trusting`` leaves out
-    what the run can check, or keep back until the task's turn."""
+    what the run can check, or keep back until the task's turn. ``changeable``: objects whose changes do not count."""
     if not facts.effects and not facts.obstacles:
         return ()
-    tied = [effect.reason for effect in facts.effects if ties_to_home(effect, outline, start, trusting)]
+    tied = [
+        effect.reason
+        for effect in facts.effects
+        if ties_to_home(effect, outline, start, trusting)
+        and not (isinstance(effect.place, Object) and effect.place.label in changeable)
+    ]
     if not facts.callees:  # a driver that looks at the clock measures what stands between
         tied.extend([e.reason for e in facts.effects if isinstance(e.place, World) and e.place == CLOCK])
     obstacles = [reason for reason in facts.obstacles if not (trusting and can_be_checked(reason))]

@@ -28,14 +28,16 @@ def own_reasons(
     together: bool = False,
 ) -> tuple[Reason, ...]:
     """Why a task has to stay at home, apart from what it reads. ``counts``: how many steps bind each name. ``trusting``
-    leaves out what the run can check, ``together`` what does not matter where all steps from the first on run in one
+    leaves out what the run can check (of a compound statement also that it changes what it reads: home repeats that),
+    ``together`` what does not matter where all steps from the first on run in one
     process: changes of objects that were made since, and names bound on some paths only."""
     found: list[Reason] = []
     start = 0 if together else draft.first.order
     for step in draft.steps if any(step.shape for step in draft.steps) else ():
         found.extend(r for r in step.shape if draft.expression is None or _within(r.span, draft.expression))
+    mine = _named(draft) if trusting and draft.whole else frozenset()
     for _, facts in draft.facts():
-        found.extend(op_reasons(facts, outline, start, trusting))
+        found.extend(op_reasons(facts, outline, start, trusting, mine))
     told = {reason.span.line for reason in found}
     for step in draft.steps:
         found.extend(_of_binds(outline, draft, step, told, trusting, together))
@@ -49,6 +51,12 @@ def own_reasons(
     return tuple(found)
 
 
+def _named(draft: Draft) -> frozenset[str]:
+    """The objects that can be reached from the names that a task reads: home can be told what has changed in them."""
+    before = draft.first.effects.before
+    return frozenset().union(*(before.get(use.variable, ()) for use in draft.first.names.uses))
+
+
 def _of_binds(
     outline: Outline, draft: Draft, step: Step, told: set[int], trusting: bool, together: bool
 ) -> Iterator[Reason]:
@@ -58,13 +66,15 @@ def _of_binds(
         if not draft.has(step, bind.op) or bind.deletes:
             continue
         name = bind.variable.name
-        if not bind.definite and not together:
+        if not bind.definite and not together and not draft.whole:
             yield Reason(f"binds {name!r} on some paths only", bind.span)
         if draft.expression is not None:
             yield Reason(f"binds {name!r} within an expression", bind.span)
         if binds_function(step, name):
             yield Reason(f"{name!r} is a function, class or generator made here", bind.span)
         labels = step.effects.after.get(bind.variable)
+        if labels and draft.whole and not bind.definite:  # where it is not bound again, home keeps what it has
+            labels = labels - step.effects.before.get(bind.variable, frozenset())
         if not labels:
             continue
         old = [outline.names.get(label, label) for label in sorted(labels) if outline.outside(label, start)]

@@ -17,7 +17,7 @@ from inferflow.records import frozen
 
 PRINTED = (World("stdout"), World("stderr"), World("anything"))
 
-__all__ = ["Place", "facts_ahead", "region_facts", "region_rows", "regions_of"]
+__all__ = ["Place", "region_facts", "region_rows", "regions_of"]
 
 
 @frozen
@@ -244,18 +244,9 @@ def _span(span: Span) -> tuple[int, int, int, int]:
     return span.line, span.column, span.end_line, span.end_column
 
 
-def facts_ahead(places: list[Place], task: int, told: list[Any]) -> tuple[RegionFacts, ...]:
-    """What a helper told of a task that it has run: of the conditional expressions in it, and of functions that are
-    opened. (Of loops and other statements of the driver itself, hooks are at home only.)"""
-    entered = {number for number, *_ in told}
-    functions = {place.function for place in places if place.function and place.code in entered}
-    chosen = [place for place in places if (place.function in functions if place.function else place.region.choice)]
-    return region_facts(chosen, task, told, ())
-
-
 def region_facts(places: list[Place], task: int, told: list[Any], streams: Sequence[str]) -> tuple[RegionFacts, ...]:
-    """What home told of the regions of a task, in terms of the graph; also of those that were not entered.
-    ``streams``: those of which the stretches of output that it told are those of the text that is kept."""
+    """What was told of the regions of a task, in terms of the graph; also of those that were not entered.
+    ``streams``: those of which the stretches of output that were told are those of the text that is kept."""
     by_number = {number: (arms, tally) for number, arms, tally, _ in told}
     printed = {number: rows for number, _, _, rows in told}
     found = []

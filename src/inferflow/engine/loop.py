@@ -14,7 +14,7 @@ from typing import Any, cast
 from inferflow.engine import schedule
 from inferflow.engine.arrivals import Arrivals
 from inferflow.engine.frames import LONG, Desk
-from inferflow.engine.frames_plan import Place, facts_ahead, region_facts, regions_of
+from inferflow.engine.frames_plan import Place, region_facts, regions_of
 from inferflow.engine.outcome import Outcome, cause_of, failure_of_end, failure_of_loss, outcome_of
 from inferflow.engine.plan import Plan
 from inferflow.engine.posts import Posts, sent
@@ -455,6 +455,9 @@ class Engine:
                 where = self.places[frame.region].region.span
                 self.reasons[f"turns of the loop at {where} were left to home: {frame.why}"] = None
         self.desk.ended.clear()
+        return self._inside(message, task, sizes)
+
+    def _inside(self, message: dict[str, Any], task: int, sizes: list[int]) -> tuple[RegionFacts, ...]:
         told = zip(("stdout", "stderr"), message.get("sizes", ()), sizes, strict=False)
         streams = [name for name, size, kept in told if size == kept]
         return region_facts(self.places, task, message.get("regions", []), streams)
@@ -529,7 +532,7 @@ class Engine:
             self._files(message),
             _text(output.get("stdout", b"")),
             _text(output.get("stderr", b"")),
-            facts_ahead(self.places, task, message.get("regions", [])),
+            self._inside(message, task, [len(_text(output.get(name, b""))) for name in ("stdout", "stderr")]),
             *self._recipe(message, "acts"),
         )
         if self.reuse is not None and "carried" not in message:
@@ -712,6 +715,8 @@ class Engine:
             reply["carried"] = result["carried"]
             reply["given"] = self.given.get(task, [])
         reply["order"] = list(range(len(result["facts"])))
+        if "kept" in result:
+            reply.update(names=[name for name, *_ in result["facts"]], kept=result["kept"])
         if result.get("inline") is not None:
             reply["inline"] = result["inline"]
         elif result["facts"] and "carried" not in result:

@@ -412,6 +412,7 @@ def plan_message(plan: Plan, raw: dict[str, Any], graph: TaskGraph, reuse: bool 
                 list(task.inner),
                 [[s.line, s.column, s.end_line, s.end_column] for s in task.preamble if index in told],
                 [output.variable.name for output in names if output.change == "changed"],
+                [output.variable.name for output in names if output.change == "bound" and not output.definite],
             ]
         )
     blocks = [

@@ -306,9 +306,7 @@ class Session:
         elif not unit.inner:
             hooks.o(unit.task)
         if not here:
-            values = hooks.a(unit.task)
-            names = unit.bound() if unit.definite else []
-            self.shell.user_ns.update(zip(names, values))
+            self.shell.user_ns.update(hooks.taken(unit.task))
             return bool(said and await inner(said, name, interactivity="none", **rest))
         if await inner(run, name, interactivity=how, **rest):
             return True

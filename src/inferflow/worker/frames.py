@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Union
 from inferflow.worker import transport
 from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
 from inferflow.worker.frames_map import items_of_map, spread
+from inferflow.worker.hooks import thread_ident
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import stamp
 from inferflow.worker.printed import Printed
@@ -148,6 +149,8 @@ class Frames:
         self.stages = Stages(self)
         self.siblings = Siblings(self)
         self.printed = Printed(home.streams)
+        self.helping = 0
+        """In a helper that runs a task: the thread that does."""
         self.sizes = [0, 0]
         """Characters that the last task printed on each stream."""
 
@@ -175,11 +178,11 @@ class Frames:
     def m(self, region: int, arm: int) -> None:
         key = (region, arm)
         count = self.arms[key] = self.arms.get(key, 0) + 1
-        if arm == 0 and self.places[region].node == "while" and not self.elsewhere():
+        if arm == 0 and self.places[region].node == "while" and self.tells():
             self.printed.begin(region, [count - 1], "")
 
     def l(self, region: int, iterable: Any, *outer: Any) -> Any:  # noqa: E743
-        caller = sys._getframe(1)
+        caller = None if self.helping else sys._getframe(1)  # (there, nobody looks at the frame of the task)
         frame = self._begin(region, caller)
         ahead = frame is not None and (frame.place.ahead or frame.place.around)
         items = items_of(iterable) if ahead else None
@@ -197,7 +200,7 @@ class Frames:
         return iterable
 
     def w(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
-        caller = sys._getframe(1)
+        caller = None if self.helping else sys._getframe(1)  # (there, nobody looks at the frame of the task)
         frame = self._begin(region, caller)
         items = items_of_map(mapping, function, iterables) if frame is not None else None
         if frame is None or items is None or len(items) < 2:
@@ -241,9 +244,9 @@ class Frames:
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames[region]
         index = frame.index = frame.index + 1
-        if frame.place.slice.arms and frame.place.node == "comprehension":
+        if frame.place.slice.arms and frame.place.node == "comprehension" and not self.helping:
             frame.caller = id(sys._getframe(1))  # (what the first loop goes through is made outside)
-        if frame.place.told and not self.elsewhere():
+        if frame.place.told and self.tells():
             self.begun(frame, index, values)
         if frame.live:
             self._turn(frame, index, values)
@@ -252,7 +255,7 @@ class Frames:
                 self._forget(frame)
             else:
                 self.consider(frame, index, sys._getframe(1))
-        if frame.place.around:
+        if frame.place.around and not self.helping:
             feeder = self._feeder(frame.place, sys._getframe(1))
             if feeder is not None:
                 self._feed_inside(feeder[0], feeder[1], frame.place.region, values)
@@ -312,9 +315,16 @@ class Frames:
             self.printed.begin(region, path, item)
 
     def reset(self) -> None:
-        """In a helper: a task begins."""
+        """In a helper: a task begins, of which only is told what happens in it."""
         self.frames.clear()
+        self.printed.take()
         self.tallies, self.arms = {}, {}
+        self.flags[:] = [True] * len(self.flags)
+        self.helping = thread_ident()
+
+    def tells(self) -> bool:
+        """Whether what happens here is part of the task that this process runs."""
+        return self.helping == thread_ident() if self.helping else not self.elsewhere()
 
     # -- turns ---------------------------------------------------------------------------------------
 

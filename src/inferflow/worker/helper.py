@@ -484,11 +484,13 @@ class Helper:
         return common(standing, theirs)
 
     def _publish(self, unit: transform.Unit, values: tuple[Any, ...], facts: dict[str, Any]) -> None:
-        names = unit.bound()
+        names = self.code.names
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
+        if unit.maybe:
+            message["kept"] = self.code.kept
         inside = self.home.frames.take()
         if inside:
-            message["regions"] = inside
+            message["regions"], message["sizes"] = inside, self.home.frames.sizes
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
         carried = facts.get("carried")
         if carried is not None:

@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transform, transport
@@ -70,6 +71,8 @@ class Hooks:
         self.open: int | None = None
         self.closed: set[int] = set()
         self.adopted: dict[int, tuple[Any, ...]] = {}
+        self.perhaps: dict[int, Iterator[Any]] = {}
+        """Of adopted tasks, for each name that they bind on some paths only, whether it is bound, and then its value."""
         self.started = 0.0
         self.cpu = 0.0
         self.memory = Memory()
@@ -241,8 +244,7 @@ class Hooks:
         home.streams.cut()
         self.closed.update(inner)
         self.closed.add(task)
-        order = reply["order"]
-        self.adopted[task] = tuple(values[position] for position in order)
+        found = self._take_over(task, reply, values)
         message = {"kind": "adopted", "task": task, "inner": inner, "time": time.time(), "output": written}
         if choice >= 0:
             message["choice"] = choice
@@ -251,8 +253,8 @@ class Hooks:
         if "lasted" in reply and self._lasts(task, reply["lasted"]):
             message["recipe"] = home.recipes.recorded(task, frame, reach(()), math.inf)
         if carried is not None:
-            message.update(self._kept_of_carried(task, frame, values, bool(carried.changes)))
-        self._settled(task, frame, values)
+            message.update(self._kept_of_carried(task, frame, dict(found), bool(carried.changes)))
+        self._settled(task, frame, found)
         home.send(message)
         return True
 
@@ -262,12 +264,24 @@ class Hooks:
             why = self.home.posted.difference(task, frame, reply["stood"])
         return why, unforeseen
 
-    def _settled(self, task: int, frame: Any, values: tuple[Any, ...]) -> None:
+    def _take_over(self, task: int, reply: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:
+        """The values are at hand for the names that the task binds; gives what it has bound, by name."""
+        unit = self.units[task]
+        if not unit.maybe:
+            self.adopted[task] = tuple(values[position] for position in reply["order"])
+            return dict(zip(unit.bound(), values))
+        there = dict(zip(reply["names"], values))
+        bound = {name: there[name] for name in unit.bound() if name in there and name not in reply["kept"]}
+        self.adopted[task] = tuple(there[name] for name in unit.bound() if name not in unit.maybe)
+        pairs = ((True, bound[name]) if name in bound else (False,) for name in unit.maybe)
+        self.perhaps[task] = iter([part for pair in pairs for part in pair])
+        return bound
+
+    def _settled(self, task: int, frame: Any, found: dict[str, Any]) -> None:
         """What was adopted is bound now (which may end the life of what was bound before), and others may read it."""
         from inferflow.worker.turn import live
 
         unit, observer = self.units[task], self.home.observer
-        found = dict(zip(unit.bound(), values))
         for scope, name in unit.outputs:
             try:
                 if name in found and scope != "<value>" and type(live(frame, scope, name)) not in ATOMS:
@@ -285,15 +299,17 @@ class Hooks:
         names = [(scope, name) for scope, name in unit.outputs if name in found]
         observer.publish(names, tuple(found[name] for _, name in names))
 
-    def _kept_of_carried(self, task: int, frame: Any, values: tuple[Any, ...], changed: bool) -> dict[str, Any]:
+    def _kept_of_carried(self, task: int, frame: Any, found: dict[str, Any], changed: bool) -> dict[str, Any]:
         """What to keep of a result that came with references to its inputs: it is a record only now."""
         from inferflow.worker.turn import live
 
         unit = self.units[task]
-        found = dict(zip(unit.bound(), values))
-        for scope, name in unit.outputs if changed else ():
+        for scope, name in unit.outputs if changed or unit.maybe else ():
             if name not in found:
-                found[name] = live(frame, scope, name)
+                try:
+                    found[name] = live(frame, scope, name)
+                except KeyError:  # it is not bound
+                    continue
         return self.home.keeper.keep(list(found), tuple(found.values()), self.publish.get(task, False))
 
     def _bring(self, task: int, reply: dict[str, Any]) -> bool | None:
@@ -348,6 +364,16 @@ class Hooks:
     def a(self, task: int) -> Any:
         values = self.adopted.pop(task)
         return values[0] if self.units[task].expression is not None else values
+
+    def y(self, task: int) -> Any:
+        return next(self.perhaps[task])
+
+    def taken(self, task: int) -> dict[str, Any]:
+        """What an adopted task has bound, by name, where the values are put under their names by us."""
+        unit = self.units[task]
+        found = dict(zip([name for name in unit.bound() if name not in unit.maybe], self.a(task)))
+        found.update({name: self.y(task) for name in unit.maybe if self.y(task)})
+        return found
 
     # -- the end of a task ---------------------------------------------------------------------------
 
@@ -511,10 +537,10 @@ def gaps(units: dict[int, transform.Unit]) -> frozenset[int]:
 
 
 def unit_of(data: list[Any]) -> transform.Unit:
-    index, block, first, last, expression, outputs, definite, adoptable, inner, preamble, changed = data
+    index, block, first, last, expression, outputs, definite, adoptable, inner, preamble, changed, maybe = data
     return transform.Unit(
         index, block, first, last,
         tuple(expression) if expression is not None else None,
         tuple((scope, name) for scope, name in outputs),
-        definite, adoptable, tuple(inner), tuple(tuple(span) for span in preamble), tuple(changed),
+        definite, adoptable, tuple(inner), tuple(tuple(span) for span in preamble), tuple(changed), tuple(maybe),
     )  # fmt: skip

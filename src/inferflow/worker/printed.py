@@ -27,7 +27,7 @@ class Printed:
 
     def _sizes(self) -> tuple[int, int]:
         texts = self.streams.texts
-        first, second = (texts[name].note.size if name in texts else 0 for name in NAMES)
+        first, second = (texts[name].note.length if name in texts else 0 for name in NAMES)
         return first, second
 
     def begin(self, region: int, path: list[int], item: str) -> None:

@@ -34,6 +34,8 @@ class _Note:
     def __init__(self, terminal: bool) -> None:
         self.parts: list[Any] = []
         self.size = 0
+        self.length = 0
+        """The same in characters, as far as it is text."""
         self.sizes: list[int] = []
         self.capture = False
         self.flushed = -1
@@ -45,13 +47,14 @@ class _Note:
         """With ``capture``, where a task's output is kept piece by piece (see ``Streams.keep_pieces``): takes the kind
         and the bytes."""
 
-    def add(self, part: Any) -> None:
+    def add(self, part: Any, length: int = -1) -> None:
         self.size += len(part)
+        self.length += len(part) if length < 0 else length
         if self.size <= LIMIT:
             self.parts.append(part)
 
     def take(self, encoding: str, errors: str) -> bytes:
-        parts, self.parts, self.size = self.parts, [], 0
+        parts, self.parts, self.size, self.length = self.parts, [], 0, 0
         if not parts:
             return b""
         try:
@@ -126,7 +129,7 @@ class _Text(io.TextIOWrapper):
             data = text.encode(self.encoding, self.errors or "strict")
             if note.tell is not None:
                 note.tell("text", data)
-            note.add(data)
+            note.add(data, len(text))
             return len(text)
         note.inside = True
         try:

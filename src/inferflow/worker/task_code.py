@@ -3,7 +3,8 @@
 ``TaskCode.execute`` compiles the statements of a task (after those that it repeats, its *preamble*: literals and
 functions) and runs them where they look up their names as in the driver. Afterwards the namespaces are as they were.
 What was found on the way is kept for the check of the result: ``literals``, what the preamble has bound, as text, to be
-compared with home's at the task's turn; ``crossed``, a global that was bound though the task does not name it.
+compared with home's at the task's turn; ``crossed``, a global that was bound though the task does not name it;
+``names``, under which the values stand, and ``kept``, those of them that the task has not bound: it was given them.
 
     n = 10                    preamble: n = 10
     a = load(n)               task 3:   a = load(n)      -> (a,), literals [["__main__", "n", "10"]]
@@ -18,9 +19,11 @@ from typing import Any
 
 from inferflow.worker import transform
 from inferflow.worker.facade import Facade
+from inferflow.worker.exact_graph import ATOMS
 from inferflow.worker.home import Home
+from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import Gate
-from inferflow.worker.transform_regions import hook_choices
+from inferflow.worker.transform_regions import hook_regions
 
 __all__ = ["TaskCode"]
 
@@ -37,6 +40,9 @@ class TaskCode:
         self.literals: list[list[str]] = []
         self.crossed = ""
         """A global of the driver's module that the running task has bound without naming it."""
+        self.names: list[str] = []
+        self.kept: list[str] = []
+        home.hooks.x = self._values_of  # type: ignore[attr-defined]
 
     def begin(self) -> None:
         """Forget what was found in the task before."""
@@ -48,7 +54,7 @@ class TaskCode:
         return self.codes[unit.task, trusted]
 
     def execute(self, order: dict[str, Any], unit: transform.Unit, inputs: dict[Any, Any]) -> tuple[Any, ...]:
-        """The values that the task binds, or that of its expression; raises what the task raises."""
+        """The values of ``names``, which the task binds, or that of its expression; raises what the task raises."""
         block = self.home.plan["blocks"][unit.block]
         as_module = block["kind"] != "function"
         outputs = [VALUE % unit.task] if unit.expression is not None else unit.bound()
@@ -66,6 +72,9 @@ class TaskCode:
         trust = order.get("trust")
         if "preamble" in order:
             unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
+        if unit.maybe:  # what home has under these names must not look as if it had been bound here
+            scopes += [(_namespace(scope), name, _ABSENT) for scope, name in unit.outputs
+                       if name in unit.maybe and scope != "<driver>" and (scope, name) not in inputs]  # fmt: skip
         facade = Facade(self.home.program.module, (), self.refuse)
         if trust is not None and trust["unknown"]:
             hidden = self._hidden_names(scopes)
@@ -81,11 +90,31 @@ class TaskCode:
         self.home.frames.reset()
         with _Bound(scopes), facade:
             if as_module:
-                return self._run_in_module(code, unit, block["scope"], outputs)
-            function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
-            given: tuple[Any, ...] = function(**local)
-            self._note_literals(unit, block["scope"], dict(zip(functions, given[len(outputs) :])))
-            return given[: len(outputs)]
+                values = self._run_in_module(code, unit, block["scope"], outputs)
+            else:
+                function = types.FunctionType(code, self.home.program.module.__dict__, block["name"])
+                given: tuple[Any, ...] = function(**local)
+                self._note_literals(unit, block["scope"], dict(zip(functions, given[len(outputs) :])))
+                values = given[: len(outputs)]
+        return self._bound(unit, inputs, outputs, values)
+
+    def _bound(
+        self, unit: transform.Unit, inputs: dict[Any, Any], outputs: list[str], values: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """The values of those names that are bound. What the task has not bound itself it tells only if it can stand
+        for itself: home has the object."""
+        self.kept = []
+        if not unit.maybe:
+            self.names = outputs
+            return values
+        given = {name: value for (_, name), value in inputs.items()}
+        there = {name: value for name, value in zip(outputs, values) if value is not _ABSENT}
+        self.kept = [name for name in unit.maybe if name in there and there[name] is given.get(name, _ABSENT)]
+        for name in self.kept:
+            if type(there[name]) not in ATOMS:
+                del there[name]
+        self.names = list(there)
+        return tuple(there.values())
 
     def _run_in_module(
         self, code: types.CodeType, unit: transform.Unit, scope: str, outputs: list[str]
@@ -97,7 +126,7 @@ class TaskCode:
             exec(code, space)
             self._look_around(code, scope, before)
             self._note_literals(unit, scope, space)
-            return tuple(space[name] for name in outputs)
+            return tuple(space.get(name, _ABSENT) if name in unit.maybe else space[name] for name in outputs)
         finally:
             for name in [name for name in space if name not in before]:
                 del space[name]
@@ -109,6 +138,13 @@ class TaskCode:
         for name in (*space, *before):
             if space.get(name, _ABSENT) is not before.get(name, _ABSENT) and name not in mine:
                 self.crossed = f"{scope}.{name}"
+
+    def _values_of(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """What names of the calling function are bound to."""
+        watched, self.gate.on = self.gate.on, False  # (we may look)
+        bound = locals_of(sys._getframe(1))
+        self.gate.on = watched
+        return tuple(bound.get(name, _ABSENT) for name in names)
 
     def _functions_before(self, unit: transform.Unit) -> list[str]:
         """The names of the functions that a function's body defines before the task, and the helper repeats."""
@@ -155,7 +191,7 @@ class TaskCode:
         if owner is None:
             block = self.home.plan["blocks"][number]
             owner = transform.find_block(self.home.program.tree(), block["kind"], block["line"], block["column"])
-            hook_choices(owner.body, self.home.frames.table)
+            hook_regions(owner.body, self.home.frames.table)
             self.owners[number] = owner
         return owner
 

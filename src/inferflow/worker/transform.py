@@ -19,6 +19,8 @@ position, so that tracebacks, ``inspect`` and line numbers are native. The hooks
     d(k, *values)     the statements of task k are done, and bound these
     v(k, value)       the expression of task k is done
     a(k)              the values of an adopted task
+    y(k)              whether it has bound the next of the names that it may bind; and then, to what
+    x(names)          in a helper: what these names are bound to, as far as they are
     i(block)          the driver function was entered
     p(name, value)    a parameter of the driver function: the value given by the user, or the one there is
     r(value)          the driver function returns this
@@ -55,7 +57,7 @@ class Unit(NamedTuple):
     """Where a task stands (``first`` .. ``last`` in the body of block ``block``; or ``expression``, a span as ``ast``
     has it), the names it leaves (``definite``: surely bound), whether a helper may have run it, the expression tasks
     inside it. ``preamble`` (spans) matters to helpers. ``changed`` are those of the outputs that it only changes in
-    place: where it was adopted they are what they were."""
+    place: where it was adopted they are what they were. ``maybe`` are those that it binds on some paths only."""
 
     task: int
     block: int
@@ -68,6 +70,7 @@ class Unit(NamedTuple):
     inner: tuple[int, ...]
     preamble: tuple[tuple[int, int, int, int], ...] = ()
     changed: tuple[str, ...] = ()
+    maybe: tuple[str, ...] = ()
 
     def bound(self) -> list[str]:
         """The names of the outputs that it binds."""
@@ -364,7 +367,7 @@ def _statement(run: list[ast.stmt], unit: Unit, in_module: bool) -> list[ast.stm
         begin = [] if unit.inner else [_placed(ast.Expr(value=_call("s", [number], at)), at)]
         return [*begin, *run, done]
     adopted = _call("a", [_number(unit.task)], at)
-    bound = unit.bound() if names else []
+    bound = [name for name in unit.bound() if name not in unit.maybe]
     if bound:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in bound]
         target = ast.Tuple(elts=targets, ctx=ast.Store())
@@ -375,7 +378,15 @@ def _statement(run: list[ast.stmt], unit: Unit, in_module: bool) -> list[ast.stm
     if said is None:
         return [*([] if unit.inner else [_placed(ast.Expr(value=_call("o", [number], at)), at)]), *run, done]
     test = _call("q" if unit.inner else "s", [number], at)
-    return [_placed(ast.If(test=test, body=[*run, done], orelse=[_placed(otherwise, at), *said]), at)]
+    others = [_placed(_if_bound("y", unit.task, name, at), at) for name in unit.maybe]
+    return [_placed(ast.If(test=test, body=[*run, done], orelse=[_placed(otherwise, at), *others, *said]), at)]
+
+
+def _if_bound(hook: str, number: int, name: str, at: Any) -> ast.stmt:
+    """``if HOOK.y(k): NAME = HOOK.y(k)``"""
+    value = _call(hook, [_number(number)], at)
+    store = ast.Assign(targets=[ast.Name(id=name, ctx=ast.Store())], value=value)
+    return ast.If(test=_call(hook, [_number(number)], at), body=[store], orelse=[])
 
 
 def _replace_constant(code: CodeType, hook: object) -> CodeType:
@@ -516,7 +527,7 @@ def helper_code(
     """Code that runs one task away from home; the tree of ``owner`` (the node of the block) stays as it is.
 
     In a function block: the code of a function of the block's ``name`` that takes ``parameters`` and returns the tuple
-    of ``outputs`` (or of the one expression). In a module block (``as_module``): code to execute in the module's
+    of ``outputs`` (or of the one expression), made by the hook ``x`` if some of them may not be bound. In a module block (``as_module``): code to execute in the module's
     namespace; for an expression task its value is left under the first name of ``outputs``."""
     body: list[ast.stmt] = owner.body
     spans = {(line, column) for line, column, _, _ in unit.preamble}
@@ -537,7 +548,9 @@ def helper_code(
         whole = ast.Module(body=statements, type_ignores=[])
         code: CodeType = compile(whole, filename, "exec", flags=flags, dont_inherit=True, optimize=optimize)
         return code
-    result = ast.Tuple(elts=[ast.Name(id=out, ctx=ast.Load()) for out in outputs], ctx=ast.Load())
+    result: ast.expr = ast.Tuple(elts=[ast.Name(id=out, ctx=ast.Load()) for out in outputs], ctx=ast.Load())
+    if unit.maybe:
+        result = _call("x", [ast.Tuple(elts=[ast.Constant(value=out) for out in outputs], ctx=ast.Load())], at)
     statements.append(_placed(ast.Return(value=result), at))
     arguments = ast.arguments(
         posonlyargs=[], args=[_placed(ast.arg(arg=p), at) for p in parameters], vararg=None, kwonlyargs=[],

@@ -37,7 +37,7 @@ import copy
 from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _span, annotations_in, walk
+from inferflow.worker.transform import _call, _if_bound, _number, _placed, _span, annotations_in, walk
 
 __all__ = [
     "NODES",
@@ -502,10 +502,7 @@ def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stm
     otherwise: ast.stmt
     others: list[ast.stmt] = []
     for name in unit.maybe:
-        more = _call("h", [_number(unit.unit)], at)
-        target = ast.Name(id=name, ctx=ast.Store())
-        store = ast.Assign(targets=[target], value=_call("h", [_number(unit.unit)], at))
-        others.append(ast.If(test=more, body=[store], orelse=[]))
+        others.append(_if_bound("h", unit.unit, name, at))
     if unit.names:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in unit.names]
         otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)

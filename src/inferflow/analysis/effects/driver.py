@@ -478,6 +478,9 @@ class Recorder:
         run.plain_step(frame, statement)
         fact = _Op(-1, statement.span)
         fact.effects, fact.obstacles = frame.effects, frame.obstacles
+        for effect in list(fact.effects):
+            if isinstance(effect[1], Node) and effect[1].serial >= self.start:  # an object that it made itself
+                del fact.effects[effect]
         fact.callees = tuple(program.targets)
         fact.task = bool(fact.callees)
         fact.cheap = False
