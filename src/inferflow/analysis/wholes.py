@@ -5,10 +5,10 @@
     for epoch in range(50):         for.2: ... and another one these, which need nothing of the first
         v = step(v, test)
 
-Turns that depend on each other keep their order, in one process. The statement must be *closed* (nothing leads out of it,
-see ``regions_whole``), and what it does must be proved, or found out at its turn, as with any other task. Names that it
-binds on some paths only come back as they are, bound or not. What runs ahead inside of a statement anyway (turns of a
-map, stages of an arm) makes more of several processes than the statement as a whole would: such a statement stays.
+Turns that depend on each other keep their order, in one process. The statement must be *closed* (nothing leads out of
+it, see ``regions_whole``), and what it does must be proved, or found out at its turn, as with any other task. Names that
+it binds on some paths only come back as they are, bound or not. What runs ahead inside of a statement anyway (turns of
+a map, stages of an arm) makes more of several processes than the statement as a whole would: such a statement stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.regions_whole import open_reasons
 from inferflow.analysis.steps import COMPOUND, Outline, Step
 from inferflow.analysis.walk import bodies, every_statement
-from inferflow.model import Reason, Region, Task
+from inferflow.model import Reason, Region
 
 __all__ = ["with_wholes"]
 
@@ -32,22 +32,29 @@ LOOPS = frozenset(("map", "loop"))
 
 
 def with_wholes(driver: Driver, effects: DriverEffects, outline: Outline, regions: Regions) -> Outline:
-    """The outline, in which compound statements that may run elsewhere as a whole have no reason in their form."""
-    steps = tuple(evolve(s, shape=()) if _is_whole(driver, effects, s, regions) else s for s in outline.steps)
+    """The outline, in which compound statements that may run elsewhere as a whole have no reason in their form, and
+    others that would be worth it have all that speak against it."""
+    steps = tuple(
+        evolve(step, shape=_reasons(driver, effects, step)) if _is_worth(driver, effects, step, regions) else step
+        for step in outline.steps
+    )
     return evolve(outline, steps=steps)
 
 
-def _is_whole(driver: Driver, effects: DriverEffects, step: Step, regions: Regions) -> bool:
+def _reasons(driver: Driver, effects: DriverEffects, step: Step) -> tuple[Reason, ...]:
+    block = driver.blocks[step.key[0]]
+    found = [*open_reasons(driver, block, effects, step.statement, step.effects), *_held_open(step.statement)]
+    return (*step.shape, *found) if found else ()
+
+
+def _is_worth(driver: Driver, effects: DriverEffects, step: Step, regions: Regions) -> bool:
+    """Whether it is a compound statement that takes time, and does not spread over processes by itself."""
     if step.kind != "opaque" or not isinstance(step.statement, COMPOUND):
         return False
-    block = driver.blocks[step.key[0]]
-    region = regions.of_step(step, block, step.key[0])
+    region = regions.of_step(step, driver.blocks[step.key[0]], step.key[0])
     if region is None or not (_takes_time(region, regions.weights) or _asks(step.statement, effects, regions.weights)):
         return False
-    if not _tries_again(step.statement) and _is_spread(region):
-        return False
-    reasons = [*open_reasons(driver, block, effects, step.statement, step.effects), *_held_open(step.statement)]
-    return not reasons
+    return _tries_again(step.statement) or not _is_spread(region)
 
 
 def _takes_time(region: Region, weights: Weights) -> bool:
@@ -77,7 +84,9 @@ def _all_of(statement: ir.Statement) -> Iterator[ir.Statement]:
 
 def _is_spread(region: Region) -> bool:
     """Whether parts of it run ahead by themselves that may take time."""
-    if region.heavy and (region.strand or any(arm.stages or arm.ahead or arm.apart for arm in region.arms)):
+    if any(arm.stages or arm.apart for arm in region.arms):
+        return True
+    if region.heavy and (region.strand or any(arm.ahead for arm in region.arms)):
         return True
     return any(_is_spread(part) for arm in region.arms for task in arm.tasks for part in task.regions)
 

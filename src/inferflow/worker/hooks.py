@@ -72,7 +72,7 @@ class Hooks:
         self.closed: set[int] = set()
         self.adopted: dict[int, tuple[Any, ...]] = {}
         self.perhaps: dict[int, Iterator[Any]] = {}
-        """Of adopted tasks, for each name that they bind on some paths only, whether it is bound, and then its value."""
+        """Of adopted tasks, for each name that they bind on some paths only, whether it is, and then its value."""
         self.started = 0.0
         self.cpu = 0.0
         self.memory = Memory()

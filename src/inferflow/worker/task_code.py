@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from inferflow.worker import transform
-from inferflow.worker.facade import Facade
 from inferflow.worker.exact_graph import ATOMS
+from inferflow.worker.facade import Facade
 from inferflow.worker.home import Home
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import Gate

@@ -500,9 +500,7 @@ def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stm
     at = run[0]
     taken = _call("g", [_number(unit.unit)], at)
     otherwise: ast.stmt
-    others: list[ast.stmt] = []
-    for name in unit.maybe:
-        others.append(_if_bound("h", unit.unit, name, at))
+    others = [_if_bound("h", unit.unit, name, at) for name in unit.maybe]
     if unit.names:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in unit.names]
         otherwise = ast.Assign(targets=[ast.Tuple(elts=targets, ctx=ast.Store())], value=taken)
