@@ -32,6 +32,10 @@ def nap(x):
     time.sleep(0.002)
     return x + 1
 
+def slow(x):
+    time.sleep(0.03)
+    return x + 1
+
 def fails(x):
     for i in range(2): pass
     if x % 5 == 3:
@@ -328,6 +332,8 @@ class _Maker:
         draw = self.draw
         pad = "    " * indent
         chance = draw.random()
+        if not depth and chance < 0.2:
+            return self.beside(scope, indent)
         if depth < 3 and chance < (0.5 if depth < 2 else 0.25):
             return self.compound(scope, indent, depth)
         if chance < 0.66:
@@ -399,6 +405,49 @@ class _Maker:
         )
         made: list[str] = getattr(self, f"{kind}_")(scope, indent, depth)
         return made
+
+    def beside(self, scope: _Scope, indent: int) -> list[str]:
+        """Statements that take time, each over names of its own for the most part: they may run beside each other."""
+        draw = self.draw
+        pad = "    " * indent
+        value = self.number(scope)
+        scope.ints.add("d")
+        lines = [f"{pad}d = slow({value})"]
+        for _ in range(draw.randint(1, 3)):
+            self.counter += 1
+            own, held = f"u{self.counter}", f"h{self.counter}"
+            begun, made = (self.number(scope), self.listing(scope)) if draw.random() < 0.3 else ("3", "box(2)")
+            lines += [f"{pad}{own} = {begun}", f"{pad}{held} = {made}"]
+            inner = _Scope({own}, {held}, scope.function, False, scope.awaits and draw.random() < 0.2)
+            kind = draw.choice(["carried", "carried", "nears", "nears", "for", "if", "try", "retry", "with", "match"])
+            lines += getattr(self, f"{kind}_")(inner, indent, 1)
+            scope.ints.add(own)
+            scope.lists.add(held)
+        name = draw.choice(sorted(scope.ints))
+        return [*lines, *draw.choice([[], [f"{pad}print({name})"], [f"{pad}print({', '.join(sorted(scope.lists))})"]])]
+
+    def carried_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        """Turns that hand on a state."""
+        draw = self.draw
+        pad, own, inner = "    " * indent, min(scope.ints), scope.inner(True)
+        inner.ints.add("x")
+        lines = [f"{pad}for x in {self.items(scope)}:", f"{pad}    {own} = {draw.choice(self.ints)}({own} + x)"]
+        if draw.random() < 0.4:
+            lines += [f"{pad}    {min(scope.lists)} = joined({min(scope.lists)}, [x])"]
+        if draw.random() < 0.6:
+            lines += self.block(inner, indent + 1, depth + 1)
+        if draw.random() < 0.2:
+            lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
+        return lines
+
+    def nears_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+        """Until it is near enough."""
+        draw = self.draw
+        pad, own, inner = "    " * indent, min(scope.ints), scope.inner(True)
+        lines = [f"{pad}while pure({own}) > {draw.randrange(8)}:", f"{pad}    {own} = {own} // 2 - 1"]
+        if draw.random() < 0.6:
+            lines += self.block(inner, indent + 1, depth + 1)
+        return [*lines, f"{pad}    if {own} < 0: break"]
 
     def for_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw

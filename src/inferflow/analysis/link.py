@@ -207,6 +207,8 @@ class Linker:
             inputs = self._inputs(index, draft, found) if not found.home else ()
         if found.home or (sure.home and self._remakes(found)):
             return None
+        if draft.whole and not self._changes_inputs_only(draft, found):
+            return None
         facts = [facts for _, facts in draft.facts()]
         unknown = any(
             effect.assumed and effect.mode == "write" and not isinstance(effect.place, Object) for effect in effects
@@ -230,6 +232,15 @@ class Linker:
             acts=any(effect.mode == "write" and isinstance(effect.place, File) for effect in effects),
             preamble=self._spans(found.replicated),
         )
+
+    def _changes_inputs_only(self, draft: Draft, found: _Gathered) -> bool:
+        """Whether all that is changed in place can be reached from inputs: of what they were, home is told what has
+        changed."""
+        start = draft.first.order
+        places = (effect.place for effect in effects_of(draft) if effect.mode == "write")
+        changed = {p.label for p in places if isinstance(p, Object) and self.outline.outside(p.label, start)}
+        handed = (read.labels for read in found.reads.values() if read.producer >= 0 or read.variable in self.params)
+        return changed <= frozenset().union(*handed)
 
     def _remakes(self, found: _Gathered) -> bool:
         """Whether a replicated statement makes an object that can be changed: a helper would have another one of its

@@ -717,6 +717,8 @@ class Engine:
         reply["order"] = list(range(len(result["facts"])))
         if "kept" in result:
             reply.update(names=[name for name, *_ in result["facts"]], kept=result["kept"])
+        if "order" in result:
+            reply["added"] = result["order"]
         if result.get("inline") is not None:
             reply["inline"] = result["inline"]
         elif result["facts"] and "carried" not in result:

@@ -130,7 +130,7 @@ def _trusted(tasks: tuple[Task, ...], kept: list[bool]) -> dict[int, Guess]:
     found = {}
     for index in _overlapping(needs, tasks, epochs):
         guess = tasks[index].guess
-        if guess is not None and not kept[index] and _is_told(tasks[index]):
+        if guess is not None and not kept[index]:
             found[index] = guess
     return found
 
@@ -158,12 +158,7 @@ def _carries(task: Task) -> bool:
     producers: dict[int, set[int]] = {}
     for item in task.inputs:
         producers.setdefault(item.group, set()).add(item.producer)
-    return all(len(found) == 1 for found in producers.values()) and _is_told(task)
-
-
-def _is_told(task: Task) -> bool:
-    """Whether home can be told what the task leaves. (Names that it may bind or not come with word whether it did.)"""
-    return all(out.definite or out.change == "bound" for out in task.outputs)
+    return all(len(found) == 1 for found in producers.values())
 
 
 def _read_by(

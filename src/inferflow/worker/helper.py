@@ -488,6 +488,8 @@ class Helper:
         message: dict[str, Any] = {"kind": "result", "task": self.task, **facts}
         if unit.maybe:
             message["kept"] = self.code.kept
+        if self.code.order != [name for name in (*unit.sure(), *unit.maybe) if name in self.code.order]:
+            message["order"] = self.code.order
         inside = self.home.frames.take()
         if inside:
             message["regions"], message["sizes"] = inside, self.home.frames.sizes

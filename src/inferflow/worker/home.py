@@ -87,6 +87,8 @@ class Home:
         self.lenders: set[int] = set()  # tasks that have papermill or nbclient execute a notebook
         self.book: Any = None  # a notebook under way (``cells.Session``)
         self.plan: dict[str, Any] = {}
+        self.prefixed: frozenset[str] = frozenset()
+        """What the prefix has bound in the driver's module."""
         self.fork_spent = 0.0
         self.began = time.perf_counter()
         self.pools = Pools()
@@ -166,6 +168,7 @@ class Home:
 
     def tell_ready(self, failure: BaseException | None) -> None:
         """The prefix is executed; the plan may come."""
+        self.prefixed = frozenset(self.program.module.__dict__)
         self.files.install()  # not before: imports open thousands of files that nobody asks for
         self.pools.begin()
         self.project_modules()  # before anything is forked

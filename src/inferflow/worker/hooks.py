@@ -73,6 +73,8 @@ class Hooks:
         self.adopted: dict[int, tuple[Any, ...]] = {}
         self.perhaps: dict[int, Iterator[Any]] = {}
         """Of adopted tasks, for each name that they bind on some paths only, whether it is, and then its value."""
+        self.added: dict[int, dict[str, Any]] = {}
+        """Of adopted tasks, what they add to the module's names, in order, where the code here has another one."""
         self.started = 0.0
         self.cpu = 0.0
         self.memory = Memory()
@@ -267,12 +269,14 @@ class Hooks:
     def _take_over(self, task: int, reply: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:
         """The values are at hand for the names that the task binds; gives what it has bound, by name."""
         unit = self.units[task]
+        there = dict(zip(reply.get("names") or unit.bound(), values))
+        bound = {name: there[name] for name in unit.bound() if name in there and name not in reply.get("kept", ())}
+        if "added" in reply:
+            self.added[task] = {name: bound[name] for name in reply["added"] if name in bound}
         if not unit.maybe:
             self.adopted[task] = tuple(values[position] for position in reply["order"])
-            return dict(zip(unit.bound(), values))
-        there = dict(zip(reply["names"], values))
-        bound = {name: there[name] for name in unit.bound() if name in there and name not in reply["kept"]}
-        self.adopted[task] = tuple(there[name] for name in unit.bound() if name not in unit.maybe)
+            return bound
+        self.adopted[task] = tuple(there[name] for name in unit.sure())
         pairs = ((True, bound[name]) if name in bound else (False,) for name in unit.maybe)
         self.perhaps[task] = iter([part for pair in pairs for part in pair])
         return bound
@@ -363,6 +367,8 @@ class Hooks:
 
     def a(self, task: int) -> Any:
         values = self.adopted.pop(task)
+        for name, value in self.added.pop(task, {}).items():
+            self.home.program.module.__dict__.setdefault(name, value)
         return values[0] if self.units[task].expression is not None else values
 
     def y(self, task: int) -> Any:
@@ -371,7 +377,7 @@ class Hooks:
     def taken(self, task: int) -> dict[str, Any]:
         """What an adopted task has bound, by name, where the values are put under their names by us."""
         unit = self.units[task]
-        found = dict(zip([name for name in unit.bound() if name not in unit.maybe], self.a(task)))
+        found = dict(zip(unit.sure(), self.a(task)))
         found.update({name: self.y(task) for name in unit.maybe if self.y(task)})
         return found
 

@@ -42,12 +42,17 @@ class TaskCode:
         """A global of the driver's module that the running task has bound without naming it."""
         self.names: list[str] = []
         self.kept: list[str] = []
-        home.hooks.x = self._values_of  # type: ignore[attr-defined]
+        self.order: list[str] = []
+        """The names that the task has added to the module, in the order in which it has."""
+        self.before: dict[str, Any] = {}
+        """What the names that it may bind were bound to when it began."""
+        home.hooks.x, home.hooks.u = self._values_of, self._note_before  # type: ignore[attr-defined]
 
     def begin(self) -> None:
         """Forget what was found in the task before."""
         self.literals = []
         self.crossed = ""
+        self.order = []
 
     def of(self, unit: transform.Unit, trusted: bool) -> types.CodeType:
         """The code of a task that has been executed."""
@@ -74,7 +79,8 @@ class TaskCode:
             unit = unit._replace(preamble=tuple(tuple(span) for span in order["preamble"]))
         if unit.maybe:  # what home has under these names must not look as if it had been bound here
             scopes += [(_namespace(scope), name, _ABSENT) for scope, name in unit.outputs
-                       if name in unit.maybe and scope != "<driver>" and (scope, name) not in inputs]  # fmt: skip
+                       if name in unit.maybe and scope != "<driver>" and (scope, name) not in inputs
+                       and name not in self.home.prefixed]  # fmt: skip
         facade = Facade(self.home.program.module, (), self.refuse)
         if trust is not None and trust["unknown"]:
             hidden = self._hidden_names(scopes)
@@ -96,20 +102,18 @@ class TaskCode:
                 given: tuple[Any, ...] = function(**local)
                 self._note_literals(unit, block["scope"], dict(zip(functions, given[len(outputs) :])))
                 values = given[: len(outputs)]
-        return self._bound(unit, inputs, outputs, values)
+        return self._bound(unit, outputs, values)
 
-    def _bound(
-        self, unit: transform.Unit, inputs: dict[Any, Any], outputs: list[str], values: tuple[Any, ...]
-    ) -> tuple[Any, ...]:
+    def _bound(self, unit: transform.Unit, outputs: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values of those names that are bound. What the task has not bound itself it tells only if it can stand
         for itself: home has the object."""
         self.kept = []
         if not unit.maybe:
             self.names = outputs
             return values
-        given = {name: value for (_, name), value in inputs.items()}
         there = {name: value for name, value in zip(outputs, values) if value is not _ABSENT}
-        self.kept = [name for name in unit.maybe if name in there and there[name] is given.get(name, _ABSENT)]
+        self.kept = [name for name in unit.maybe if name in there and there[name] is self.before.get(name, _ABSENT)]
+        self.before = {}
         for name in self.kept:
             if type(there[name]) not in ATOMS:
                 del there[name]
@@ -126,6 +130,8 @@ class TaskCode:
             exec(code, space)
             self._look_around(code, scope, before)
             self._note_literals(unit, scope, space)
+            new = [name for name in space if name not in before]
+            self.order = new if unit.expression is None and len(new) > 1 else []
             return tuple(space.get(name, _ABSENT) if name in unit.maybe else space[name] for name in outputs)
         finally:
             for name in [name for name in space if name not in before]:
@@ -145,6 +151,12 @@ class TaskCode:
         bound = locals_of(sys._getframe(1))
         self.gate.on = watched
         return tuple(bound.get(name, _ABSENT) for name in names)
+
+    def _note_before(self, names: tuple[str, ...]) -> None:
+        watched, self.gate.on = self.gate.on, False
+        bound = locals_of(sys._getframe(1))
+        self.gate.on = watched
+        self.before = {name: bound[name] for name in names if name in bound}
 
     def _functions_before(self, unit: transform.Unit) -> list[str]:
         """The names of the functions that a function's body defines before the task, and the helper repeats."""

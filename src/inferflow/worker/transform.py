@@ -20,6 +20,7 @@ position, so that tracebacks, ``inspect`` and line numbers are native. The hooks
     v(k, value)       the expression of task k is done
     a(k)              the values of an adopted task
     y(k)              whether it has bound the next of the names that it may bind; and then, to what
+    u(names)          in a helper: the task begins, and may bind these names
     x(names)          in a helper: what these names are bound to, as far as they are
     i(block)          the driver function was entered
     p(name, value)    a parameter of the driver function: the value given by the user, or the one there is
@@ -75,6 +76,10 @@ class Unit(NamedTuple):
     def bound(self) -> list[str]:
         """The names of the outputs that it binds."""
         return [name for _, name in self.outputs if name not in self.changed]
+
+    def sure(self) -> list[str]:
+        """Those of them that it binds whatever happens."""
+        return [name for name in self.bound() if name not in self.maybe]
 
 
 # -- the prefix ------------------------------------------------------------------------------------
@@ -367,7 +372,7 @@ def _statement(run: list[ast.stmt], unit: Unit, in_module: bool) -> list[ast.stm
         begin = [] if unit.inner else [_placed(ast.Expr(value=_call("s", [number], at)), at)]
         return [*begin, *run, done]
     adopted = _call("a", [_number(unit.task)], at)
-    bound = [name for name in unit.bound() if name not in unit.maybe]
+    bound = unit.sure()
     if bound:
         targets: list[ast.expr] = [ast.Name(id=name, ctx=ast.Store()) for name in bound]
         target = ast.Tuple(elts=targets, ctx=ast.Store())
@@ -512,6 +517,10 @@ def literals_before(owner: Any, unit: Unit) -> dict[str, Any]:
     return found
 
 
+def _names(names: Iterable[str]) -> ast.expr:
+    return ast.Tuple(elts=[ast.Constant(value=name) for name in names], ctx=ast.Load())
+
+
 def helper_code(
     filename: str,
     flags: int,
@@ -534,6 +543,9 @@ def helper_code(
     spans = {(line, column) for line, column, _, _ in unit.preamble}
     statements: list[ast.stmt] = list(_at_spans(body, spans)) if spans else []
     replace = _Inputs(inner)
+    if unit.maybe:
+        begun = _call("u", [_names(unit.maybe)], body[unit.first])
+        statements.append(_placed(ast.Expr(value=begun), body[unit.first]))
     if unit.expression is None:
         own: list[ast.stmt] = body[unit.first : unit.last + 1]
         statements.extend([replace.visit(copy.deepcopy(node)) for node in own] if inner else own)
@@ -551,7 +563,7 @@ def helper_code(
         return code
     result: ast.expr = ast.Tuple(elts=[ast.Name(id=out, ctx=ast.Load()) for out in outputs], ctx=ast.Load())
     if unit.maybe:
-        result = _call("x", [ast.Tuple(elts=[ast.Constant(value=out) for out in outputs], ctx=ast.Load())], at)
+        result = _call("x", [_names(outputs)], at)
     statements.append(_placed(ast.Return(value=result), at))
     arguments = ast.arguments(
         posonlyargs=[], args=[_placed(ast.arg(arg=p), at) for p in parameters], vararg=None, kwonlyargs=[],
