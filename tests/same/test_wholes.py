@@ -377,3 +377,64 @@ def test_is_as_native(found: dict[str, list[object]], name: str) -> None:
 @pytest.mark.parametrize("name", AHEAD)
 def test_runs_ahead(found: dict[str, list[object]], name: str) -> None:
     assert found[name][2]
+
+
+SHOWN = """
+import time
+def slow(x):
+    time.sleep(0.5)
+    return x
+def near(x):
+    for i in range(2): pass
+    print('é', x)
+    return x / 2
+a = slow(1)
+w = near(8.0)
+for e in range(6):
+    w = near(w)
+    if w < 1:
+        break
+else:
+    w = None
+while near(w) > 0.01:
+    w = w / 3
+if near(w) > 5:
+    b = near(1.0)
+elif near(w) > 0:
+    c = near(2.0)
+try:
+    d = near(3.0)
+    near('x')
+except TypeError:
+    d = near(4.0)
+print(a, w, c, d)
+"""
+
+
+def test_what_happened_inside_is_told(tmp_path: Path) -> None:
+    """Items, turns, arms, and what each turn printed, as if the statement had run at home."""
+
+    def run(jobs: int) -> dict[str, dict[str, object]]:
+        command = [sys.executable, "-m", "inferflow"]
+        done = subprocess.run(
+            [*command, "-q", "run", "-j", str(jobs), "driver.py"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        shown = subprocess.run([*command, "show", "latest", "--json"], cwd=tmp_path, capture_output=True, text=True)
+        return {task["task"]: task for task in json.loads(shown.stdout)["tasks"]}
+
+    (tmp_path / "driver.py").write_text(SHOWN)
+    home = run(1)
+    for _ in range(4):  # (on a busy machine home may come to all of them first)
+        ahead = run(4)
+        told = [name for name in ("for", "while", "if", "try") if ahead[name]["attempts"][-1]["where"] == "ahead"]  # type: ignore[index]
+        for name in told:
+            assert _inside(ahead[name]) == _inside(home[name])
+        if {"for", "if"} <= set(told):
+            break
+    assert {"for", "if"} <= set(told)
+
+
+def _inside(task: dict[str, object]) -> object:
+    last = task["attempts"][-1]  # type: ignore[index]
+    return last.get("regions"), last.get("stdout")

@@ -6,9 +6,10 @@
         v = step(v, test)
 
 Turns that depend on each other keep their order, in one process. The statement must be *closed* (nothing leads out of
-it, see ``regions_whole``), and what it does must be proved, or found out at its turn, as with any other task. Names that
-it binds on some paths only come back as they are, bound or not. What runs ahead inside of a statement anyway (turns of
-a map, stages of an arm) makes more of several processes than the statement as a whole would: such a statement stays.
+it, see ``regions_whole``), and what it does must be proved, or found out at its turn, as with any other task. Names
+that it binds on some paths only come back as they are, bound or not. What runs ahead inside of a statement anyway
+(turns of a map, stages of an arm) makes more of several processes than the statement as a whole would: such a statement
+stays.
 """
 
 from __future__ import annotations

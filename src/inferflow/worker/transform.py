@@ -536,9 +536,9 @@ def helper_code(
     """Code that runs one task away from home; the tree of ``owner`` (the node of the block) stays as it is.
 
     In a function block: the code of a function of the block's ``name`` that takes ``parameters`` and returns the tuple
-    of ``outputs`` (or of the one expression), made by the hook ``x`` if some of them may not be bound. In a module block
-    (``as_module``): code to execute in the module's namespace; for an expression task its value is left under the first
-    name of ``outputs``."""
+    of ``outputs`` (or of the one expression), made by the hook ``x`` if some of them may not be bound. In a module
+    block (``as_module``): code to execute in the module's namespace; for an expression task its value is left under the
+    first name of ``outputs``."""
     body: list[ast.stmt] = owner.body
     spans = {(line, column) for line, column, _, _ in unit.preamble}
     statements: list[ast.stmt] = list(_at_spans(body, spans)) if spans else []
