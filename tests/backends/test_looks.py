@@ -102,8 +102,14 @@ def of_names(attempts: list[tuple[str, str, str, str]], names: list[str]) -> set
 
 
 def test_only_what_was_looked_at_counts(tmp_path: Path) -> None:
-    attempts = run(tmp_path, driver(NAMES, 6))
-    assert of_names(attempts, NAMES) == KEPT, attempts
+    """All of them must have run before home acts. How long that takes depends on the machine."""
+    for wait in (3, 12, 40):
+        attempts = run(tmp_path / str(wait), driver(NAMES, wait))
+        kept = of_names(attempts, NAMES)
+        assert kept <= KEPT, attempts
+        if kept == KEPT:
+            return
+    raise AssertionError(attempts)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ main()
 """
 
 
+TRIES = 5
+"""On a busy machine a task that does nothing may take long now and then: then another run has to find out."""
+
+
 def again(folder: Path) -> str:
     """Run the driver once more where it ran before; what ``show`` says of it."""
     for command in (["run", "-j", "3", "driver.py"], ["show"]):
@@ -37,15 +41,23 @@ def again(folder: Path) -> str:
     return done.stdout
 
 
-def test_what_took_no_time_stays_home_the_next_time(tmp_path: Path) -> None:
-    native, inferred, folder = both(tmp_path, {"driver.py": DRIVER.format("0")}, options=("-j", "3"))
-    assert inferred == native
-    assert "nothing was sent ahead: what could be took" in again(folder)
+def stays_home(folder: Path) -> None:
+    """Assert that the driver, run where it ran before, comes to be run without helpers."""
+    said = [again(folder)]
+    while "nothing was sent ahead: what could be took" not in said[-1]:
+        assert len(said) < TRIES, said
+        said.append(again(folder))
     assert ahead(attempts_of(folder)) == []
 
 
+def test_what_took_no_time_stays_home_the_next_time(tmp_path: Path) -> None:
+    native, inferred, folder = both(tmp_path, {"driver.py": DRIVER.format("0")}, options=("-j", "3"))
+    assert inferred == native
+    stays_home(folder)
+
+
 def test_what_took_long_goes_ahead_again(tmp_path: Path) -> None:
-    native, inferred, folder = both(tmp_path, {"driver.py": DRIVER.format("0.3")}, options=("-j", "3"))
+    native, inferred, folder = both(tmp_path, {"driver.py": DRIVER.format("1")}, options=("-j", "3"))
     assert inferred == native
     assert "nothing was sent ahead" not in again(folder)
     assert ahead(attempts_of(folder))
@@ -55,7 +67,8 @@ def test_what_takes_longer_than_it_did_goes_ahead_again(tmp_path: Path) -> None:
     """The code is the same, and what it works on has grown."""
     driver = DRIVER.format("float(open('t').read())")
     _, _, folder = both(tmp_path, {"driver.py": driver, "t": "0"}, options=("-j", "3"))
-    (folder / "t").write_text("0.3")
+    stays_home(folder)
+    (folder / "t").write_text("1")
     again(folder)
     assert ahead(attempts_of(folder)) == []  # so much is not known before
     again(folder)
@@ -73,7 +86,7 @@ def fit(n):
 def draw():
     plt.figure()
     plt.plot([1, 2])
-    time.sleep(0.6)
+    time.sleep(2)
     plt.savefig("a.png")
 {2}
 def main():
@@ -105,4 +118,4 @@ def test_many_that_take_less_than_to_take_them_over_stay_home(tmp_path: Path) ->
     driver = f"def step(x):\n    return x + 1\ndef main():\n{lines}    print(x299)\nmain()\n"
     native, inferred, folder = both(tmp_path, {"driver.py": driver}, options=("-j", "3"))
     assert inferred == native
-    assert "nothing was sent ahead" in again(folder)
+    stays_home(folder)

@@ -11,9 +11,10 @@ and with each of them, and what ran is counted together.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,25 @@ def run_batch(
 def differences(found: dict[str, list[Any]]) -> dict[str, str]:
     """What differs, of the drivers that do."""
     return {name: difference for name, (difference, *_) in found.items() if difference}
+
+
+def in_sets(
+    drivers: Mapping[str, str], libraries: str, parts: int, apart: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """The names of drivers in sets for one batch each: those of which the text matches ``libraries``, and the others, but
+    for those ``apart``, in so many parts."""
+    others = [name for name, text in drivers.items() if not re.search(libraries, text)]
+    plain = [name for name in others if name not in apart]
+    return {
+        "libraries": [name for name in drivers if name not in others],
+        **{str(part): plain[part::parts] for part in range(parts)},
+    }
+
+
+def assert_set_is_same(folder: Path, drivers: Mapping[str, str], names: list[str], modules: tuple[str, ...]) -> None:
+    """Assert that these drivers are the same with four processes."""
+    files = {name: {"driver.py": drivers[name]} for name in names}
+    assert differences(run_batch(folder, files, (), *modules, jobs=4)) == {}
 
 
 def main() -> None:

@@ -4,12 +4,11 @@ Each was written to find a wrong claim of independence; those that did are what 
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 import pytest
-from batch import differences, run_batch
+from batch import assert_set_is_same, in_sets
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
@@ -781,20 +780,15 @@ a = mk('a'); s1 = size(); b = mk('b'); s2 = size(); del a; s3 = size(); print(s1
 }
 
 
-LIBRARIES = [name for name, text in DRIVERS.items() if re.search(r"(numpy|pandas|sklearn|matplotlib|joblib)", text)]
 BY_COMMAND = ["sharing 6", "state 16", "tmpfile"]
 """Their final values are addresses, thread ids and names of temporary files."""
-PLAIN = [name for name in DRIVERS if name not in (*LIBRARIES, *BY_COMMAND)]
-PARTS = 3
-SETS = {"libraries": LIBRARIES, **{str(part): PLAIN[part::PARTS] for part in range(PARTS)}}
+SETS = in_sets(DRIVERS, r"(numpy|pandas|sklearn|matplotlib|joblib)", 3, BY_COMMAND)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 @pytest.mark.parametrize("part", SETS)
 def test_the_same_with_four_processes(tmp_path: Path, part: str) -> None:
-    drivers = {name: {"driver.py": DRIVERS[name]} for name in SETS[part]}
-    modules = ("numpy", "pandas") if part == "libraries" else ()
-    assert differences(run_batch(tmp_path, drivers, (), *modules, jobs=4)) == {}
+    assert_set_is_same(tmp_path, DRIVERS, SETS[part], ("numpy", "pandas") if part == "libraries" else ())
 
 
 @pytest.mark.parametrize("name", BY_COMMAND)

@@ -4,12 +4,11 @@ The sleeps are there so that helpers do get turns; what each driver does behind 
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 import pytest
-from batch import differences, run_batch
+from batch import assert_set_is_same, in_sets
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
@@ -973,18 +972,13 @@ print(ys, zs, x, y)
 
 
 BY_COMMAND = ["slow log", "slow warn", "map at top"]
-LIBRARIES = [name for name, text in DRIVERS.items() if re.search(r"import .*(numpy|pandas)", text)]
-PLAIN = [name for name in DRIVERS if name not in LIBRARIES]
-PARTS = 4
-SETS = {"libraries": LIBRARIES, **{str(part): PLAIN[part::PARTS] for part in range(PARTS)}}
+SETS = in_sets(DRIVERS, r"import .*(numpy|pandas)", 4)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 @pytest.mark.parametrize("part", SETS)
 def test_the_same_with_four_processes(tmp_path: Path, part: str) -> None:
-    drivers = {name: {"driver.py": DRIVERS[name]} for name in SETS[part]}
-    modules = ("numpy", "pandas") if part == "libraries" else ()
-    assert differences(run_batch(tmp_path, drivers, (), *modules, jobs=4)) == {}
+    assert_set_is_same(tmp_path, DRIVERS, SETS[part], ("numpy", "pandas") if part == "libraries" else ())
 
 
 @pytest.mark.parametrize("name", BY_COMMAND)
