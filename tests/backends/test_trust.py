@@ -7,14 +7,12 @@ driver says which of its tasks are expected to have run ahead, and why the other
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from compare import both, environment
+from compare import both, environment, recorded
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="C code is only watched on Linux")
 
@@ -37,9 +35,7 @@ def run(tmp_path: Path, driver: str, jobs: int = 3, **files: str | bytes) -> lis
 
 def attempts_of(folder: Path) -> list[tuple[str, str, str, str]]:
     """The attempts of the last run: task, where, status, why."""
-    command = [sys.executable, "-m", "inferflow", "show", "--json"]
-    shown = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True).stdout
-    facts: dict[str, Any] = json.loads(shown)
+    facts = recorded(folder)
     return [
         (task["task"], attempt["where"], attempt["status"], attempt.get("why", ""))
         for task in facts["tasks"]

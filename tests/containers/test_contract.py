@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from compare import both, environment, observe, write_files
+from compare import both, environment, observe, recorded, write_files
 from daemons import Daemon
 from test_arms import BESIDE, PACKAGE
 from test_native import DRIVERS
@@ -71,10 +70,7 @@ def same(tmp_path: Path, way: Way, driver: str, *arguments: str, **files: str) -
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
-    found: list[dict[str, Any]] = json.loads(done.stdout)["tasks"]
-    return found
+    return list(recorded(folder)["tasks"])
 
 
 def test_streams_stdin_and_arguments(tmp_path: Path, processes: Way) -> None:

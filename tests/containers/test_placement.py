@@ -7,10 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from compare import Observed, both, environment, observe, write_files
+from compare import Observed, both, environment, observe, recorded, write_files
 from daemons import Daemon, python_image
 
 DRIVER = """
@@ -61,15 +60,8 @@ def run(folder: Path, daemon: Daemon, *options: str) -> Observed:
     return observe(command, folder, b"", environment(DOCKER_HOST=daemon.host))
 
 
-def shown(folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def where(folder: Path, what: str = "worker") -> dict[str, str]:
-    return {task["task"]: task["attempts"][-1][what] for task in shown(folder)["tasks"]}
+    return {task["task"]: task["attempts"][-1][what] for task in recorded(folder)["tasks"]}
 
 
 @pytest.mark.parametrize("options", [(), ("--backend", "docker", "--image", "host")])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -80,3 +82,20 @@ def assert_same(tmp_path: Path, files: dict[str, str | bytes] | str, *arguments:
     assert inferred.exit_code == native.exit_code
     assert inferred.files == native.files
     return folder
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """What ``inferflow show --json`` tells of the last run there, read in this process: that takes less time."""
+    from inferflow.cli.store import events_data, run_data
+    from inferflow.storage.folder import Folder
+    from inferflow.storage.runs import Runs
+
+    store = Folder(folder / ".inferflow")
+    try:
+        runs = Runs(store)
+        name = runs.resolve("latest")
+        data = {**run_data(runs.load(name), runs.graph(name)), "events": events_data(runs.events(name))}
+    finally:
+        store.close()
+    found: dict[str, Any] = json.loads(json.dumps(data))
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare import Observed, both, environment
+from compare import Observed, both, environment, recorded
 
 import inferflow
 
@@ -54,9 +54,7 @@ def get(folder: Path, *arguments: str) -> bytes:
 
 def tasks_of(folder: Path) -> dict[str, dict[str, object]]:
     """The tasks of the last run by name."""
-    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
-    shown = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True).stdout
-    return {task["task"]: task for task in json.loads(shown)["tasks"]}
+    return {task["task"]: task for task in recorded(folder)["tasks"]}
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,12 @@ computing; whoever catches it catches what was raised; a process that dies ends 
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from batch import differences, run_batch
-from compare import both, environment
+from compare import both, recorded
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked")
 
@@ -204,7 +201,7 @@ def test_a_process_that_dies(name: str, call: str, tmp_path: Path) -> None:
     native, inferred, folder = both(tmp_path, {"driver.py": driver}, options=("-j", "3"))
     assert (inferred.exit_code, inferred.stdout) == (native.exit_code, native.stdout)
     assert inferred.files == native.files
-    run = shown(folder)
+    run = recorded(folder)
     assert run["status"] == ("ok" if native.exit_code == 0 else "crashed" if native.exit_code > 128 else "failed")
     last = [task["attempts"][-1] for task in run["tasks"] if task["task"] == ("die" if call == "die(1)" else "hide.2")]
     assert [(attempt["where"], attempt["status"]) for attempt in last] == [
@@ -241,13 +238,4 @@ def test_a_helper_that_dies_changes_nothing(name: str, tmp_path: Path) -> None:
     native, inferred, folder = both(tmp_path, files, options=("-j", "3"), _INFERFLOW_TURNS="always")
     assert native.exit_code == 0
     assert inferred == native
-    assert shown(folder)["status"] == "ok"
-
-
-def shown(folder: Path) -> dict[str, Any]:
-    """The record of the last run."""
-    command = [sys.executable, "-m", "inferflow", "show", "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400)
-    assert done.returncode in (0, 1), done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    assert recorded(folder)["status"] == "ok"

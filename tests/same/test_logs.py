@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from compare import environment, write_files
+from compare import environment, recorded, write_files
 
 DRIVER = """
 import sys
@@ -135,9 +135,9 @@ def test_calls_by_map_are_counted_as_far_as_they_were_asked_for(turns: str, tmp_
     write_files(tmp_path, {"driver.py": text})
     command = [sys.executable, "-m", "inferflow", "-q", "run", "-j", "2", "driver.py"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(_INFERFLOW_TURNS=turns), check=True)
-    command = [sys.executable, "-m", "inferflow", "show", "--json"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment(), check=True).stdout
-    facts = [fact for task in json.loads(shown)["tasks"] for one in task["attempts"] for fact in one.get("regions", [])]
+    facts = [
+        fact for task in recorded(tmp_path)["tasks"] for one in task["attempts"] for fact in one.get("regions", [])
+    ]
     assert [(fact["turns"], fact["items"]) for fact in facts] == [(2, 20), (7, 20), (20, 20)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare import assert_same, environment
+from compare import assert_same, environment, recorded
 
 SHELL = """
 import os
@@ -37,9 +37,7 @@ if __name__ == "__main__":
 
 
 def shown(folder: Path) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "inferflow", "show", "latest", "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
-    return {task["task"]: task for task in json.loads(done.stdout)["tasks"]}
+    return {task["task"]: task for task in recorded(folder)["tasks"]}
 
 
 def written(task: dict[str, Any]) -> list[str]:
