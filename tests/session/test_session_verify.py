@@ -99,6 +99,13 @@ def test_text_around_unsteady_numbers_must_agree() -> None:
     wrong = Difference("stdout", "line 1", "took 1.5 s", "failed")
     assert steady_ones([fine], twins) == ([], [fine])
     assert steady_ones([wrong], twins) == ([wrong], [])
+    twins = [Difference("stdout", "line 5", "Done in time: 0.000 s", "Done in time: 0.001 s"), *twins]
+    alike = Difference("stdout", "line 7", "Done in time: 0.000 s", "Done in time: 0.114 s")
+    other = Difference("stdout", "line 8", "Done, with score 0.5 s", "Done, with score 0.6 s")
+    assert steady_ones([alike, other], twins) == ([other], [alike])
+    assert steady_ones([alike, other], []) == ([alike, other], [])
+    bare = Difference("stdout", "line 2", "0.5", "0.6")
+    assert steady_ones([bare], [Difference("stdout", "line 1", "1.5", "1.6")]) == ([bare], [])
     block = Difference("values", "x[512:1024]", "1", "2")
     assert steady_ones([block], [Difference("values", "x[0:512]", "3", "4")]) == ([], [block])
     assert steady_ones([block], [Difference("values", "xy[0:512]", "3", "4")]) == ([block], [])

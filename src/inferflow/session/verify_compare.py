@@ -34,6 +34,8 @@ _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
 _BLOCK = re.compile(r"\[\d+:\d+\]$")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
 """And spaces, which columns are filled up with."""
+_WORDS = re.compile(r"[^\W\d_]{3,}.*[^\W\d_]{3,}")
+"""What makes a line more than a number: two words."""
 
 
 @frozen
@@ -68,18 +70,25 @@ def compare(native: Seen, inferred: Seen) -> tuple[list[Difference], list[str]]:
 def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tuple[list[Difference], list[Difference]]:
     """Parts the differences between native and inferred into those that count and those that two native runs show too.
 
-    A line of output in which only numbers differ natively must still agree in all the rest. Where numbers differ, the
-    columns of other lines may have other widths."""
+    A line of output in which only numbers differ natively must still agree in all the rest. The same holds for other
+    lines of the same words (a time that is nearly always printed as 0.000). Where numbers differ, the columns of other
+    lines may have other widths."""
     unsteady: dict[tuple[str, str], Difference] = {(twin.row, twin.place): twin for twin in twins}
     unsteady_rows = {twin.row for twin in unsteady.values() if twin.row in ("stdout", "stderr")}
     lengths = {twin.row for twin in unsteady.values() if twin.place == "number of lines"}
+    shapes = {
+        (twin.row, _bare(twin.native))
+        for twin in unsteady.values()
+        if twin.row in unsteady_rows and _only_numbers(twin.native, twin.inferred) and _WORDS.search(twin.native)
+    }
     counting: list[Difference] = []
     excused: list[Difference] = []
     for one in found:
         twin = unsteady.get((one.row, one.place)) or _above(one, unsteady)
         if twin is None:
             wider = one.row in unsteady_rows and "".join(one.native.split()) == "".join(one.inferred.split())
-            (excused if wider or one.row in lengths else counting).append(one)
+            shaped = (one.row, _bare(one.native)) in shapes and _only_numbers(one.native, one.inferred)
+            (excused if wider or shaped or one.row in lengths else counting).append(one)
         elif one.row in ("stdout", "stderr") and _only_numbers(twin.native, twin.inferred):
             (excused if _only_numbers(one.native, one.inferred) else counting).append(one)
         else:
