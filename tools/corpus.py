@@ -32,8 +32,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    "autograd", "control", "deap", "filterpy", "lmfit", "matplotlib", "mesa", "mpmath", "networkx", "PyWavelets",
-    "scikit-fuzzy", "scikit-image", "scikit-learn", "simpy", "statsmodels", "sympy",
+    "astropy", "autograd", "control", "deap", "filterpy", "graphviz", "h5py", "hmmlearn", "imbalanced-learn", "lark",
+    "lmfit", "matplotlib", "mesa", "mpmath", "networkx", "pycparser", "pyparsing", "python-constraint", "PyWavelets",
+    "scikit-fuzzy", "scikit-image", "scikit-learn", "simpy", "sqlalchemy", "statsmodels", "sympy", "tables", "tqdm",
+    "tslearn",
 )  # fmt: skip
 NOTEBOOKS = ("control", "lmfit", "nbclient", "nbval", "papermill", "seaborn", "statsmodels")
 BESIDE = ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "pooch")
@@ -263,29 +265,52 @@ def _table(everything: list[dict[str, Any]], what: str) -> str:
     return "\n".join(lines)
 
 
-def _regions_told(found: list[dict[str, Any]]) -> list[str]:
-    """What was found of regions in all scripts together."""
+REASONS = {
+    "IF201": "the turns of a `for` loop follow one another",
+    "IF202": "calls in an arm of an `if` do",
+    "IF203": "the turns of a `while` loop do",
+    "IF204": "calls in a `try` do",
+    "IF205": "calls in a `with` do",
+    "IF206": "calls in a case of a `match` do",
+    "IF207": "a comprehension keeps its calls in order",
+    "IF208": "a loop awaits",
+    "IF209": "a function calls itself",
+    "IF210": "`map` is asked bit by bit, or its calls stay at home",
+    "IF211": "a generator runs bit by bit",
+    "IF212": "a function is decorated",
+    "IF213": "a function is defined inside of another, or in a class",
+    "IF214": "a function that is defined inside uses the names of its own",
+    "IF215": "other code uses the function too",
+    "IF216": "a function is called deeper than is looked",
+    "IF217": "a generator expression runs bit by bit",
+    "IF218": "a statement stands inside of twelve others",
+}
+"""The diagnostics that keep a region whole, or in order, in a few words."""
+
+
+def _regions_told(found: list[dict[str, Any]], what: str) -> list[str]:
+    """What was found of regions in all scripts, or notebooks, together."""
     told: dict[str, int] = {}
-    for one in found:
+    for one in _of(found, what):
+        if one["verdict"] not in COUNTING:
+            continue
         for name, number in one.get("regions", {}).items():
             told[name] = told.get(name, 0) + number
-    if not told:
-        return []
-    kinds = [name for name in ("map", "loop", "branch", "try", "with", "group") if name in told]
-    codes = sorted(name for name in told if name.startswith("IF"))
-    return [
+    kinds = ("map", "loop", "branch", "try", "with", "group", "split", "opaque")
+    lines = [
         "",
-        "What stands in loops, branches and the like, as `preview` sees it; *split*: of these, regions of which",
-        "something may run ahead or beside something else; *opaque*: statements of which nothing is seen from inside.",
+        f"In the {what}:",
         "",
-        "| " + " | ".join([*kinds, "split", "opaque"]) + " |",
-        "|" + "---|" * (len(kinds) + 2),
-        "| " + " | ".join(str(told.get(name, 0)) for name in (*kinds, "split", "opaque")) + " |",
+        "| " + " | ".join(kinds) + " |",
+        "|" + "---|" * len(kinds),
+        "| " + " | ".join(str(told.get(name, 0)) for name in kinds) + " |",
         "",
-        "Why the others keep their order ([diagnostics](diagnostics.md)): "
-        + (", ".join(f"{code} {told[code]} times" for code in codes) or "no reason was given")
-        + ".",
     ]
+    reasons = sorted((name for name in told if name in REASONS), key=lambda name: -told[name])
+    if reasons:
+        lines += ["| why | times | |", "|---|---|---|"]
+    lines += [f"| [{name}](diagnostics.md#{name.lower()}) | {told[name]} | {REASONS[name]} |" for name in reasons]
+    return lines
 
 
 def _document(found: list[dict[str, Any]]) -> str:
@@ -316,7 +341,18 @@ def _document(found: list[dict[str, Any]]) -> str:
         f"Left out: {books[0]} notebooks in which a cell fails natively (many are there to test that), and {books[1]}",
         "that take too long.",
     ]
-    lines += _regions_told(found)
+    lines += [
+        "",
+        "## Loops, branches and the like",
+        "",
+        "As `preview` sees them, in the scripts and notebooks that count above. *split*: of these, regions of which",
+        "something may run ahead, or beside something else. Most of the others print, plot, or only call libraries.",
+        "*opaque*: statements of which nothing is seen from inside; in notebooks, compound statements are not taken",
+        "apart, so nearly all that is opaque stands there. Below each table: why calls in a region keep their order,",
+        "or a function is not opened.",
+        *_regions_told(found, "scripts"),
+        *_regions_told(found, "notebooks"),
+    ]
     if odd:
         lines += ["", "Not the same:", ""]
         lines += [f"- {one['package']}, `{one['script']}`: {one['verdict']}, {one['told']}" for one in odd]
