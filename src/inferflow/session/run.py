@@ -18,10 +18,12 @@ from typing import Any
 
 from inferflow import __version__
 from inferflow.config.settings import Settings
+from inferflow.engine.away import lessons_of_all
 from inferflow.engine.frames_plan import region_rows
-from inferflow.engine.loop import Engine, Record
+from inferflow.engine.loop import follow, step
 from inferflow.engine.plan import Plan, make_plan
 from inferflow.engine.posts import is_firm, places_of
+from inferflow.engine.progress import Progress, Record
 from inferflow.engine.reuse import reusable
 from inferflow.errors import UserError, WrongUse
 from inferflow.model import CodeIdentity, Environment, Event, Hidden, Placement, Run, RunStarted, TaskFailed, TaskGraph
@@ -133,7 +135,7 @@ class _Session:
         self.scratch = scratch
         self.streams = streams
         self.crew: Crew | None = None
-        self.engine: Engine | None = None
+        self.engine: Progress | None = None
         self.interrupts = 0
         self.deadline = time.monotonic() + settings.timeout if settings.timeout else None
         self.arguments = arguments
@@ -190,7 +192,7 @@ class _Session:
                 runs.append(self.run_id, events)
 
         crew = self.crew if self.crew is not None else _Later()
-        engine = Engine(
+        engine = Progress(
             plan, crew, runs.artifacts, Record(append, self.observer.event), Path(self.target.cwd),
             self._plan_message(plan, raw, graph), self._jobs(), start_method(settings) == "spawn",
             reuse_of(runs, self.wish, started),
@@ -198,7 +200,7 @@ class _Session:
         engine.reasons.update(dict.fromkeys(notes))
         self.engine = engine
         if self.crew is None:
-            engine.crew = self.crew = self._open(lambda notice: engine.step([notice]))
+            engine.crew = self.crew = self._open(lambda notice: step(engine, [notice]))
         if little is not None:
             engine.reasons[
                 f"nothing was sent ahead: what could be took {duration(little.seconds)} in all, less than helpers cost "
@@ -208,10 +210,8 @@ class _Session:
             for index, lesson in known.items():
                 told = f"{graph.tasks[index].name} was not sent ahead: {lesson.why} (learned in {lesson.run})"
                 engine.reasons[told] = None
-        outcome = engine.run(self._tick)
-        learn(
-            folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in engine.lessons_of_all().items()}
-        )
+        outcome = follow(engine, self._tick)
+        learn(folder, graph, {i: Lesson(scope, why, self.run_id) for i, (scope, why) in lessons_of_all(engine).items()})
         if (
             weighs
             and able
