@@ -411,7 +411,7 @@ def wait(x):
         time.sleep(3600)
     return [x]
 def main():
-    s = slow(0.1)
+    s = slow(3)
     a = wait(1)
     print(a)
 main()
