@@ -55,3 +55,44 @@ print("ahead" if len(squares) == 9 else "", squares, f.read())
 
 def test_what_is_closed_is_closed(tmp_path: Path) -> None:
     assert_same(tmp_path, DRIVER, options=("-j", "3"))
+
+
+NAMED = """\
+import os, pty, socket, time
+
+def work(x):
+    time.sleep(0.05)
+    return x * x
+
+# A terminal, both ends of a socket, and a pipe with a name: nobody but the driver opens or holds on to an end.
+terminal, end = pty.openpty()
+a, b = socket.socketpair()
+xs = []
+for i in range(5):
+    xs.append(work(i))
+    b.send(b"%d" % i)
+    xs.append(a.recv(9))
+os.write(end, b"hi\\n")
+print(os.read(terminal, 9))
+ys = [work(i) for i in range(5)]
+os.close(end)
+try:
+    print(os.read(terminal, 9))
+except OSError as error:
+    print(error)
+b.close()
+print(a.recv(9))
+os.mkfifo("named")
+r = os.open("named", os.O_RDONLY | os.O_NONBLOCK)
+w = os.open("named", os.O_WRONLY)
+zs = [work(i) for i in range(5)]
+os.write(w, b"q")
+os.close(w)
+print(os.read(r, 9), os.read(r, 9), xs, ys, zs)
+os.close(r)
+os.remove("named")
+"""
+
+
+def test_pipes_with_a_name_and_terminals(tmp_path: Path) -> None:
+    assert_same(tmp_path, NAMED, options=("-j", "3"))

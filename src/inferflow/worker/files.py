@@ -26,6 +26,8 @@ def file_fact(path: str, keep_in: str | None) -> dict[str, Any] | None:
 
     None for what is no regular file, or is gone. Content that could not be kept (a full disk) is only digested."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe with a name may take for ever, and be noticed
+            return None
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     except OSError:
         return None
