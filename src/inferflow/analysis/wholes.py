@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import evolve
-
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Driver, DriverEffects
 from inferflow.analysis.regions import Regions
@@ -26,6 +24,7 @@ from inferflow.analysis.regions_whole import open_reasons
 from inferflow.analysis.steps import COMPOUND, Outline, Step
 from inferflow.analysis.walk import bodies, every_statement
 from inferflow.model import Reason, Region
+from inferflow.records import evolve
 
 __all__ = ["with_wholes"]
 
