@@ -39,16 +39,29 @@ def own_reasons(
     for _, facts in draft.facts():
         found.extend(op_reasons(facts, outline, start, trusting, mine))
     told = {reason.span.line for reason in found}
+    found.extend(_shared(names, counts, draft))
     for step in draft.steps:
         found.extend(_of_binds(outline, draft, step, told, trusting, together))
-        for use in step.names.uses if names.captured else ():
-            if use.variable in names.captured and counts.get(use.variable, 0) > 1 and draft.has(step, use.op):
-                text = f"uses {use.variable.name!r}, which a nested function shares and which is bound again"
-                found.append(Reason(text, use.span))
         for number, op in enumerate(step.ops) if ir.MakeFunction in map(type, step.ops) else ():
             if type(op) is ir.MakeFunction and draft.has(step, number):
                 found.extend(_of_function(driver, counts, draft, op))
     return tuple(found)
+
+
+def _shared(names: DefUse, counts: Mapping[Variable, int], draft: Draft) -> Iterator[Reason]:
+    """Where a task uses variables that nested functions share: such a function has the variable itself, and so whatever
+    it is bound to by then, also where the task has got it in a list, say."""
+    if not names.captured:
+        return
+    every = [(u.variable, u.span) for step in draft.steps for u in step.names.uses if draft.has(step, u.op)]
+    named = {variable for variable, _ in every}
+    for _, facts in draft.facts():
+        for effect in facts.effects:
+            if isinstance(effect.place, Variable) and effect.place not in named:
+                every.append((effect.place, effect.reason.span))
+    for variable, span in every:
+        if variable in names.captured and counts.get(variable, 0) > 1:
+            yield Reason(f"uses {variable.name!r}, which a nested function shares and which is bound again", span)
 
 
 def _named(draft: Draft) -> frozenset[str]:
