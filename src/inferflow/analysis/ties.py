@@ -39,12 +39,12 @@ def own_reasons(
     for _, facts in draft.facts():
         found.extend(op_reasons(facts, outline, start, trusting, mine))
     told = {reason.span.line for reason in found}
-    found.extend(_shared(names, counts, draft))
     for step in draft.steps:
         found.extend(_of_binds(outline, draft, step, told, trusting, together))
         for number, op in enumerate(step.ops) if ir.MakeFunction in map(type, step.ops) else ():
             if type(op) is ir.MakeFunction and draft.has(step, number):
                 found.extend(_of_function(driver, counts, draft, op))
+    found.extend(_shared(names, counts, draft))
     return tuple(found)
 
 
@@ -55,10 +55,8 @@ def _shared(names: DefUse, counts: Mapping[Variable, int], draft: Draft) -> Iter
         return
     every = [(u.variable, u.span) for step in draft.steps for u in step.names.uses if draft.has(step, u.op)]
     named = {variable for variable, _ in every}
-    for _, facts in draft.facts():
-        for effect in facts.effects:
-            if isinstance(effect.place, Variable) and effect.place not in named:
-                every.append((effect.place, effect.reason.span))
+    effects = [effect for _, facts in draft.facts() for effect in facts.effects]
+    every += [(e.place, e.reason.span) for e in effects if isinstance(e.place, Variable) and e.place not in named]
     for variable, span in every:
         if variable in names.captured and counts.get(variable, 0) > 1:
             yield Reason(f"uses {variable.name!r}, which a nested function shares and which is bound again", span)
