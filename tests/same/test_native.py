@@ -23,6 +23,32 @@ def make():
 held = make()
 print("end")
 """,
+    "what was opened, run ahead and looped over dies as natively": """
+import os, time
+
+class Held:
+    def __init__(self, name):
+        self.name = name
+
+    def __del__(self):
+        os.write(1, b"dies: %s\\n" % self.name.encode())
+
+def pair(name):
+    return Held(name), Held(name + "'")
+
+def slow(x):
+    time.sleep(0.15)
+    return [x]
+
+first = pair("first")
+a = slow(1)
+b = slow(2)
+c = [slow(x) for x in range(3)]
+for d in range(3):
+    e = slow(d)
+second = pair("second")
+print(a, b, c, d, e)
+""",
     "nothing stands below the driver's module": """
 import inspect, sys, warnings
 warnings.warn("as if from below", stacklevel=2)

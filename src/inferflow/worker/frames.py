@@ -228,6 +228,14 @@ class Frames:
             return None
         return frame
 
+    def let_go(self) -> None:
+        """Nothing runs ahead any more: the driver's objects are its own alone."""
+        self.off = True
+        for frame in self.frames.values():
+            frame.live, frame.look, frame.items, frame.feeds = False, -1, (), None
+            frame.locals.clear()
+            frame.results.clear()
+
     def _is_shared_out(self, place: Place) -> bool:
         """Whether helpers run turns of a loop around: then they have enough to do, unless this one takes long."""
         around = [self.frames.get(region) for region in place.around]

@@ -531,10 +531,18 @@ class Home:
             show(error)
 
     def leave(self) -> None:
-        """Before the interpreter takes itself apart: let go of the driver's module, which is to die as natively
-        (``__del__`` of what it holds still sees its globals then), and of the streams."""
+        """Before the interpreter takes itself apart: let go of the streams and of everything of the driver's, which is
+        to die as natively (``__del__`` of what its module holds still sees its globals then). Our hooks stand in its
+        code and lead here, and the collector does not see through code: nothing is forgotten by itself."""
         self.streams.become_native()
+        self.go_alone()
         self.program.module = None
+        self.frames.let_go()
+        for kept in (self.hooks.adopted, self.hooks.perhaps, self.hooks.added):
+            kept.clear()
+        self.opened.sources.clear()
+        self.recipes = self.posted = self.witness = None
+        self.observer = Observer(self)
         forget_types()
 
     def _status(self, error: BaseException | None, shown: bool = False) -> int:

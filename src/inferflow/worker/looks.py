@@ -20,7 +20,7 @@ from typing import Any
 
 from inferflow.worker.standing import is_standard
 
-__all__ = ["doubt", "references"]
+__all__ = ["doubt", "freeze", "references"]
 
 _SEEN = frozenset({
     "inferflow", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "kiwisolver", "contourpy", "PIL", "psutil",
@@ -31,6 +31,17 @@ _UNSEEN = ("PIL._imagingft", "scipy.odr", "_dbm", "_gdbm", "_tkinter", "_sqlite3
 _REAL = (os.stat, os.lstat, os.access, getattr(os, "readlink", os.stat))
 _known: list[Any] = []
 """How many modules there were, and how many references to functions of ``os``, when nothing unseen was found."""
+
+_mark: list[Any] = []
+"""Something, and a list of it that was made when our objects had been frozen: the collector finds that list as long as
+nobody has frozen objects since."""
+
+
+def freeze() -> None:
+    """Let the collector pass over all objects that there are now: ours, none of which looks at files unseen."""
+    gc.freeze()
+    mark = object()
+    _mark[:] = [mark, [mark]]
 
 
 def doubt(acts: Collection[str | None], seen: Collection[str], listed: list[str], blind: bool) -> str:
@@ -75,7 +86,7 @@ def _unseen() -> str:
         own = str(getattr(getattr(module, "__spec__", None), "name", name))
         if own.startswith(_UNSEEN) or not (is_standard(own) or own.partition(".")[0] in _SEEN):
             return f"{own} is compiled, and could have looked at them unseen"
-    if gc.get_freeze_count():
+    if gc.get_freeze_count() and not (_mark and any(one is _mark[1] for one in gc.get_referrers(_mark[0]))):
         return "objects are frozen, of which it is not known what they could have looked at"
     for function in _REAL:
         for holder in gc.get_referrers(function):

@@ -57,14 +57,12 @@ def worker(address: str, base: frozenset[str], orders: int = -1) -> Jobs:
         hello["epoch"] = 0
         hello["spawned"] = True
     channel = connect(address, hello)
-    import gc
-
-    from inferflow.worker import helper  # while the controller is still busy
+    from inferflow.worker import helper, looks  # while the controller is still busy
     from inferflow.worker.home import Home
     from inferflow.worker.own import keep_originals
 
     keep_originals()
-    gc.freeze()  # what is ours is no garbage: the driver's collections, and those at the end, need not walk it
+    looks.freeze()  # what is ours is no garbage: the driver's collections, and those at the end, need not walk it
     try:
         setup = channel.receive() if orders < 0 else _read_setup(orders)
     except Closed:
