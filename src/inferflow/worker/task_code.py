@@ -109,7 +109,7 @@ class TaskCode:
         for itself: home has the object."""
         self.kept = []
         if not unit.maybe:
-            self.names = outputs
+            self.names = unit.bound()  # (of an expression: as others ask for its value)
             return values
         there = {name: value for name, value in zip(outputs, values) if value is not _ABSENT}
         self.kept = [name for name in unit.maybe if name in there and there[name] is self.before.get(name, _ABSENT)]
