@@ -98,6 +98,21 @@ def test_a_comprehension_runs_ahead_as_a_whole(tmp_path: Path) -> None:
     assert where["slow.2"] == ["ahead"]
 
 
+def test_loops_that_carry_a_state_run_beside_each_other(tmp_path: Path) -> None:
+    """Cells' loops, whole; what they bind on some paths only is bound or not, what they print is the cell's output."""
+    cells = [
+        "import time\ndef step(w, k):\n    time.sleep(0.2)\n    return [v * 0.5 + k for v in w]",
+        "w, v, best = [1.0], [2.0, 3.0], 'none'",
+        "for e in range(4):\n    w = step(w, e)\n    print('w', w)\nw",
+        "for f in range(3):\n    v = step(v, f)\n    if v[0] > 99:\n        never, best = v, f\n    print('v', v)",
+        "try:\n    never\nexcept NameError:\n    print('not bound', best, f)",
+        "v",
+    ]
+    _, folder = assert_same(tmp_path, book(*cells), "-j", "3")
+    where = {task["task"]: [a["where"] for a in task["attempts"]] for task in tasks_of(folder)}
+    assert where["for.2"] == ["ahead"]
+
+
 UNKNOWN = """
 import asyncio, time
 from IPython import get_ipython

@@ -435,6 +435,21 @@ def test_what_happened_inside_is_told(tmp_path: Path) -> None:
     assert {"for", "if"} <= set(told)
 
 
+def test_where_helpers_are_spawned_nothing_wrong_is_told(tmp_path: Path) -> None:
+    """They count nothing; what ran there is not said to have had no turns."""
+    (tmp_path / "driver.py").write_text(SHOWN.replace("sleep(0.5)", "sleep(2)"))
+    (tmp_path / "inferflow.toml").write_text('start = "spawn"\n')
+    command = [sys.executable, "-m", "inferflow"]
+    done = subprocess.run([*command, "-q", "run", "-j", "3", "driver.py"], cwd=tmp_path, capture_output=True, text=True)
+    native = subprocess.run([sys.executable, "driver.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (native.returncode, native.stdout)
+    shown = subprocess.run([*command, "show", "latest", "--json"], cwd=tmp_path, capture_output=True, text=True)
+    for task in json.loads(shown.stdout)["tasks"]:
+        last = task["attempts"][-1]
+        if last["where"] == "ahead":
+            assert last["regions"] == []
+
+
 def _inside(task: dict[str, object]) -> object:
     last = task["attempts"][-1]  # type: ignore[index]
     return last.get("regions"), last.get("stdout")

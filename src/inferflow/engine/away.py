@@ -128,7 +128,9 @@ def result_came(run: Progress, worker: str, message: dict[str, Any]) -> list[tup
         run.files(message),
         decoded(output.get("stdout", b"")),
         decoded(output.get("stderr", b"")),
-        run.inside(message, task, [len(decoded(output.get(name, b""))) for name in ("stdout", "stderr")]),
+        run.inside(message, task, [len(decoded(output.get(name, b""))) for name in ("stdout", "stderr")])
+        if "regions" in message
+        else (),
         *run.recipe(message, "acts"),
     )
     if run.reuse is not None and "carried" not in message:

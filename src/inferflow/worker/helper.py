@@ -491,7 +491,7 @@ class Helper:
         if self.code.order != [name for name in (*unit.sure(), *unit.maybe) if name in self.code.order]:
             message["order"] = self.code.order
         inside = self.home.frames.take()
-        if inside:
+        if self.home.frames.places:  # (none where helpers are spawned: nothing is counted there)
             message["regions"], message["sizes"] = inside, self.home.frames.sizes
         message["facts"] = [[name, *described.describe(value)] for name, value in zip(names, values)]
         carried = facts.get("carried")
