@@ -6,22 +6,22 @@ objects are one.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Catalogue
 from inferflow.analysis.effects import imports, run
-from inferflow.analysis.effects.frame import FileTarget, Frame, Target, Why
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, reach, restart
+from inferflow.analysis.effects.found import FoundInside, FoundOp, FoundStep, Labels, Words
+from inferflow.analysis.effects.frame import FileTarget, Frame
+from inferflow.analysis.effects.heap import EMPTY, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
+from inferflow.analysis.effects.parameters import parameter
 from inferflow.analysis.effects.program import INVOLVED_HINT, TOO_INVOLVED, Program
 from inferflow.analysis.facts import (
-    SHARES_PARTS,
     Driver,
     DriverEffects,
     Opening,
@@ -31,17 +31,15 @@ from inferflow.analysis.facts import (
     StepKey,
 )
 from inferflow.analysis.lower_normal import normal_form
-from inferflow.analysis.programs import ProgramKind, kind_of
+from inferflow.analysis.programs import kind_of
 from inferflow.analysis.walk import every_op, operands
-from inferflow.model import Diagnostic, Effect, File, Hidden, Object, Reason, Severity, Span, Variable, World
+from inferflow.model import Diagnostic, Reason, Severity, Variable, World
 
 NAMES_ONLY = frozenset((ir.Load, ir.Const, ir.Store))
 """Operations that use no object by themselves."""
 
 RECURSION = 12_000
 """Frames of Python that nested calls of the analysed program may need here."""
-
-Labels: TypeAlias = frozenset[Node]
 
 
 def infer_effects(driver: Driver, catalogue: Catalogue, opening: Opening | None = None) -> DriverEffects:
@@ -56,79 +54,6 @@ def infer_effects(driver: Driver, catalogue: Catalogue, opening: Opening | None 
         sys.setrecursionlimit(limit)
 
 
-class _Step:
-    """What was found of a step, in terms of nodes."""
-
-    __slots__ = ("after", "before", "cheap", "key", "later", "literal", "ops")
-
-    def __init__(self, key: StepKey) -> None:
-        self.key = key
-        self.ops: list[_Op] = []
-        self.before: dict[Variable, Labels] = {}
-        self.later: dict[Variable, Labels] = {}
-        self.after: dict[Variable, Labels] = {}
-        self.cheap = True
-        self.literal = False
-
-
-class _Op:
-    """What was found of an operation."""
-
-    __slots__ = (
-        "callees",
-        "cheap",
-        "effects",
-        "label",
-        "number",
-        "obstacles",
-        "own",
-        "reads",
-        "runs",
-        "shared",
-        "span",
-        "task",
-    )
-
-    def __init__(self, number: int, span: Span) -> None:
-        self.number = number
-        self.span = span
-        self.effects: dict[tuple[str, Target], Why] = {}
-        self.reads: list[tuple[Iterable[Node], str]] = []
-        self.obstacles: dict[str, Span] = {}
-        self.callees: tuple[str, ...] = ()
-        self.task = False
-        self.cheap = True
-        self.label = ""
-        self.runs: ProgramKind = ""
-        self.shared: list[Node] = []
-        self.own: set[Target] = set()
-        """Objects that it made itself."""
-
-    def join(self, other: _Op) -> None:
-        """The same operation, in another turn of a loop."""
-        for effect, why in other.effects.items():
-            self.effects.setdefault(effect, why)
-        for text, span in other.obstacles.items():
-            self.obstacles.setdefault(text, span)
-        self.reads.extend(other.reads)
-        self.callees = tuple(dict.fromkeys((*self.callees, *other.callees)))
-        self.task = self.task or other.task
-        self.cheap = self.cheap and other.cheap
-        self.shared.extend(other.shared)
-
-
-class _Inner:
-    """What was found of a statement inside of a step: its operations by number, the variables that it names."""
-
-    __slots__ = ("head", "names", "ops", "step")
-
-    def __init__(self, key: StepKey, names: list[Variable]) -> None:
-        self.step = _Step(key)
-        self.ops: dict[int, _Op] = {}
-        self.names = names
-        self.head: _Op | None = None
-
-
 class Recorder:
     """The state of one analysis of a driver."""
 
@@ -141,15 +66,15 @@ class Recorder:
         self.place = ("", "", False)
         """Of the statements that are run: their module, the scope of local names, whether they stand in a function."""
         self.frames: dict[int, Frame] = {}
-        self.steps: list[_Step] = []
-        self.current: list[_Op] = []
+        self.steps: list[FoundStep] = []
+        self.current: list[FoundOp] = []
         self.counter = 0
         self.start = 0
         self.key: StepKey = (0, 0)
-        self.inner: dict[int, _Inner] = {}
-        self.heads: dict[int, _Inner] = {}
+        self.inner: dict[int, FoundInside] = {}
+        self.heads: dict[int, FoundInside] = {}
         """Compound statements that are steps themselves."""
-        self.merging: dict[int, _Op] | None = None
+        self.merging: dict[int, FoundOp] | None = None
         self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self.variables: dict[tuple[str, str], Variable] = {}
         self.known: dict[Value, Labels] = {}
@@ -215,7 +140,7 @@ class Recorder:
         program = self.program
         program.serial += 1
         self.start = program.serial
-        found = _Step(key)
+        found = FoundStep(key)
         self.steps.append(found)
         names = self.names(statement)
         for variable in names:
@@ -263,7 +188,7 @@ class Recorder:
             frame.effects, frame.obstacles, program.targets, program.costly = saved
             if type(op) in NAMES_ONLY:
                 return
-        fact = _Op(number, op.span)
+        fact = FoundOp(number, op.span)
         fact.effects, fact.obstacles = dict(told[0]), told[1]
         known = self.merging.get(number) if self.merging is not None else None
         own = fact.own = set() if known is None else known.own
@@ -327,7 +252,7 @@ class Recorder:
         first = found is None
         if found is None:
             names = self.names(statement)
-            found = self.inner[id(statement)] = _Inner(self.key, names)
+            found = self.inner[id(statement)] = FoundInside(self.key, names)
             for variable in names:
                 value = self.value(frame, variable)
                 if value is not None:
@@ -353,7 +278,7 @@ class Recorder:
             above = (frame.effects, frame.obstacles, program.targets, program.costly)
             frame.effects, frame.obstacles, program.targets = {}, {}, {}
             alive = run.plain_step(frame, statement)
-            fact = _Op(-1, statement.span)
+            fact = FoundOp(-1, statement.span)
             fact.effects, fact.obstacles = dict(frame.effects), dict(frame.obstacles)
             fact.callees = tuple(program.targets)
             fact.task, fact.cheap = bool(fact.callees), False
@@ -371,11 +296,11 @@ class Recorder:
 
     def head(self, frame: Frame, statement: ir.Statement, run_head: Callable[[], None]) -> None:
         """Run what a compound statement inside of a step does itself, and keep what that did."""
-        found = self.inner.get(id(statement)) or self.heads.setdefault(id(statement), _Inner(self.key, []))
+        found = self.inner.get(id(statement)) or self.heads.setdefault(id(statement), FoundInside(self.key, []))
         program = self.program
         above = (frame.effects, frame.obstacles, program.targets, program.costly)
         frame.effects, frame.obstacles, program.targets = {}, {}, {}
-        fact = _Op(-1, statement.span)
+        fact = FoundOp(-1, statement.span)
         program.serial += 1
         start = program.serial
         run_head()
@@ -407,7 +332,7 @@ class Recorder:
         finally:
             self.place, self.merging, self.counter, program.targets, program.costly = saved
 
-    def call(self, frame: Frame, op: ir.Call, fact: _Op) -> None:
+    def call(self, frame: Frame, op: ir.Call, fact: FoundOp) -> None:
         """What is particular of calls: they read all that they are given; and are they tasks?"""
         function = run.val(frame, op.func)
         member = frame.members.get(op.func)
@@ -470,13 +395,13 @@ class Recorder:
         code = self.program.project.modules[module].scopes[scope]
         return any(isinstance(op, ir.Call | ir.Comprehension) for op in every_op(code.body))
 
-    def whole(self, frame: Frame, statement: ir.Statement, found: _Step) -> _Op:
+    def whole(self, frame: Frame, statement: ir.Statement, found: FoundStep) -> FoundOp:
         """A compound statement, as one."""
         program = self.program
         saved = (frame.effects, frame.obstacles, program.targets)
         frame.effects, frame.obstacles, program.targets = {}, {}, {}
         run.plain_step(frame, statement)
-        fact = _Op(-1, statement.span)
+        fact = FoundOp(-1, statement.span)
         fact.effects, fact.obstacles = frame.effects, frame.obstacles
         for effect in list(fact.effects):
             if isinstance(effect[1], Node) and effect[1].serial >= self.start:  # an object that it made itself
@@ -552,7 +477,7 @@ class Recorder:
 
     def finish(self) -> DriverEffects:
         program = self.program
-        words = _Words(program)
+        words = Words(program)
         steps: dict[StepKey, StepEffects] = {}
         patched = tuple(program.patched)
         for found in self.steps:
@@ -597,7 +522,7 @@ class Recorder:
         return found
 
     def facts_of(
-        self, words: _Words, found: _Step, patched: tuple[Reason, ...], head: _Op | None = None
+        self, words: Words, found: FoundStep, patched: tuple[Reason, ...], head: FoundOp | None = None
     ) -> StepEffects:
         ops = tuple([words.facts(op) for op in found.ops])
         if patched:
@@ -625,11 +550,6 @@ def labels(value: Value) -> Labels:
     return EMPTY
 
 
-def in_order(nodes: Iterable[Node]) -> Iterable[Node]:
-    """The nodes in the order in which they were made."""
-    return nodes if isinstance(nodes, frozenset) and len(nodes) < 2 else sorted(nodes, key=int)
-
-
 def is_literal(statement: ir.Statement) -> bool:
     """Whether it binds names to literals, imports or definitions only."""
     if not isinstance(statement, ir.Plain):
@@ -654,165 +574,3 @@ def is_literal(statement: ir.Statement) -> bool:
         if any(temp not in made for temp in operands(op)):
             return False
     return True
-
-
-# -- parameters of the driver ----------------------------------------------------------------------
-
-PLAIN = {
-    "int": "builtins.int",
-    "float": "builtins.float",
-    "str": "builtins.str",
-    "bool": "builtins.bool",
-    "bytes": "builtins.bytes",
-    "complex": "builtins.complex",
-    "Path": "pathlib.Path",
-    "pathlib.Path": "pathlib.Path",
-    "date": "datetime.date",
-    "datetime": "datetime.datetime",
-    "datetime.date": "datetime.date",
-    "datetime.datetime": "datetime.datetime",
-}
-
-
-def parameter(frame: Frame, param: ir.Param) -> Value:
-    """What a parameter of the driver may be: by its annotation (the run makes sure of it), else by its default."""
-    program = frame.program
-    if param.kind == "var_positional":
-        node = frame.make(("parameter", param.name), types=frozenset(("builtins.tuple",)), immutable=True)
-        frame.put(node, ELEMENTS, frame.below(node))
-        return frozenset((node,))
-    names: list[str] = []
-    if param.annotation is not None:
-        for part in _alternatives(param.annotation):
-            if part == "None":
-                names.append("builtins.NoneType")
-            elif part in PLAIN:
-                names.append(PLAIN[part])
-            elif part.startswith("Literal["):
-                names.extend(("builtins.str", "builtins.int", "builtins.bool"))
-            else:
-                names = []
-                break
-    elif param.default is not None:
-        try:
-            default = ast.literal_eval(param.default)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            default = None
-        if isinstance(default, bool | int | float | str | bytes):
-            names = [f"builtins.{type(default).__name__}"]
-    if names:
-        found: set[Node] = set()
-        for name in names:
-            if name in ("builtins.str", "builtins.bytes", "pathlib.Path"):
-                symbol = frame.make(("parameter", param.name, name), "scalar", frozenset((name,)), None, True)
-                symbol.name = f"{{{param.name}}}"
-                found.add(symbol)
-            else:
-                found |= program.scalar(name)
-        return frozenset(found)
-    kind = (param.annotation or "").partition("[")[0]
-    container = kind if kind in ("list", "dict", "set", "tuple", "frozenset") else ""
-    types = frozenset((f"builtins.{container}" if container else UNKNOWN,))
-    node = frame.make(("parameter", param.name), types=types, immutable=container in ("tuple", "frozenset"))
-    node.name = param.name
-    frame.put(node, ELEMENTS, frame.below(node))
-    return frozenset((node,))
-
-
-def _alternatives(annotation: str) -> list[str]:
-    text = annotation.strip().strip("'\"")
-    for word in ("Optional[", "typing.Optional["):
-        if text.startswith(word):
-            return ["None", *_alternatives(text[len(word) : -1])]
-    if "|" in text and "[" not in text:
-        return [part.strip() for part in text.split("|")]
-    return [text.removeprefix("typing.")]
-
-
-# -- words -----------------------------------------------------------------------------------------
-
-
-class _Words:
-    """Labels for nodes, and effects in terms of places."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.names: dict[int, str] = {}
-        self.taken: dict[str, int] = {}
-        self.groups: dict[Labels, frozenset[str]] = {}
-
-    def label(self, node: Node) -> str:
-        """The label of an object: the first name bound to it, numbered if that is taken. United objects have one."""
-        key = id(node.fields)
-        label = self.names.get(key)
-        if label is None:
-            base = node.name or (sorted(node.types)[0].rpartition(".")[2] if node.types else node.kind)
-            if base in ("?", ""):
-                base = "object"
-            if base.startswith("@") or ":" in base:
-                base = base.rpartition(":")[2]
-            count = self.taken[base] = self.taken.get(base, 0) + 1
-            label = self.names[key] = base if count == 1 else f"{base}#{count}"
-        return label
-
-    def labels(self, group: Labels) -> frozenset[str]:
-        """The labels of a set of objects."""
-        known = self.groups.get(group)
-        if known is None:
-            cells = self.program.driver_cells
-            known = self.groups[group] = frozenset([self.label(n) for n in in_order(group) if n is not cells])
-        return known
-
-    def facts(self, op: _Op) -> OpFacts:
-        effects: dict[tuple[str, Any], Effect] = {}
-        for (mode, target), (text, span, assumed) in op.effects.items():
-            for place in self.places(mode, target):
-                effects.setdefault((mode, place), Effect(mode, place, Reason(text, span), assumed))  # type: ignore[arg-type]
-        for nodes, text in op.reads:
-            for node in in_order(nodes):
-                for place in self.object_places(node, "read"):
-                    if ("read", place) not in effects:
-                        effects[("read", place)] = Effect("read", place, Reason(text, op.span))
-        obstacles = [Reason(text, span) for text, span in op.obstacles.items()]
-        if op.shared:
-            names = sorted({self.label(n) for n in op.shared})
-            said = ", ".join(f"'{n}'" for n in names[:3])
-            obstacles.append(Reason(f"the result of {op.label}() {SHARES_PARTS} {said}", op.span))
-        ordered = tuple(effects.values())
-        if len(ordered) > 1:
-            ordered = tuple(sorted(ordered, key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
-        return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label, op.runs)
-
-    def places(self, mode: str, target: Target) -> Iterator[Any]:
-        if isinstance(target, Node):
-            if target.path is not None:
-                yield World("anything")
-            elif mode == "read":
-                for node in sorted(reach((target,)), key=int):
-                    if node.mutable:
-                        yield from self.object_places(node, mode)
-            else:
-                yield from self.object_places(target, mode)
-        elif isinstance(target, FileTarget):
-            named = target.node
-            path = None
-            if named is not None and named.data:
-                path = str(named.data[0])
-            elif named is not None and named.name.startswith("{"):
-                path = named.name
-            yield File(path, target.aspect)
-        else:
-            yield target
-
-    def object_places(self, node: Node, mode: str) -> Iterator[Any]:
-        if node is self.program.driver_cells:
-            for name in sorted(node.fields):
-                if not name.startswith("<") and (mode == "read" or name in self._rebound()):
-                    yield Variable("<driver>", name)
-        elif node.kind == "state":
-            yield Hidden(node.data)
-        else:
-            yield Object(self.label(node))
-
-    def _rebound(self) -> frozenset[str]:
-        return self.program.rebound(self.program.project.main)
