@@ -6,7 +6,7 @@ from typing import Any
 
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
-from inferflow.analysis.effects import access, classes, library, special, summaries
+from inferflow.analysis.effects import access, classes, contained, library, special, summaries
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like, reach
 from inferflow.analysis.facts import UNKNOWN_TYPE
@@ -51,7 +51,7 @@ def call_operation(frame: Frame, op: ir.Call) -> Value:
     for number, argument in enumerate(op.args):
         value = temps.get(argument.value, EMPTY)
         if argument.star == 2:
-            held = access.contents(frame, value)
+            held = contained.contents(frame, value)
             named = held if named is None else join(named, held)
         elif argument.star == 1:
             exact = spread(frame, value) if more is None else None
@@ -59,7 +59,7 @@ def call_operation(frame: Frame, op: ir.Call) -> Value:
                 positional.extend(exact)
                 names.extend([""] * len(exact))
             else:
-                held = access.iterate(frame, value, op.span, ("*", id(op), number), argument.value)
+                held = contained.iterate(frame, value, op.span, ("*", id(op), number), argument.value)
                 more = held if more is None else join(more, held)
         elif argument.keyword is not None:
             keywords.append((argument.keyword, value))
@@ -198,12 +198,12 @@ def call_member(frame: Frame, me: Value, name: str, arguments: Arguments, span: 
     if signatures and all(library.is_pure(s) for s in signatures):
         frame.obstacle(f"the type of '{what}' {UNKNOWN_TYPE} {name}() is called", span)
         made = frame.make((key, "member"))
-        frame.put(made, ELEMENTS, join(me, access.contents(frame, me)))
+        frame.put(made, ELEMENTS, join(me, contained.contents(frame, me)))
         for child in frame.below(made):
             for node in me:
                 frame.link(child, node)
         for value in arguments.all():
-            frame.put(made, ELEMENTS, access.contents(frame, value))
+            frame.put(made, ELEMENTS, contained.contents(frame, value))
         return join(result, frozenset((made,)))
     if own and not signatures and not known:
         frame.obstacle(f"the type of '{what}' {UNKNOWN_TYPE} {name}() is called", span)
@@ -257,7 +257,7 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
             callee = summaries.summary(frame, function, bound)
             if callee is not None and callee.state != "running":
                 made = summaries.apply(frame, callee, bound, span, ("body", like(node), module, scope))
-                frame.put(node, ELEMENTS, access.contents(frame, made - {node}))
+                frame.put(node, ELEMENTS, contained.contents(frame, made - {node}))
     if isinstance(data, tuple) and data and data[0] == "generator":
         function = frame.make(("deferred", like(node)), "function", frozenset(), (data[1], data[2]), name="a generator")
         frame.put(function, "<around>", frame.field(node, "<around>"))

@@ -25,7 +25,7 @@ from inferflow.analysis.catalogue import (
     UNKNOWN as MAYBE,
 )
 from inferflow.analysis.catalogue import Arguments as Given
-from inferflow.analysis.effects import access, calls, plain
+from inferflow.analysis.effects import access, calls, contained, operators, plain
 from inferflow.analysis.effects.frame import FileTarget, Frame
 from inferflow.analysis.effects.heap import (
     BELOW,
@@ -139,7 +139,7 @@ class _Call:
     def contents(self, param: str) -> Value:
         if param in self.elements:
             return self.elements[param]
-        return access.contents(self.frame, self.value(param), keys=True)
+        return contained.contents(self.frame, self.value(param), keys=True)
 
     def names(self, param: str) -> str:
         """How the source calls the argument."""
@@ -182,7 +182,7 @@ def apply_call(
     for param in signature.consumes:
         value = call.value(param)
         if value:
-            call.elements[param] = access.iterate(frame, value, span, (key, "consumes", param))
+            call.elements[param] = contained.iterate(frame, value, span, (key, "consumes", param))
     for mutation in signature.mutates:
         if applies(mutation.when, call.given) is not False:
             _mutate(call, mutation.param, mutation.deep)
@@ -251,7 +251,7 @@ def constant(value: Value) -> object:
         return MAYBE
     types = frozenset(t for n in value for t in n.types)
     if all(n.kind == "scalar" for n in value) and types:
-        if types <= access.NUMBERS:
+        if types <= operators.NUMBERS:
             return NUMBER
         if len(types) == 1:
             return {"builtins.str": TEXT, "builtins.slice": SLICE}.get(next(iter(types)), SOMETHING)
@@ -315,7 +315,7 @@ def _file(call: _Call, use: FileUse) -> None:
     for node in value:
         if node.kind == "scalar" and (node.data is not None or node.path is not None or _is_path(node)):
             paths.append(node if node.data is not None or node.path is not None or node.name else None)
-        elif node.kind == "scalar" and node.types <= access.NUMBERS:
+        elif node.kind == "scalar" and node.types <= operators.NUMBERS:
             continue
         elif node.kind == "object" and UNKNOWN not in node.types:
             if use.param != "self":
@@ -488,7 +488,7 @@ def _call_back(call: _Call, callback: Callback) -> Value:
                 arguments = calls.Arguments((given,), says=node.name)
             result = join(result, calls.invoke_one(frame, node, arguments, call.span, (call.key, "back", like(node))))
         elif node.kind == "object" and frame.program.is_container(next(iter(node.each), UNKNOWN)):
-            held = [n for n in access.contents(frame, frozenset((node,))) if n.kind in ("function", "bound")]
+            held = [n for n in contained.contents(frame, frozenset((node,))) if n.kind in ("function", "bound")]
             for inner in held:
                 arguments = calls.Arguments(more=given, says=inner.name)
                 result = join(
@@ -511,11 +511,11 @@ def _passed_on(call: _Call) -> None:
         special = [m for m in IMPLICIT if m in table]
         foreign = signature.name.partition(".")[0] not in frame.program.standard
         for value in call.arguments.all():
-            seen = value if signature.cheap else join(value, access.contents(frame, value))
+            seen = value if signature.cheap else join(value, contained.contents(frame, value))
             for node in seen:
                 if node.kind == "object" and any(t.startswith("@") for t in node.each):
                     if special:
-                        access.implicit(frame, frozenset((node,)), special, call.span)
+                        operators.implicit(frame, frozenset((node,)), special, call.span)
                     if foreign and node in value and not signature.cheap:
                         _may_use(call, node)
     if signature.cheap or signature.name.startswith("builtins.") or signature.keeps:
@@ -532,7 +532,7 @@ def use_special(frame: Frame, value: Value, methods: tuple[str, ...], span: Span
     """Special methods of everything under a value run."""
     table = frame.program.table.fields
     if any(m in table for m in methods):
-        access.implicit(frame, frozenset(n for n in reach(value) if n.kind == "object"), methods, span)
+        operators.implicit(frame, frozenset(n for n in reach(value) if n.kind == "object"), methods, span)
 
 
 def _may_use(call: _Call, node: Node) -> None:
@@ -617,12 +617,12 @@ def _element(call: _Call, param: str, ref: TypeRef) -> Value:
             else:
                 held = join(held, frame.child(node, ref.name))
         else:
-            held = join(held, access.contents(frame, frozenset((node,))))
+            held = join(held, contained.contents(frame, frozenset((node,))))
     return held
 
 
 def _types(frame: Frame, node: Node) -> set[str]:
-    return {t for n in access.contents(frame, frozenset((node,))) for t in n.types}
+    return {t for n in contained.contents(frame, frozenset((node,))) for t in n.types}
 
 
 def _fill(call: _Call, node: Node, links: list[Link], returned: Value) -> None:
@@ -651,7 +651,7 @@ def _fill(call: _Call, node: Node, links: list[Link], returned: Value) -> None:
                 for source in value:
                     if source.kind == "object":
                         frame.link(node, source)
-                        frame.put(node, ELEMENTS, join(frozenset((source,)), access.contents(frame, value)))
+                        frame.put(node, ELEMENTS, join(frozenset((source,)), contained.contents(frame, value)))
     if returned:
         frame.put(node, ELEMENTS, returned)
 
@@ -679,7 +679,7 @@ def _passed_elements(call: _Call, param: str, node: Node) -> Value:
         return EMPTY
     if short in ("builtins.dict_items", "builtins.enumerate", "builtins.zip") or not node.types <= FLAT:
         if short == "builtins.dict_values":
-            return access.contents(frame, value)
+            return contained.contents(frame, value)
         if short == "builtins.dict_keys":
             return join_all(frame.field(n, KEYS) or frame.below(n) for n in value if n.kind == "object")
         pair = frame.make((call.key, "pair"), types=frozenset(("builtins.tuple",)), immutable=True)
@@ -687,7 +687,7 @@ def _passed_elements(call: _Call, param: str, node: Node) -> Value:
             for source in value:
                 if source.kind == "object":
                     frame.put(pair, "0", frame.field(source, KEYS) or frame.below(source))
-                    frame.put(pair, "1", access.contents(frame, frozenset((source,))))
+                    frame.put(pair, "1", contained.contents(frame, frozenset((source,))))
             return frozenset((pair,))
         if short == "builtins.enumerate":
             frame.put(pair, "0", frame.program.scalar("builtins.int"))
@@ -695,7 +695,7 @@ def _passed_elements(call: _Call, param: str, node: Node) -> Value:
             return frozenset((pair,))
         if short == "builtins.zip" and call.arguments.more is None:
             for position, each in enumerate(call.arguments.positional):
-                held = access.iterate(frame, each, call.span, (call.key, "zip", position))
+                held = contained.iterate(frame, each, call.span, (call.key, "zip", position))
                 frame.put(pair, str(position), held)
             return frozenset((pair,))
         if node.types <= {"builtins.dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter"}:
@@ -718,16 +718,16 @@ def _mapping_elements(call: _Call, param: str, node: Node) -> Value:
     for source in call.value(param):
         me = frozenset((source,))
         if "builtins.dict" in source.types or KEYS in source.fields:
-            held = join(held, access.contents(frame, me))
+            held = join(held, contained.contents(frame, me))
             frame.put(node, KEYS, frame.field(source, KEYS))
         else:
-            pairs = access.contents(frame, me)
+            pairs = contained.contents(frame, me)
             for pair in pairs:
                 if "1" in pair.fields:
                     frame.put(node, KEYS, frame.field(pair, "0"))
                     held = join(held, frame.field(pair, "1"))
                 else:
-                    inner = access.contents(frame, frozenset((pair,)))
+                    inner = contained.contents(frame, frozenset((pair,)))
                     held = join_all((held, frozenset((pair,)), inner))
                     frame.put(node, KEYS, inner)
     return held
@@ -742,9 +742,9 @@ def _iterated(call: _Call, param: str) -> Value:
     for node in call.value(param):
         if "builtins.dict" in node.types and call.signature.name.rpartition(".")[2] not in ("values", "copy"):
             keys = frame.field(node, KEYS)
-            value = join(value, keys or access.contents(frame, frozenset((node,)), keys=True))
+            value = join(value, keys or contained.contents(frame, frozenset((node,)), keys=True))
         else:
-            value = join(value, access.contents(frame, frozenset((node,))))
+            value = join(value, contained.contents(frame, frozenset((node,))))
     return value
 
 
@@ -819,7 +819,7 @@ def _only_scalars(call: _Call) -> bool:
         n.kind == "scalar" or call.frame.program.is_container(next(iter(n.types), "?")) for v in values for n in v
     ):
         return False
-    inner = [n for v in values for n in access.contents(call.frame, frozenset(n for n in v if n.kind == "object"))]
+    inner = [n for v in values for n in contained.contents(call.frame, frozenset(n for n in v if n.kind == "object"))]
     return all(n.kind == "scalar" for n in inner)
 
 

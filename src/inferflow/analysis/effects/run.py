@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import access, calls, classes, imports
+from inferflow.analysis.effects import access, calls, classes, contained, imports, operators
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, Node, Value, join
 from inferflow.model import Span, Variable
@@ -318,7 +318,7 @@ def head(frame: Frame, statement: ir.Statement, run: Callable[[], None]) -> None
 def test(frame: Frame, statement: ir.If | ir.While) -> None:
     """The condition."""
     ops(frame, statement.ops)
-    access.truth(frame, val(frame, statement.test), statement.span)
+    operators.truth(frame, val(frame, statement.test), statement.span)
 
 
 def is_guard(statement: ir.If) -> bool:
@@ -426,13 +426,13 @@ def with_(frame: Frame, statement: ir.With) -> bool:
         for before, manager, entered, bind in statement.items:
             ops(frame, before)
             value = val(frame, manager)
-            frame.temps[entered] = access.enter(frame, value, statement.span, ("enter", id(statement), entered))
+            frame.temps[entered] = operators.enter(frame, value, statement.span, ("enter", id(statement), entered))
             ops(frame, bind)
             managers.append((value, entered))
 
     def leave() -> None:
         for value, entered in reversed(managers):
-            access.leave(frame, value, statement.span, ("leave", id(statement), entered))
+            operators.leave(frame, value, statement.span, ("leave", id(statement), entered))
 
     frame.weak += 1
     head(frame, statement, enter)
@@ -460,7 +460,7 @@ def try_(frame: Frame, statement: ir.Try) -> bool:
 def caught(frame: Frame, handler: ir.Handler) -> None:
     """What a handler does before its body."""
     ops(frame, handler.ops)
-    frame.temps[handler.caught] = frozenset((access.exception(frame, handler),))
+    frame.temps[handler.caught] = frozenset((operators.exception(frame, handler),))
     ops(frame, handler.bind)
 
 
@@ -502,19 +502,19 @@ def operation(frame: Frame, op: ir.Op) -> None:
         case ir.Call():
             temps[op.out] = calls.call_operation(frame, op)
         case ir.Item():
-            temps[op.out] = access.item(frame, val(frame, op.obj), val(frame, op.key), op)
+            temps[op.out] = contained.item(frame, val(frame, op.obj), val(frame, op.key), op)
         case ir.Operate():
-            temps[op.out] = access.operate(frame, op, [val(frame, t) for t in op.operands])
+            temps[op.out] = operators.operate(frame, op, [val(frame, t) for t in op.operands])
         case ir.Build():
             temps[op.out] = build(frame, op)
         case ir.Unpack():
             unpack(frame, op)
         case ir.Iterate():
-            temps[op.out] = access.iterate(frame, val(frame, op.value), op.span, ("iterate", id(op)), op.value)
+            temps[op.out] = contained.iterate(frame, val(frame, op.value), op.span, ("iterate", id(op)), op.value)
         case ir.StoreAttr():
             access.store_attribute(frame, val(frame, op.obj), op.name, val(frame, op.value), op)
         case ir.StoreItem():
-            access.store_item(frame, val(frame, op.obj), val(frame, op.key), val(frame, op.value), op)
+            contained.store_item(frame, val(frame, op.obj), val(frame, op.key), val(frame, op.value), op)
         case ir.Delete():
             if op.binding in ("local", "class"):
                 forget(frame, op.name)
@@ -526,7 +526,7 @@ def operation(frame: Frame, op: ir.Op) -> None:
         case ir.DelAttr():
             access.delete_attribute(frame, val(frame, op.obj), op.name, op)
         case ir.DelItem():
-            access.delete_item(frame, val(frame, op.obj), val(frame, op.key), op)
+            contained.delete_item(frame, val(frame, op.obj), val(frame, op.key), op)
         case ir.MakeFunction():
             temps[op.out] = make_function(frame, op)
         case ir.MakeClass():
@@ -542,7 +542,7 @@ def operation(frame: Frame, op: ir.Op) -> None:
         case ir.Choice():
             choice(frame, op)
         case ir.Await():
-            temps[op.out] = access.wait_for(frame, val(frame, op.value), op.span, ("await", id(op)))
+            temps[op.out] = contained.wait_for(frame, val(frame, op.value), op.span, ("await", id(op)))
             frame.obstacle("awaits", op.span)
         case ir.Yield():
             yield_(frame, op)
@@ -584,7 +584,7 @@ def build(frame: Frame, op: ir.Build) -> Value:
     program = frame.program
     if op.kind == "fstring":
         for temp in op.items:
-            access.implicit(frame, val(frame, temp), ("__format__", "__str__", "__repr__"), op.span)
+            operators.implicit(frame, val(frame, temp), ("__format__", "__str__", "__repr__"), op.span)
         return program.scalar("builtins.str")
     if op.kind == "slice":
         return program.scalar("builtins.slice")
@@ -597,7 +597,7 @@ def build(frame: Frame, op: ir.Build) -> Value:
         for position, temp in enumerate(op.items):
             if position in op.stars:
                 for source in val(frame, temp):
-                    frame.put(node, ELEMENTS, access.contents(frame, frozenset((source,))))
+                    frame.put(node, ELEMENTS, contained.contents(frame, frozenset((source,))))
                 keys = True
             else:
                 frame.put(node, KEYS if keys else ELEMENTS, val(frame, temp))
@@ -606,7 +606,7 @@ def build(frame: Frame, op: ir.Build) -> Value:
         for position, temp in enumerate(op.items):
             value = val(frame, temp)
             if position in op.stars:
-                value = access.iterate(frame, value, op.span, ("star", id(op), position), temp)
+                value = contained.iterate(frame, value, op.span, ("star", id(op), position), temp)
             frame.put(node, ELEMENTS, value)
     return frozenset((node,))
 
@@ -616,14 +616,14 @@ def unpack(frame: Frame, op: ir.Unpack) -> None:
     value = val(frame, op.value)
     exact = [n for n in value if "0" in n.fields and n.kind == "object"]
     rest = frozenset(n for n in value if n not in exact)
-    general = access.iterate(frame, rest, op.span, ("unpack", id(op)), op.value) if rest else EMPTY
+    general = contained.iterate(frame, rest, op.span, ("unpack", id(op)), op.value) if rest else EMPTY
     for position, out in enumerate(op.outs):
         part = general
         for node in exact:
             if op.starred < 0 and not frame.field(node, ELEMENTS):
                 part = join(part, frame.field(node, str(position)))
             else:
-                part = join(part, access.contents(frame, frozenset((node,))))
+                part = join(part, contained.contents(frame, frozenset((node,))))
         if position == op.starred:
             rest_list = frame.make(("rest", id(op)), types=frozenset(("builtins.list",)))
             frame.put(rest_list, ELEMENTS, part)
@@ -709,7 +709,7 @@ def with_scope(frame: Frame, kind: str, env: dict[str, Value], run: Callable[[],
 def yield_(frame: Frame, op: ir.Yield) -> None:
     value = val(frame, op.value)
     if op.delegate:
-        value = access.iterate(frame, value, op.span, ("yield", id(op)), op.value)
+        value = contained.iterate(frame, value, op.span, ("yield", id(op)), op.value)
     joined = join(frame.yielded, value)
     if joined is not frame.yielded:
         frame.yielded = joined

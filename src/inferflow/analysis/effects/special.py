@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from inferflow.analysis.catalogue import Signature
-from inferflow.analysis.effects import access, calls, imports, library
+from inferflow.analysis.effects import access, calls, contained, imports, library, operators
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.analysis.effects.program import ClassInfo
@@ -40,9 +40,9 @@ def call_method(
     """A method of a library class."""
     if signature.name in ("builtins.str.format", "builtins.str.join"):
         for value in arguments.all():
-            access.implicit(frame, value, ("__format__", "__str__", "__repr__"), span)
+            operators.implicit(frame, value, ("__format__", "__str__", "__repr__"), span)
     if signature.name == "builtins.iterator.__next__":
-        return access.iterate(frame, receiver, span, key)
+        return contained.iterate(frame, receiver, span, key)
     return library.apply_call(frame, signature, receiver, arguments, span, key)
 
 
@@ -107,7 +107,7 @@ def call_wrapped(frame: Frame, node: Node, arguments: Arguments, span: Span, key
             made = calls.invoke(frame, inner, arguments, span, (key, "inner"))
             manager = frame.make((key, "manager"), types=frozenset(("contextlib._GeneratorContextManager",)))
             frame.put(manager, "<kept>", made)
-            frame.put(manager, ELEMENTS, access.contents(frame, made))
+            frame.put(manager, ELEMENTS, contained.contents(frame, made))
             return frozenset((manager,))
         case "partial":
             first = tuple(frame.field(node, str(n)) for n in range(sum(f.isdigit() for f in node.fields)))
@@ -196,7 +196,7 @@ def mark(frame: Frame, arguments: Arguments, frozen: Value) -> Value:
     for node in value:
         if node.kind == "class":
             node.data.flavour = "dataclass"
-            node.data.frozen = access.constant_of(frozen) is True
+            node.data.frozen = operators.constant_of(frozen) is True
     return value
 
 
@@ -240,7 +240,7 @@ def getattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
         return calls.unknown(frame, "getattr", arguments.all(), span, key)
     target, attribute = arguments.positional[:2]
     default = join_all(arguments.positional[2:])
-    word = access.constant_of(attribute)
+    word = operators.constant_of(attribute)
     if isinstance(word, str):
         op = _Named(key, word, span)
         return join(access.attribute(frame, target, word, op), default)  # type: ignore[arg-type]
@@ -286,7 +286,7 @@ def setattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
         return calls.unknown(frame, name, arguments.all(), span, key)
     target, attribute = arguments.positional[:2]
     stored = arguments.positional[2] if len(arguments.positional) > 2 else EMPTY
-    word = access.constant_of(attribute)
+    word = operators.constant_of(attribute)
     if isinstance(word, str):
         access.store_attribute(frame, target, word, stored, _Named(key, word, span))
         return frame.program.none
@@ -327,7 +327,7 @@ def run_text(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
 
 
 def import_by_name(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
-    word = access.constant_of(arguments.positional[0]) if arguments.positional else None
+    word = operators.constant_of(arguments.positional[0]) if arguments.positional else None
     if isinstance(word, str) and not word.startswith("."):
         found = imports.reach_module(frame, word, span)
         return found if found is not None else frame.program.library(word)
@@ -368,7 +368,7 @@ def iter_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -
         if any(not t.startswith("@") and not frame.program.is_iterator(t) for t in node.types or ("?",)):
             made_node = frame.make((key, "iterator"), types=frozenset(("builtins.iterator",)))
             held = frame.field(node, KEYS) if node.types == {"builtins.dict"} else EMPTY
-            frame.put(made_node, ELEMENTS, held or access.contents(frame, frozenset((node,))))
+            frame.put(made_node, ELEMENTS, held or contained.contents(frame, frozenset((node,))))
             frame.put(made_node, "<kept>", frozenset((node,)))
             result = join(result, frozenset((made_node,)))
     return result
@@ -395,13 +395,13 @@ def next_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -
             frame.write(library.touched(frame, node), text, span)
             for other in library.touched(frame, node):
                 calls.run_deferred(frame, other, span)
-        result = join(result, access.contents(frame, frozenset((node,))))
+        result = join(result, contained.contents(frame, frozenset((node,))))
     return result
 
 
 def namedtuple(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     """``namedtuple("Point", "x y")``."""
-    word = access.constant_of(arguments.positional[0]) if arguments.positional else None
+    word = operators.constant_of(arguments.positional[0]) if arguments.positional else None
     title = word if isinstance(word, str) else "namedtuple"
     full = f"@{frame.module}:{title}@{span.line}:{span.column}"
     info = frame.program.classes.get(full)
@@ -410,19 +410,19 @@ def namedtuple(frame: Frame, name: str, arguments: Arguments, span: Span, key: A
         info = frame.program.classes[full] = ClassInfo(full, frame.module, 0, title, node)
         info.flavour = "namedtuple"
         node.data = info
-        spelled = access.constant_of(arguments.positional[1]) if len(arguments.positional) > 1 else None
+        spelled = operators.constant_of(arguments.positional[1]) if len(arguments.positional) > 1 else None
         if isinstance(spelled, str):
             info.order = spelled.replace(",", " ").split()
         elif len(arguments.positional) > 1:
             for holder in arguments.positional[1]:
-                words = [access.constant_of(v) for f, v in sorted(holder.fields.items()) if f.isdigit()]
+                words = [operators.constant_of(v) for f, v in sorted(holder.fields.items()) if f.isdigit()]
                 info.order = [w for w in words if isinstance(w, str)]
     return frozenset((info.node,))
 
 
 def os_path(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     """``os.path.join`` of constants is a constant."""
-    parts = [access.constant_of(v) for v in arguments.positional]
+    parts = [operators.constant_of(v) for v in arguments.positional]
     if arguments.more is None and parts and all(isinstance(p, str) for p in parts):
         return frame.program.constant("/".join(str(p) for p in parts))
     return frame.program.scalar("builtins.str")
@@ -438,13 +438,13 @@ def path(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) ->
                 symbol.path = node.path
                 made = join(made, frozenset((symbol,)))
             elif node.kind == "scalar" and node.data and isinstance(node.data[0], str):
-                made = join(made, access.path_constant(frame, node.data[0], frozenset((name,))))
+                made = join(made, operators.path_constant(frame, node.data[0], frozenset((name,))))
             else:
                 made = join(made, frame.program.scalar(name))
         return made
-    parts = [access.constant_of(v) for v in arguments.positional]
+    parts = [operators.constant_of(v) for v in arguments.positional]
     if arguments.more is None and all(isinstance(p, str) for p in parts):
-        return access.path_constant(frame, "/".join(str(p) for p in parts) or ".", frozenset((name,)))
+        return operators.path_constant(frame, "/".join(str(p) for p in parts) or ".", frozenset((name,)))
     return frame.program.scalar(name)
 
 
@@ -460,7 +460,7 @@ def deep_copy(frame: Frame, name: str, arguments: Arguments, span: Span, key: An
                 if field_name != BELOW:
                     frame.put(made, field_name, frame.field(node, field_name))
             if BELOW in node.fields or not frame.complete(node):
-                frame.put(made, ELEMENTS, access.contents(frame, frozenset((node,))))
+                frame.put(made, ELEMENTS, contained.contents(frame, frozenset((node,))))
             result = join(result, frozenset((made,)))
         return result
     copies: dict[Node, Node] = {}
