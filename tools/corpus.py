@@ -347,9 +347,8 @@ def _document(found: list[dict[str, Any]]) -> str:
         "",
         "As `preview` sees them, in the scripts and notebooks that count above. *split*: of these, regions of which",
         "something may run ahead, or beside something else. Most of the others print, plot, or only call libraries.",
-        "*opaque*: statements of which nothing is seen from inside; in notebooks, compound statements are not taken",
-        "apart, so nearly all that is opaque stands there. Below each table: why calls in a region keep their order,",
-        "or a function is not opened.",
+        "*opaque*: statements of which nothing is seen from inside. Below each table: why calls in a region keep their",
+        "order, or a function is not opened.",
         *_regions_told(found, "scripts"),
         *_regions_told(found, "notebooks"),
     ]

@@ -145,7 +145,7 @@ def load(n): return list(range(n))
 def train(xs): return sum(xs)
 def join(a, b): return {"a": a, "b": b}
 def main():
-    s = slow()
+    s = slow(2)
     r = join(train(load(3)), train(load(4)))
     print(r)
 main()
