@@ -704,6 +704,33 @@ for k in range(2):
     u = t.size()
 print(Table.rows, Table.i, Table.first, u, t.p, hasattr(Table, 'other'))
 """,
+    "an arm among the operands changes what a later operand reads": """
+LOG = []
+def uses(x):
+    time.sleep(0.002)
+    return x + len(LOG)
+def log(x):
+    LOG.append(x)
+    return len(LOG)
+def slow(x):
+    time.sleep(0.002)
+    return x + 1
+def box(x):
+    for i in range(2): pass
+    return [x]
+def pair(a, b): return a, b
+if len(LOG) == 0:
+    u = 3
+    h = box(1)
+    k = pair(log(8) if slow(u) % 3 else u, uses(len(h)))
+    print(h, k)
+async def main():
+    u = 3
+    h = box(1)
+    k = pair(log(8) if slow(u) % 3 else u, uses(len(h)))
+    print(h, k)
+asyncio.run(main())
+""",
 }
 
 

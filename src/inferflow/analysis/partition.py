@@ -168,13 +168,14 @@ class _Cutter:
         return tuple(made[call] for call in outermost)
 
     def _earlier_in_statement(self, step: Step, number: int) -> tuple[Reason, ...]:
-        """What a statement does before it comes to one of its calls is part of a later task: if that is more than
-        reading, the call keeps its place."""
+        """What a statement does before it comes to one of its calls, and in none of those before, is part of a later
+        task: if that is more than reading, the call keeps its place. (A conditional expression among the operands of
+        the call around is such a part.)"""
         start = step.ranges[number]
         found = [
             reason
             for facts in step.effects.ops
-            if facts.op < start and not _within_calls(step, facts.op)
+            if facts.op < start and not _within_calls(step, facts.op, start)
             for reason in op_reasons(facts, None, step.order)
         ]
         found.extend(
@@ -308,8 +309,8 @@ def ties_together(steps: Sequence[Step]) -> bool:
     return any(step.tied or step.oldest < start for step in steps)
 
 
-def _within_calls(step: Step, number: int) -> bool:
-    return any(step.ranges[call] <= number <= call for call in step.calls)
+def _within_calls(step: Step, number: int, before: int) -> bool:
+    return any(step.ranges[call] <= number <= call for call in step.calls if call < before)
 
 
 def _opening_call(driver: Driver, step: Step) -> int | None:
