@@ -104,6 +104,8 @@ def test_text_around_unsteady_numbers_must_agree() -> None:
     other = Difference("stdout", "line 8", "Done, with score 0.5 s", "Done, with score 0.6 s")
     assert steady_ones([alike, other], twins) == ([other], [alike])
     assert steady_ones([alike, other], []) == ([alike, other], [])
+    scores = [Difference("stdout", f"line {k}", f"model {k} scores 0.5", f"model {k} scores 0.6") for k in (1, 2)]
+    assert steady_ones(scores[:1], scores[1:]) == (scores[:1], [])
     bare = Difference("stdout", "line 2", "0.5", "0.6")
     assert steady_ones([bare], [Difference("stdout", "line 1", "1.5", "1.6")]) == ([bare], [])
     block = Difference("values", "x[512:1024]", "1", "2")

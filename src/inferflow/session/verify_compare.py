@@ -34,8 +34,11 @@ _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
 _BLOCK = re.compile(r"\[\d+:\d+\]$")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
 """And spaces, which columns are filled up with."""
-_WORDS = re.compile(r"[^\W\d_]{3,}.*[^\W\d_]{3,}")
-"""What makes a line more than a number: two words."""
+_TIMED = re.compile(
+    r"\b(times?|took|takes|elapsed|duration|runtime|wall|cpu)\b|\d\s*([mµun]?s|secs?|seconds?|minutes?|min)\b",
+    re.IGNORECASE,
+)
+"""What makes a line one that tells a time."""
 
 
 @frozen
@@ -70,16 +73,16 @@ def compare(native: Seen, inferred: Seen) -> tuple[list[Difference], list[str]]:
 def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tuple[list[Difference], list[Difference]]:
     """Parts the differences between native and inferred into those that count and those that two native runs show too.
 
-    A line of output in which only numbers differ natively must still agree in all the rest. The same holds for other
-    lines of the same words (a time that is nearly always printed as 0.000). Where numbers differ, the columns of other
-    lines may have other widths."""
+    A line of output in which only numbers differ natively must still agree in all the rest. If it tells a time, the
+    same holds for other lines of the same words (one that is nearly always printed as 0.000). Where numbers differ,
+    the columns of other lines may have other widths."""
     unsteady: dict[tuple[str, str], Difference] = {(twin.row, twin.place): twin for twin in twins}
     unsteady_rows = {twin.row for twin in unsteady.values() if twin.row in ("stdout", "stderr")}
     lengths = {twin.row for twin in unsteady.values() if twin.place == "number of lines"}
     shapes = {
         (twin.row, _bare(twin.native))
         for twin in unsteady.values()
-        if twin.row in unsteady_rows and _only_numbers(twin.native, twin.inferred) and _WORDS.search(twin.native)
+        if twin.row in unsteady_rows and _only_numbers(twin.native, twin.inferred) and _TIMED.search(twin.native)
     }
     counting: list[Difference] = []
     excused: list[Difference] = []
