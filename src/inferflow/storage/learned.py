@@ -6,7 +6,8 @@ One small file for each driver, ``.inferflow/cache/learned/NAME.json``:
      "small": [0.004, "20261125-1547-sure-osprey"]}
 
 It counts only for the code that it was learned of: ``code`` is a digest of the texts of all files of the project that
-the analysis has read (a task that runs unknown code may run any of them). Nothing in it matters to any result, so it is
+the analysis has read (a task that runs unknown code may run any of them), and of the tasks that it found, which another
+version of inferflow may cut otherwise. Nothing in it matters to any result, so it is
 read and written without a lock (the last of two runs at once wins), and whatever is wrong with it is ignored.
 """
 
@@ -18,6 +19,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from inferflow import __version__
 from inferflow.model import TaskGraph
 from inferflow.records import frozen
 from inferflow.storage.folder import Folder
@@ -126,7 +128,7 @@ def _file(folder: Folder, graph: TaskGraph) -> Path:
 
 
 def _code(graph: TaskGraph) -> str:
-    data = list(map(list, graph.sources))
+    data = [*map(list, graph.sources), __version__, *([task.name, not task.home] for task in graph.tasks)]
     return hashlib.sha256(json.dumps(data).encode("utf-8", "surrogateescape")).hexdigest()
 
 
