@@ -347,6 +347,28 @@ while half(n) > 0.2:
     print('→', 'ü')
 print('end')
 """,
+    "an exception holds what was there": """
+import time
+def fail(x):
+    time.sleep(0.02)
+    raise ValueError(x)
+def nap(): time.sleep(0.1); return 1
+def main():
+    payload = [1]
+    p = nap()
+    try:
+        fail(payload)
+    except ValueError as e:
+        args = e.args
+    for k in range(2):
+        try:
+            fail(payload)
+        except ValueError as e:
+            held = [x for x in e.args]
+            told = str(e), type(e), f"{e!r}"
+    print(args[0] is payload, held[0] is payload, told, p)
+main()
+""",
 }
 
 
