@@ -731,6 +731,174 @@ async def main():
     print(h, k)
 asyncio.run(main())
 """,
+    "what exceptions hold is what was there": """
+import time
+def nap(x=0): time.sleep(0.1); return x
+def fail(x):
+    time.sleep(0.02)
+    raise ValueError(x)
+def safe(x):
+    try:
+        fail(x)
+    except ValueError as e:
+        return e.args
+def err(x):
+    try: fail(x)
+    except ValueError as e: return e
+class Box(Exception):
+    def __init__(self, x): self.x = x
+def boxed(x):
+    time.sleep(0.02)
+    try: raise Box(x)
+    except Box as b: return b.x
+def main():
+    payload = [1]
+    other = {"k": []}
+    p = nap()
+    r = safe(payload)
+    q = boxed(other)
+    z = err(payload)
+    print(r[0] is payload, q is other, z.args[0] is payload, p)
+    r[0].append(2)
+    q["k"].append(3)
+    print(payload, other)
+main()
+""",
+    "what exceptions hold in turns and arms": """
+import time
+def nap(x=0): time.sleep(0.03); return x
+def fail(x):
+    time.sleep(0.02)
+    raise ValueError(x)
+def safe(x):
+    try:
+        fail(x)
+    except ValueError as e:
+        return e.args
+def main():
+    for k in range(4):
+        payload = [k, 1]
+        r = safe(payload)
+        q = nap(k)
+        print(r[0] is payload, q)
+    shared = [5]
+    for k in range(4):
+        r = safe(shared)
+        print(r[0] is shared)
+    if k:
+        lit = {"a": []}
+        n1 = nap(1)
+        u = safe(lit)
+        n2 = nap(2)
+        print(u[0] is lit, n1, n2)
+    us = [safe(shared) for k in range(3)]
+    print([x[0] is shared for x in us])
+main()
+for k in range(4):
+    payload = [7]
+    r = safe(payload)
+    print(r[0] is payload, nap(k))
+""",
+    "what exceptions hold in functions and coroutines": """
+import time, asyncio
+def fail(x):
+    time.sleep(0.02)
+    raise ValueError(x)
+def safe(x):
+    try:
+        fail(x)
+    except ValueError as e:
+        return e.args
+def nap(x=0): time.sleep(0.03); return x
+def group(n):
+    lit = [n]
+    a = nap(n)
+    b = safe(lit)
+    return a, b, b[0] is lit
+async def co(n):
+    lit = [n]
+    b = safe(lit)
+    a = nap(n)
+    await asyncio.sleep(0)
+    return a, b, b[0] is lit
+def main():
+    x = group(1)
+    y = group(2)
+    print(x, y)
+main()
+async def amain():
+    print(await asyncio.gather(co(1), co(2), co(3)))
+asyncio.run(amain())
+""",
+    "exceptions hold globals that tasks bind later": """
+import time
+def nap(x=0): time.sleep(0.06); return x
+def make(n): time.sleep(0.02); return [n]
+PAYLOAD = [1]
+OTHER = make(5)
+def fail():
+    time.sleep(0.02)
+    raise ValueError(PAYLOAD, OTHER)
+def safe():
+    try:
+        fail()
+    except ValueError as e:
+        return e.args
+p = nap(1)
+r = safe()
+try:
+    fail()
+except ValueError as e:
+    a = e.args
+for k in range(3):
+    try:
+        fail()
+    except ValueError as e:
+        b = e.args
+print(r[0] is PAYLOAD, r[1] is OTHER, a[0] is PAYLOAD, a[1] is OTHER, b[0] is PAYLOAD, p)
+old = PAYLOAD
+PAYLOAD = make(3)
+OTHER = make(4)
+q = nap(2)
+s = safe()
+print(s[0] is PAYLOAD, s[1] is OTHER, r[0] is old, q)
+def mutate():
+    try: fail()
+    except ValueError as e: e.args[0].append(9)
+w = nap(3)
+v = mutate()
+print(PAYLOAD, w, v)
+""",
+    "exceptions lead to what is changed": """
+import time
+def nap(x=0): time.sleep(0.06); return x
+def fail(x):
+    time.sleep(0.02)
+    raise ValueError(x)
+def mutate(x):
+    try: fail(x)
+    except ValueError as e: e.args[0].append(9)
+    return len(x)
+def quiet(x):
+    try: fail(x)
+    except ValueError as e: e.args[0]["k"] = 9
+def main():
+    payload = [1]
+    d = {}
+    e = {"k": {1, 2}}
+    p = nap(1)
+    m = mutate(payload)
+    n = quiet(d)
+    q = nap(2)
+    print(payload, d, m, n, p, q)
+    try:
+        fail(e["k"])
+    except ValueError as x:
+        got = x.args[0]
+        got.add(3)
+    print(e, got is e["k"])
+main()
+""",
 }
 
 

@@ -26,25 +26,11 @@ from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.regions_judge import EMPTY, Body
 from inferflow.analysis.steps import COMPOUND, NO_EFFECTS, NO_NAMES, Outline, Step, shape_reasons
 from inferflow.analysis.ties import binds_function
-from inferflow.analysis.walk import (
-    bodies,
-    every_op,
-    every_statement,
-    flatten,
-    in_order,
-    is_unbinding,
-    may_await,
-    operands,
-)
+from inferflow.analysis.walk import bodies, every_op, every_statement, flatten, in_order, is_unbinding, may_await
 from inferflow.model import Effect, Object, Reason
 from inferflow.records import evolve, frozen
 
 __all__ = ["as_one_piece", "open_reasons"]
-
-_TELLING = frozenset(("isinstance", "print", "repr", "str", "type"))
-"""Functions that keep nothing of an exception which they are given."""
-_NUMBERS = frozenset(("errno", "returncode", "strerror"))
-"""Attributes of exceptions that are numbers or texts."""
 
 
 def as_one_piece(body: Body, block: DriverBlock, effects: DriverEffects, cuts: Mapping[int, Body]) -> Body | None:
@@ -144,31 +130,6 @@ class _Closed:
                 for bound in handler.bind:
                     if isinstance(bound, ir.Store) and self._is_bound_elsewhere(bound):
                         yield Reason(f"{bound.name!r} is deleted by its handler, and bound elsewhere", bound.span)
-                    if isinstance(bound, ir.Store):
-                        yield from self._keeps(bound.name, handler)
-
-    def _keeps(self, name: str, handler: ir.Handler) -> Iterator[Reason]:
-        """Where more is taken of a caught exception than its text or its class: it may hold any object that was there
-        when it was raised, of which nothing else tells."""
-        module = self.driver.project.modules[self.block.module]
-        for inner in every_statement(handler.body):
-            ops = _own(inner)
-            caught = {op.out for op in ops if isinstance(op, ir.Load) and op.name == name}
-            tells = {op.out for op in ops if isinstance(op, ir.Load) and op.name in _TELLING and op.binding == "global"}
-            for op in ops:
-                if isinstance(op, ir.MakeFunction | ir.Comprehension):
-                    loads = every_op(module.scopes[op.scope].body)
-                    keeps = any(isinstance(load, ir.Load) and load.name == name for load in loads)
-                else:
-                    keeps = not caught.isdisjoint(operands(op)) and not (
-                        (isinstance(op, ir.Call) and op.func in tells)
-                        or (isinstance(op, ir.Build) and op.kind == "fstring")
-                        or (isinstance(op, ir.Attr) and op.name in _NUMBERS)
-                    )
-                if keeps:
-                    yield Reason(
-                        f"more is taken of the exception {name!r} than its text: it may hold any object", op.span
-                    )
 
     def _is_bound_elsewhere(self, bound: ir.Store) -> bool:
         """Whether anything but handlers binds a name, which a handler deletes in the end."""

@@ -21,9 +21,11 @@ from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.frames import ARM, LOOP, TURN
 from inferflow.worker.frames_items import is_plain, short, size_of
 from inferflow.worker.frames_map import held_by
+from inferflow.worker.repeated import Repeated
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
 from inferflow.worker.strand_code import coroutine_code, group_code, strand_code
+from inferflow.worker.transform import AGAIN
 from inferflow.worker.transform_regions import hook_choices
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ class Strand:
         known) and turns."""
         self.offset = 0
         self.checked = False
+        self.repeated = Repeated()
+        setattr(self, AGAIN, self.repeated.again)
         self.function = getattr(frame, "function", None)  # what ``map`` calls
         self.items: Any = frame.items
         if isinstance(frame, SiblingFrame):  # the arguments that each was made with
@@ -289,7 +293,8 @@ class Strand:
             self.checked = True
             if before != self._print(items[start:stop]):
                 why = "it changed one of its inputs in place"
-        why = why or self._shared(items[start : start + len(rows)], rows)
+        values = tuple(value for row in rows for unit in row for value in unit)
+        why = why or self.repeated.taken(values) or self._shared(items[start : start + len(rows)], values)
         if why:
             helper.refuse(why)
         keyed = self.place.keyed and not isinstance(self.frame, StageFrame)
@@ -325,8 +330,7 @@ class Strand:
         """What is the same for all items."""
         return (*self.frame.locals.values(), *held_by(self.function))
 
-    def _shared(self, items: tuple[Any, ...], rows: list[list[tuple[Any, ...]]]) -> str:
-        values = tuple(value for row in rows for unit in row for value in unit)
+    def _shared(self, items: tuple[Any, ...], values: tuple[Any, ...]) -> str:
         theirs = reach(values)
         if not theirs.objects and not theirs.memory:
             return ""

@@ -455,7 +455,8 @@ class Helper:
         self, loaded: list[Any], inputs: dict[Any, Any], values: tuple[Any, ...], trusted: bool, assumed: bool
     ) -> str:
         """Why this result must not be used and this process must end; empty if all is well."""
-        changed = self.state_changed()
+        self.carries = False
+        changed = self.state_changed() or self.code.repeated.taken(values)
         if changed:
             return changed
         changed = "" if all(part.unchanged() for part in loaded) else "it changed one of its inputs in place"
@@ -470,15 +471,16 @@ class Helper:
         return f"its result shares {shared} with what the project's modules hold" if shared else ""
 
     def _shared_with_state(self, values: tuple[Any, ...], trusted: bool) -> str | None:
-        """What of the results belongs to the modules' state. Unless the task runs on trust, the names that tasks bind
-        are left out: whether a result is part of another one has been proved then, and they may be large."""
+        """What of the results belongs to the modules' state. Unless the task runs on trust, the names that only tasks
+        bind are left out: what it reads of them are its inputs, and they may be large."""
         theirs = reach(values)
         if not theirs.objects and not theirs.memory:
             return None
         standing = self.standing.get(trusted)
         if standing is None:
             modules = [module for name in self.home.project_modules() if (module := sys.modules.get(name)) is not None]
-            bound = frozenset(name for unit in self.home.hooks.units.values() for _, name in unit.outputs)
+            units = self.home.hooks.units.values()
+            bound = frozenset(name for unit in units for _, name in unit.outputs) - self.home.prefixed
             standing = reach(globals_of(modules, frozenset() if trusted else bound))
             self.standing[trusted] = standing
         return common(standing, theirs)

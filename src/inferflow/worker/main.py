@@ -186,6 +186,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
     except BaseException as error:
         helper.refuse(f"the driver's imports cannot be repeated: {error!r}{_place(error, home.setup['root'])}")
     helper.gate.on = False
+    home.prefixed = frozenset(home.program.module.__dict__)
     plan = channel.receive()
     from inferflow.worker.hooks import unit_of
 

@@ -18,7 +18,17 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any, cast
 
-from inferflow.worker.transform import _call, _number, _placed, _replace_constant, _span, find_block, find_code, walk
+from inferflow.worker.transform import (
+    _call,
+    _number,
+    _placed,
+    _replace_constant,
+    _span,
+    find_block,
+    find_code,
+    repeated,
+    walk,
+)
 from inferflow.worker.transform_regions import (
     NODES,
     Place,
@@ -162,7 +172,7 @@ def _pieces(
     """The statements of units, each followed by telling what it left; before them those to repeat."""
     spans = {(line, column) for line, column, _, _ in preamble}
     parts: list[tuple[int, int, list[ast.stmt]]] = [
-        (number, 0, [node]) for number, node in enumerate(body) if (node.lineno, node.col_offset) in spans
+        (number, 0, repeated(node)) for number, node in enumerate(body) if (node.lineno, node.col_offset) in spans
     ]
     for order, unit in enumerate(units):
         if unit.expression is not None:
@@ -201,7 +211,7 @@ class _Slicer:
 
     def pieces(self, body: list[ast.stmt], units: Sequence[RegionUnit], level: int) -> list[ast.stmt]:
         """Of a statement list: its units, what they need repeated, and what is inside of its compound statements."""
-        repeated = {(line, column) for line, column, _, _ in self.place.preamble}
+        again = {(line, column) for line, column, _, _ in self.place.preamble}
         begins = {unit.first: unit for unit in units if unit.expression is None}
         out: list[ast.stmt] = []
         position = 0
@@ -215,8 +225,8 @@ class _Slicer:
             inside = [part for part in units if part.expression is not None and part.first == position]
             if inside:
                 out += _pieces(body, inside, (), self.places, self.place.function)
-            elif (node.lineno, node.col_offset) in repeated:
-                out.append(node)
+            elif (node.lineno, node.col_offset) in again:
+                out += repeated(node)
             else:
                 out += self._compound(node, level)
             position += 1

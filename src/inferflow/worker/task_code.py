@@ -23,6 +23,8 @@ from inferflow.worker.facade import Facade
 from inferflow.worker.home import Home
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import Gate
+from inferflow.worker.repeated import Repeated
+from inferflow.worker.transform import AGAIN
 from inferflow.worker.transform_regions import hook_regions
 
 __all__ = ["TaskCode"]
@@ -46,6 +48,8 @@ class TaskCode:
         """The names that the task has added to the module, in the order in which it has."""
         self.before: dict[str, Any] = {}
         """What the names that it may bind were bound to when it began."""
+        self.repeated = Repeated()
+        setattr(home.hooks, AGAIN, self.repeated.again)
         home.hooks.x, home.hooks.u = self._values_of, self._note_before  # type: ignore[attr-defined]
 
     def begin(self) -> None:
@@ -53,6 +57,7 @@ class TaskCode:
         self.literals = []
         self.crossed = ""
         self.order = []
+        self.repeated.made.clear()
 
     def of(self, unit: transform.Unit, trusted: bool) -> types.CodeType:
         """The code of a task that has been executed."""

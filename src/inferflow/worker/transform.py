@@ -47,11 +47,14 @@ __all__ = [
     "hooked_function",
     "hooked_module",
     "prefix_length",
+    "repeated",
     "replace_sentinel",
     "walk",
 ]
 
 SENTINEL = "\0inferflow.hook"
+AGAIN = "_inferflow_again"
+"""The hook that is told what was bound by repeating a statement: under a name that no module of the user's has."""
 
 
 class Unit(NamedTuple):
@@ -499,6 +502,16 @@ def _at_spans(body: Iterable[ast.stmt], spans: set[tuple[int, int]]) -> Iterator
             yield node
 
 
+def repeated(node: ast.stmt) -> list[ast.stmt]:
+    """A statement that is repeated away from home; after it, it is told what objects it has bound."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None or isinstance(node.value, ast.Constant):
+        return [node]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = [part.id for target in targets for part in walk(target) if isinstance(part, ast.Name)]
+    bound: list[ast.expr] = [ast.Name(id=name, ctx=ast.Load()) for name in names]
+    return [node, _placed(ast.Expr(value=_call(AGAIN, bound, node)), node)] if bound else [node]
+
+
 def literals_before(owner: Any, unit: Unit) -> dict[str, Any]:
     """What the statements that are repeated before a task bind, where that can be read off them: literals; for
     functions ``...``."""
@@ -541,7 +554,7 @@ def helper_code(
     first name of ``outputs``."""
     body: list[ast.stmt] = owner.body
     spans = {(line, column) for line, column, _, _ in unit.preamble}
-    statements: list[ast.stmt] = list(_at_spans(body, spans)) if spans else []
+    statements = [part for node in _at_spans(body, spans) for part in repeated(node)] if spans else []
     replace = _Inputs(inner)
     if unit.maybe:
         begun = _call("u", [_names(unit.maybe)], body[unit.first])
