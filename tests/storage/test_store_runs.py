@@ -186,6 +186,18 @@ def test_a_run_may_be_named_in_short(runs: Runs) -> None:
     assert caught.value.exit_code == 2
 
 
+def test_a_word_names_one_of_the_last_runs(runs: Runs) -> None:
+    """A name in short goes on naming its run: the second words of the last sixty differ, and a whole word is none's
+    beginning ("fir" is no "firm-oak")."""
+    for name in ("20261122-2001-firm-oak", "20261122-2001-tall-fir"):
+        runs.create(started(name), graph())
+    assert runs.resolve("fir") == "20261122-2001-tall-fir"
+    for _ in range(100):
+        runs.create(started(runs.new_id(time.time())), graph())
+    names = [run.id for run in runs.list(60)]
+    assert {runs.resolve(name.rpartition("-")[2]) for name in names} == set(names)
+
+
 def test_without_runs_there_is_a_next_step(runs: Runs) -> None:
     with pytest.raises(WrongUse, match=r"no run in .*yet") as caught:
         runs.resolve("latest")

@@ -24,7 +24,7 @@ from inferflow.storage.database import Database
 from inferflow.storage.fold import fold
 from inferflow.storage.folder import Folder
 from inferflow.storage.identity import is_alive
-from inferflow.storage.names import matching, run_name
+from inferflow.storage.names import RECENT, matching, run_name
 from inferflow.wire import event_from_json, event_kind, event_to_json, graph_digest, graph_from_json, graph_to_json
 
 __all__ = ["Runs"]
@@ -52,9 +52,10 @@ class Runs:
     def new_id(self, time: float) -> str:
         """A name for a run that starts at ``time`` (seconds since the epoch), reserved: no other run gets it."""
         database = self.folder.database()
+        recent = [name for (name,) in database.rows("SELECT id FROM runs ORDER BY number DESC LIMIT ?", (RECENT,))]
         attempt = 0
         while True:
-            name = run_name(time, attempt)
+            name = run_name(time, recent, attempt)
             if database.write("INSERT OR IGNORE INTO ids VALUES (?)", (name,)):
                 return name
             attempt += 1
