@@ -90,7 +90,7 @@ def function_notes(effects: DriverEffects) -> Iterator[Diagnostic]:
 def map_notes(outline: Outline) -> Iterator[Diagnostic]:
     """``map(f, xs)`` that is not used up where it stands: its calls have no place of their own."""
     for step in outline.steps:
-        eager = {found.call for found in eager_maps(step.ops, step.effects.ops)}
+        eager = {found.made for found in eager_maps(step.ops, step.effects.ops)}
         for facts in step.effects.ops:
             if facts.label == "map" and facts.callees and facts.op not in eager:
                 name = facts.callees[0].rpartition(":")[2]

@@ -167,21 +167,20 @@ class Regions:
             found = self.of_step(step, block, number) if known else self._region(statement, block, number, depth)
             regions = () if found is None else (found,)
         else:
-            found_in = comprehension_regions(
-                self.driver, block, number, statement, self.effects, self.texts, self.weights
-            )
+            found_in = comprehension_regions(self.driver, block, number, step, self.effects, self.texts, self.weights)
             maps = map_regions(self.driver, number, step, self.texts, self.weights)
             regions = (*found_in, *maps, *self._made(step, number, depth))
         if not regions:
             return task
         kind: TaskKind = regions[0].kind
         home = task.home
-        own = any(region.mapped for region in regions) and all("uses up an iterator" in r.text for r in home)
-        if isinstance(statement, COMPOUND):
-            pass  # (whether it runs ahead as a whole has been decided: see ``wholes``)
-        elif (own or not home) and not self.loops and kind == "map" and any(region.heavy for region in regions):
-            # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
-            home = (Reason(ONE_BY_ONE, statement.span),)
+        if not self.loops and not task.guess and kind == "map" and any(region.heavy for region in regions):
+            one_by_one = Reason(ONE_BY_ONE, statement.span)
+            if home:
+                home = (one_by_one, *home)
+            elif not isinstance(statement, COMPOUND):  # (of those, ``wholes`` has decided)
+                # Run ahead as a whole it would be one helper's work: at home its items are spread over all.
+                home = (one_by_one,)
         return evolve(task, kind=kind, regions=regions, home=home)
 
     def _region(self, statement: ir.Statement, block: DriverBlock, number: int, depth: int) -> Region | None:

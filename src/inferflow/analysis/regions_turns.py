@@ -5,7 +5,8 @@
     rows = list(map(parse, lines))                          map: parse
     grid = [f(x, y) for x in xs if ok(x) for y in ys]       map over xs, in it a map over ys: f; and ok
     kept = [f(x) if big(x) else g(x) for x in xs]           map: the conditional expression, as one piece
-    total = sum(f(x) for x in xs)                           none: a generator runs when it is asked, bit by bit
+    total = sum(f(x) for x in xs)                           map: f
+    lazy = (f(x) for x in xs)                               none: it runs when it is asked, bit by bit
 
 Of several loops each is a region, inner ones within outer ones: a helper that has an item of the outermost runs what
 is inside for it, if it can get there (``Region.through``, as in ``regions_slices``). Conditions that only look, or call
@@ -20,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from inferflow.analysis import ir
 from inferflow.analysis.accesses import Ledger, is_wide
 from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
-from inferflow.analysis.maps import eager_maps
+from inferflow.analysis.maps import eager_generators, eager_maps
 from inferflow.analysis.naming import called_name
 from inferflow.analysis.regions_weight import Weights
 from inferflow.analysis.steps import NO_EFFECTS, Step, closure, op_reasons, separable
@@ -36,22 +37,24 @@ def comprehension_regions(
     driver: Driver,
     block: DriverBlock,
     number: int,
-    statement: ir.Statement,
+    step: Step,
     effects: DriverEffects,
     texts: Texts,
     weights: Weights,
 ) -> Iterator[Region]:
-    """A region for each list, set or dict comprehension of a simple statement that calls functions of the project.
-    ``number`` is that of the block."""
+    """A region for each comprehension of a simple statement that calls functions of the project, and for each generator
+    expression that is used up where it stands. ``number`` is that of the block."""
     module = driver.project.modules[block.module]
-    ops = flatten(statement)
-    for op in ops:
-        if not isinstance(op, ir.Comprehension) or op.kind == "generator":
+    facts = step.effects.ops
+    eager = {found.made: found.consumer for found in eager_generators(step.ops, facts)}
+    for position, op in enumerate(step.ops):
+        if not isinstance(op, ir.Comprehension) or (op.kind == "generator" and position not in eager):
             continue
         nest = _nest(module.scopes[op.scope])
         if nest is None or id(nest.element) not in effects.inside:
             continue
-        region = _Cutter(driver, block, number, op, nest, effects, texts, weights).region()
+        between = [fact for fact in facts if position < fact.op <= eager.get(position, -1)]
+        region = _Cutter(driver, block, number, op, nest, effects, texts, weights, between).region()
         if region is not None:
             yield region
 
@@ -61,12 +64,12 @@ def map_regions(driver: Driver, number: int, step: Step, texts: Texts, weights: 
     is that of the block."""
     facts = step.effects.ops
     for found in eager_maps(step.ops, facts):
-        mine = next(fact for fact in facts if fact.op == found.call)
-        written = _Written(driver, [fact for fact in facts if found.call <= fact.op <= found.consumer])
+        mine = next(fact for fact in facts if fact.op == found.made)
+        written = _Written(driver, [fact for fact in facts if found.made <= fact.op <= found.consumer])
         reasons = tuple(dict.fromkeys([*op_reasons(mine, None, 0), *written.reasons([mine])]))
         name = mine.callees[-1].rpartition(":")[2].rpartition(".")[2].strip("<>")
         value = Variable("<value>", name)
-        span = step.ops[found.call].span
+        span = step.ops[found.made].span
         task = Task(
             key=(name, 1),
             kind="call",
@@ -136,7 +139,8 @@ def _targets(loop: ir.For) -> set[str]:
 
 
 class _Cutter:
-    """Makes the regions of one comprehension. ``block_number`` is that of its block."""
+    """Makes the regions of one comprehension. ``block_number`` is that of its block; ``between`` is what happens beside
+    it while its items are gone through."""
 
     def __init__(
         self,
@@ -148,6 +152,7 @@ class _Cutter:
         effects: DriverEffects,
         texts: Texts,
         weights: Weights,
+        between: Iterable[OpFacts],
     ) -> None:
         self.block = block
         self.block_number = block_number
@@ -157,7 +162,7 @@ class _Cutter:
         self.texts = texts
         self.weights = weights
         self.module = driver.project.modules[block.module]
-        found = list(effects.inside.get(id(nest.element), NO_EFFECTS).ops)
+        found = [*between, *effects.inside.get(id(nest.element), NO_EFFECTS).ops]
         for level in nest.levels:
             heads = (effects.inside.get(id(head), NO_EFFECTS).head for head in (level.loop, *level.tests))
             found += [head for head in heads if head is not None]
@@ -312,6 +317,7 @@ class _Cutter:
         element = self.nest.element
         facts = self.effects.inside[id(element)]
         ops = flatten(element)
+        eager = {found.made for found in eager_generators(ops, facts.ops)}
         tasks: list[Task] = []
         for last, numbers in sorted(_pieces(element, ops, facts).items()):
             mine = [fact for fact in facts.ops if fact.op in numbers or fact.op < 0]
@@ -323,7 +329,7 @@ class _Cutter:
             if self.walrus:
                 reasons.append(Reason("the comprehension binds a name on its way", self.op.span))
             reasons += self.written.reasons(mine)
-            reasons += _odd(part)
+            reasons += _odd([op for number, op in zip(sorted(numbers), part, strict=True) if number not in eager])
             early = self._not_ready(part)
             if early:
                 reasons.append(Reason(f"uses {early!r}, which the comprehension binds on its way", ops[last].span))

@@ -133,6 +133,11 @@ class Outline:
         """How many more may run ahead on trust."""
         return sum(row.on_trust for row in self.rows)
 
+    @property
+    def spread(self) -> int:
+        """Of how many of the others parts may run ahead: items, arms, calls in them."""
+        return sum(row.at_home and not row.on_trust and row.task.runs_inside for row in self.rows)
+
 
 def outline(graph: TaskGraph) -> Outline:
     """Gather what is shown; linear in tasks, inputs and edges."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferflow.model import Diagnostic, Parameter, Severity, TaskGraph
+from inferflow.model.graph import ONE_BY_ONE
 from inferflow.records import frozen
 from inferflow.render.outline import Outline, Row, because, label, outline, place_of, takes_text
 from inferflow.render.rails import Rail, rails
@@ -120,7 +121,8 @@ def _full(row: Row, rail: Rail, view: Outline, gutter: _Gutter) -> list[str]:
         for_sake = f" ({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
         details.append((f"after {numbers(sources)}{for_sake}", "dim"))
     if row.task.home:
-        more = f" and {len(row.task.home) - 1} more" if len(row.task.home) > 1 else ""
+        reasons = row.task.home if row.task.home[0].text != ONE_BY_ONE else row.task.home[:1]
+        more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         where = "on trust" if row.on_trust else "at home"
         details.append((f"{where}: {because(row.task.home[0], view.graph.path)}{more}", "home"))
     for text, role in details:
@@ -203,7 +205,13 @@ def header(view: Outline, width: int, color: bool) -> list[str]:
         below = wrap(names, width - 4) if cells(whole) < 6 * width else wrap(whole, width - 4, 6)
     lines = [compose([(path, "title"), *([(" › ", "dim"), (signature, "")] if signature else [])], width, color)]
     lines += [compose([("    ", ""), (part, "")], width, color) for part in below]
-    return [*lines, paint(clip(summary(view), width), "dim", color)]
+    return [
+        *lines,
+        *(
+            compose([("  " if n else "", ""), (part, "dim")], width, color)
+            for n, part in enumerate(wrap(summary(view), width - 2, 2))
+        ),
+    ]
 
 
 def title(graph: TaskGraph) -> str:
@@ -225,8 +233,11 @@ def summary(view: Outline) -> str:
             parts.insert(2, f"{view.trusted} on trust")
     elif view.trusted:
         parts.append(f"{view.trusted} may run ahead on trust")
-    elif total > 1:
+    elif total > 1 and not view.spread:
         parts.append("one after another")
+    if view.spread:  # (behind what is said of whole tasks)
+        place = max((n for n, part in enumerate(parts) if "ahead" in part or "on trust" in part), default=0) + 1
+        parts.insert(place, f"parts of {view.spread}" + ("" if place > 1 else " may run ahead"))
     return " · ".join(parts)
 
 

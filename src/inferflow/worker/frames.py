@@ -167,7 +167,7 @@ class Frames:
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
-        hooks.w, hooks.z, hooks.h = self.w, self.z, self.h
+        hooks.w, hooks.z, hooks.h, hooks.v = self.w, self.z, self.h, self.v
         self.stages.begin(table)
         hooks.e, hooks.t = self.stages.e, self.stages.t
         self.siblings.begin(table)
@@ -250,7 +250,9 @@ class Frames:
             self.announce(frame, 0, caller)
 
     def n(self, region: int, *values: Any) -> bool:
-        frame = self.frames[region]
+        frame = self.frames.get(region)
+        if frame is None:
+            return True  # a generator that lives on, since what took it is not what its name says
         index = frame.index = frame.index + 1
         if frame.place.slice.arms and frame.place.node == "comprehension" and not self.helping:
             frame.caller = id(sys._getframe(1))  # (what the first loop goes through is made outside)
@@ -393,6 +395,11 @@ class Frames:
     def z(self, region: int) -> None:
         """A loop is over."""
         self.printed.end(region)
+
+    def v(self, region: int, value: Any) -> Any:
+        """It is, and this came out."""
+        self.printed.end(region)
+        return value
 
     def _feed(self, frame: Frame, path: tuple[int, ...]) -> None:
         """Home has come so far in a turn: what was found there is at hand."""

@@ -19,6 +19,7 @@
     w(region, map, f, *iterables) what to give to ``map`` in their place (see ``frames_map``)
     m(region, arm)                an arm begins
     z(region)                     a loop is over
+    v(region, value)              the same, where ``any`` or ``all`` has given this; gives it back
     f[unit]                       False: the unit's result is at hand
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
     h(unit)                       whether it has bound the next of the names that it may bind; and then, to what
@@ -189,7 +190,8 @@ def _unit(row: list[Any]) -> RegionUnit:
 NODES: dict[str, str] = {
     "For": "for", "While": "while", "If": "if", "With": "with", "AsyncWith": "with", "Try": "try", "TryStar": "try",
     "Match": "match",
-    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension", "Call": "map",
+    "ListComp": "comprehension", "SetComp": "comprehension", "DictComp": "comprehension",
+    "GeneratorExp": "comprehension", "Call": "map",
     "IfExp": "choice", "BoolOp": "choice",
 }  # fmt: skip
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -274,6 +276,8 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
             _visit(child, table, function)
     if kind == "comprehension":
         _comprehension(node, table, function)
+    if isinstance(node, ast.Call):
+        _early_end(node, table, function)
     if place is None or kind == "comprehension":
         return
     for stage in place.stages:
@@ -449,6 +453,22 @@ def _map(node: ast.Call, place: Place, table: Table) -> None:
         table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
         given = _call("w", [_number(place.region), copy.deepcopy(node.func), *node.args], node)
         node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
+
+
+def _early_end(node: ast.Call, table: Table, function: str) -> None:
+    """``any(...)`` becomes ``v(region, any(...))``: it may stop before the end, after which nothing is an item's."""
+    if not isinstance(node.func, ast.Name) or node.func.id not in ("any", "all") or len(node.args) != 1:
+        return
+    inner = node.args[0]
+    if isinstance(inner, ast.GeneratorExp):
+        place = comprehension_places(inner, table.places, function)[0]
+    else:
+        place = table.places.get((function, "map", _span(inner))) if isinstance(inner, ast.Call) else None
+    if place is not None and place.told:
+        call = copy.copy(node)
+        told = _call("v", [_number(place.region), call], node)
+        assert isinstance(told, ast.Call)
+        node.func, node.args, node.keywords = told.func, told.args, []
 
 
 def _choice(node: ast.IfExp | ast.BoolOp, place: Place) -> None:

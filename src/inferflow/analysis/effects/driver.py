@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Catalogue
 from inferflow.analysis.effects import imports, run
-from inferflow.analysis.effects.found import FoundInside, FoundOp, FoundStep, Labels, Words
+from inferflow.analysis.effects.found import FoundInside, FoundOp, FoundStep, Labels, Words, forget_own
 from inferflow.analysis.effects.frame import FileTarget, Frame
 from inferflow.analysis.effects.heap import EMPTY, Node, Value, reach, restart
 from inferflow.analysis.effects.opened import Openings
@@ -75,6 +76,11 @@ class Recorder:
         self.heads: dict[int, FoundInside] = {}
         """Compound statements that are steps themselves."""
         self.merging: dict[int, FoundOp] | None = None
+        self.starts: list[int] = []
+        """Of the simple statement that is run: the serial number that each of its operations began with."""
+        self.statements: dict[int, ir.Statement] = {}
+        self.made: dict[Node, int] = {}
+        """Objects made by its operations that later ones of them change: the number of the operation that made them."""
         self.mentioned: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self.variables: dict[tuple[str, str], Variable] = {}
         self.known: dict[Value, Labels] = {}
@@ -149,7 +155,7 @@ class Recorder:
                 found.before[variable] = self.labels(value)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
             self.current = found.ops
-            self.counter = 0
+            self.counter, self.starts, self.made = 0, [], found.made
             frame.hook = lambda op: self.operation(frame, op)
             frame.ops = statement.ops
             for op in statement.ops:
@@ -179,6 +185,7 @@ class Recorder:
         run.operation(frame, op)
         number = self.counter
         self.counter += 1
+        self.starts.append(start)
         told = (frame.effects, frame.obstacles, program.targets, program.costly)
         if any(told):
             self.hand_up(frame, saved)
@@ -197,6 +204,8 @@ class Recorder:
             if isinstance(target, Node) and (target.serial >= start or target in own):
                 own.add(target)  # an object that the operation made itself
                 del fact.effects[effect]
+            elif isinstance(target, Node) and target.serial >= self.starts[0] and target not in self.made:
+                self.made[target] = bisect_right(self.starts, target.serial) - 1
         fact.callees = tuple(told[2])
         fact.cheap = not told[3]
         match op:
@@ -267,9 +276,10 @@ class Recorder:
                     if frame.inline:  # what another call gives it is there before, too
                         step.before[variable] = step.before.get(variable, EMPTY) | there
         program = self.program
-        saved = (self.merging, self.counter, frame.hook, frame.ops)
+        saved = (self.merging, self.counter, self.starts, self.made, frame.hook, frame.ops)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
-            self.merging, self.counter = found.ops, 0
+            self.merging, self.counter, self.starts, self.made = found.ops, 0, [], found.step.made
+            self.statements.setdefault(id(statement), statement)
             frame.hook, frame.ops = lambda op: self.operation(frame, op), statement.ops
             alive = run.plain_step(frame, statement)
             found.step.literal = is_literal(statement)
@@ -287,7 +297,7 @@ class Recorder:
                 found.ops[-1] = fact
             else:
                 found.ops[-1].join(fact)
-        self.merging, self.counter, frame.hook, frame.ops = saved
+        self.merging, self.counter, self.starts, self.made, frame.hook, frame.ops = saved
         for variable in found.names:
             value = self.value(frame, variable)
             if value is not None:
@@ -321,7 +331,7 @@ class Recorder:
     def inside_of(self, frame: Frame) -> Iterator[None]:
         """Within, statements of a function that is opened are run in its frame."""
         program = self.program
-        saved = (self.place, self.merging, self.counter, program.targets, program.costly)
+        saved = (self.place, self.merging, self.counter, self.starts, self.made, program.targets, program.costly)
         self.place = (frame.module, "<driver>", True)
         program.targets = {}
         frame.watch = lambda inner: self.within(frame, inner)
@@ -330,7 +340,7 @@ class Recorder:
         try:
             yield
         finally:
-            self.place, self.merging, self.counter, program.targets, program.costly = saved
+            self.place, self.merging, self.counter, self.starts, self.made, program.targets, program.costly = saved
 
     def call(self, frame: Frame, op: ir.Call, fact: FoundOp) -> None:
         """What is particular of calls: they read all that they are given; and are they tasks?"""
@@ -481,11 +491,14 @@ class Recorder:
         steps: dict[StepKey, StepEffects] = {}
         patched = tuple(program.patched)
         for found in self.steps:
+            forget_own(found, self.driver.statement(found.key))
             steps[found.key] = self.facts_of(words, found, patched)
         inside: dict[int, StepEffects] = {}
         for number, part in self.inner.items():
             part.step.ops = [op for _, op in sorted(part.ops.items())]
             part.step.cheap = all(op.cheap for op in part.step.ops)
+            if part.step.made:
+                forget_own(part.step, self.statements[number])
             inside[number] = self.facts_of(words, part.step, patched, part.head)
         diagnostics = tuple(
             Diagnostic(

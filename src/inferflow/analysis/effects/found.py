@@ -6,17 +6,19 @@ m = fit(X)        FoundStep: before {X: <node 4>}, after {m: <node 9>}; FoundOp 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from inferflow.analysis import ir
 from inferflow.analysis.effects.frame import FileTarget, Target, Why
 from inferflow.analysis.effects.heap import Node, reach
 from inferflow.analysis.effects.program import Program
 from inferflow.analysis.facts import SHARES_PARTS, OpFacts, StepKey
 from inferflow.analysis.programs import ProgramKind
+from inferflow.analysis.walk import flatten, operands, results
 from inferflow.model import Effect, File, Hidden, Object, Reason, Span, Variable, World
 
-__all__ = ["FoundInside", "FoundOp", "FoundStep", "Labels", "Words"]
+__all__ = ["FoundInside", "FoundOp", "FoundStep", "Labels", "Words", "forget_own"]
 
 Labels: TypeAlias = frozenset[Node]
 
@@ -24,7 +26,7 @@ Labels: TypeAlias = frozenset[Node]
 class FoundStep:
     """What was found of a step, in terms of nodes."""
 
-    __slots__ = ("after", "before", "cheap", "key", "later", "literal", "ops")
+    __slots__ = ("after", "before", "cheap", "key", "later", "literal", "made", "ops")
 
     def __init__(self, key: StepKey) -> None:
         self.key = key
@@ -34,6 +36,8 @@ class FoundStep:
         self.after: dict[Variable, Labels] = {}
         self.cheap = True
         self.literal = False
+        self.made: dict[Node, int] = {}
+        """Objects made by operations of it that later ones of them change: the number of the operation."""
 
 
 class FoundOp:
@@ -92,6 +96,52 @@ class FoundInside:
         self.ops: dict[int, FoundOp] = {}
         self.names = names
         self.head: FoundOp | None = None
+
+
+def forget_own(found: FoundStep, statement: ir.Statement) -> None:
+    """Leave out what a step does to objects that it has made itself on the way, and that are gone when it is over:
+
+        score = Ridge().fit(X, y).score(X, y)         fit() changes the Ridge()
+        pairs = dict(zip(keys, values))               dict() uses up the zip()
+
+    Not if the task that changes such an object is another one than the one that makes it; nor if the step changes
+    anything that is not its own, where it could be kept."""
+    if not found.made:
+        return
+    changes = {target for op in found.ops for mode, target in op.effects if mode == "write"}
+    if any(not _is_harmless(target) for target in changes.difference(found.made)):
+        return
+    after = frozenset().union(*found.after.values())
+    ops = flatten(statement)
+    makers = {temp: number for number, op in enumerate(ops) for temp in results(op)}
+    tasks = {op.number for op in found.ops if op.task}
+    for op in found.ops:
+        own = [effect for effect in op.effects if effect[1] in found.made and effect[1] not in after]
+        if own and 0 <= op.number < len(ops):
+            near = _same_task(ops, makers, tasks, op.number)
+            for effect in own:
+                if found.made[effect[1]] in near:  # type: ignore[index]
+                    del op.effects[effect]
+
+
+def _is_harmless(target: Target) -> bool:
+    """Whether a change of it has nothing to do with objects."""
+    return isinstance(target, FileTarget) or (isinstance(target, World) and target.kind != "anything")
+
+
+def _same_task(
+    ops: Sequence[ir.Op], makers: Mapping[ir.Temp, int], tasks: Collection[int], number: int
+) -> frozenset[int]:
+    """The operations that make the operands of one, as far as they are part of no other task."""
+    found = {number}
+    stack = [number]
+    while stack:
+        for temp in operands(ops[stack.pop()]):
+            maker = makers.get(temp)
+            if maker is not None and maker not in found and maker not in tasks:
+                found.add(maker)
+                stack.append(maker)
+    return frozenset(found)
 
 
 class Words:

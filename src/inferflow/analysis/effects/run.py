@@ -683,7 +683,7 @@ def comprehension(frame: Frame, op: ir.Comprehension) -> Value:
                 around = join(around, frozenset((cells(frame),)))
                 capture(frame, code)
             frame.put(node, "<around>", around)
-        node.data = ("generator", frame.module, op.scope)
+        node.data = ("generator", frame.module, op.scope, tuple(frame.program.targets) if frame.root else ())
     return frozenset((node,))
 
 
