@@ -53,6 +53,12 @@ print(out, results)
     "three loops": "print({(x, y, z): f(x, y, z) for x in XS if x % 2 for y in YS for z in [y]})",
     "a comprehension inside": "print([[f(x, y) for y in YS] for x in XS])",
     "loops within each other": "for x in XS:\n    for y in YS:\n        print(f(x, y))",
+    "sum of a generator expression": "print(sum(len(f(x)) for x in XS))",
+    "join": "print('-'.join(f(x) for x in XS))",
+    "any, which stops early": "print(any(is_big(x) for x in XS))",
+    "stars": "print(*(f(x) for x in XS), sep='|')\na, b, *rest = (f(x) for x in XS)\nprint(a, b, rest)",
+    "extend": "out = []\nout.extend(f(x) for x in XS if x > 1)\nprint(out)",
+    "a generator expression inside": "print([sum(len(f(x, y)) for y in YS) for x in XS])",
     "duplicates": "print([f(x) for x in [1, 1, 1, 2, 2, 1, 1, 1]])",
     "one that fails": """
 try:
@@ -65,7 +71,14 @@ except ValueError as error:
     print('failed', error)
 """,
 }
-FUNCTION = {"list", "two loops", "a conditional element", "two loops, each with a condition", "a comprehension inside"}
+FUNCTION = {
+    "list",
+    "two loops",
+    "a conditional element",
+    "two loops, each with a condition",
+    "a comprehension inside",
+    "join",
+}
 """Of these, also in a function."""
 
 

@@ -292,13 +292,14 @@ class Linker:
             found.home.append(Reason(f"{variable.name!r} may not be bound here", use.span))
         producer = -1
         given = False
+        literals: list[StepKey] = []
         for definition in outer:
             if definition is None:
                 given = True
                 if variable in self.params and self.driver.call is None:
                     self.versions.given |= labels
             elif self.steps[definition].kind == "replicated" and self.binder.get((definition, variable), -1) < 0:
-                found.replicated.add(definition)
+                literals.append(definition)
             else:
                 binder = self.binder.get((definition, variable), -1)
                 if binder < 0 or binder >= index:
@@ -309,6 +310,8 @@ class Linker:
                         found.home.append(
                             Reason(f"{variable.name!r} is a function, class or generator that a task made", use.span)
                         )
+        if producer < 0:  # else a statement that may bind it anew, or not, stands between: what it leaves is handed on
+            found.replicated.update(literals)
         self._settle(index, variable, producer, given, labels, use.span, found)
 
     def _settle(

@@ -433,9 +433,14 @@ def _within(region: Region) -> Region:
 def _pieces(element: ir.Plain, ops: tuple[ir.Op, ...], facts: StepEffects) -> dict[int, frozenset[int]]:
     """The expressions of an element that may be made elsewhere, by the number of their last operation: calls, and what
     decides about calls as a whole (conditional expressions, ``and``, ``or``) or makes several (comprehensions,
-    f-strings), with the numbers of all their operations."""
+    f-strings, what uses up a generator expression), with the numbers of all their operations."""
     found = {last: frozenset(range(first, last + 1)) for last, first in separable(element, ops, facts).items()}
     makers = {temp: number for number, op in enumerate(ops) for temp in results(op)}
+    for used in eager_generators(ops, facts.ops):
+        if isinstance(ops[used.consumer], ir.Call | ir.Build):
+            inside = frozenset(closure(ops, makers, used.consumer))
+            if any(fact.callees and fact.op in inside for fact in facts.ops):
+                found[used.consumer] = inside
     for number, op in enumerate(ops):
         if isinstance(op, ir.Build) and op.kind == "fstring":  # (where its parts stand is not always known)
             inside = frozenset(closure(ops, makers, number))

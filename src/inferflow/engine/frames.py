@@ -91,12 +91,12 @@ class Frame:
         return self.helper_rate or self.home_rate
 
     def size(self, jobs: int) -> int:
-        """How many items are a batch now."""
+        """How many items are a batch now: no more than are over, which is all that is known of how long they take."""
         rate = self.rate
         if not rate or rate >= LONG or self.apart:
             return 1
         seconds = min(BATCH, max(SHORTEST, self.left * rate / (4 * jobs)))
-        return max(1, int(seconds / rate))
+        return max(1, min(int(seconds / rate), self.at))
 
     def take(self, start: int, stop: int) -> None:
         """Items are free no more."""

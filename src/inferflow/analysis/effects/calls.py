@@ -259,7 +259,7 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
                 made = summaries.apply(frame, callee, bound, span, ("body", like(node), module, scope))
                 frame.put(node, ELEMENTS, contained.contents(frame, made - {node}))
     if isinstance(data, tuple) and data and data[0] == "generator":
-        if frame.root:
+        if frame.root and node.serial >= frame.program.statement:
             frame.program.targets.update(dict.fromkeys(data[3]))
         function = frame.make(("deferred", like(node)), "function", frozenset(), (data[1], data[2]), name="a generator")
         frame.put(function, "<around>", frame.field(node, "<around>"))

@@ -145,7 +145,7 @@ class Recorder:
         self.place = (block.module, block.block.scope, block.block.kind == "function")
         program = self.program
         program.serial += 1
-        self.start = program.serial
+        self.start = program.statement = program.serial
         found = FoundStep(key)
         self.steps.append(found)
         names = self.names(statement)
@@ -276,8 +276,9 @@ class Recorder:
                     if frame.inline:  # what another call gives it is there before, too
                         step.before[variable] = step.before.get(variable, EMPTY) | there
         program = self.program
-        saved = (self.merging, self.counter, self.starts, self.made, frame.hook, frame.ops)
+        saved = (self.merging, self.counter, self.starts, self.made, program.statement, frame.hook, frame.ops)
         if isinstance(statement, ir.Plain | ir.Return | ir.Raise):
+            program.statement = program.serial + 1
             self.merging, self.counter, self.starts, self.made = found.ops, 0, [], found.step.made
             self.statements.setdefault(id(statement), statement)
             frame.hook, frame.ops = lambda op: self.operation(frame, op), statement.ops
@@ -297,7 +298,7 @@ class Recorder:
                 found.ops[-1] = fact
             else:
                 found.ops[-1].join(fact)
-        self.merging, self.counter, self.starts, self.made, frame.hook, frame.ops = saved
+        self.merging, self.counter, self.starts, self.made, program.statement, frame.hook, frame.ops = saved
         for variable in found.names:
             value = self.value(frame, variable)
             if value is not None:

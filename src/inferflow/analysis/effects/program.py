@@ -60,6 +60,8 @@ class Program:
         self.reached: set[tuple[str, int]] = set()
         self.epoch = 0
         self.serial = 0
+        self.statement = 0
+        """Objects with this serial number, or a later one, were made by the statement that is run."""
         self.depth = 0
         self.work = 0
         self.toiled = 0

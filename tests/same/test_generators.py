@@ -1,0 +1,315 @@
+"""Generator expressions that are used up where they stand (their items run ahead), or are not, whatever uses them; and
+names that a literal is bound to before a statement that may bind them anew. Natively, and with several processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from batch import differences, run_batch
+
+DRIVERS: dict[str, str] = {
+    "every consumer": """\
+import time
+from collections import Counter, deque
+
+
+def f(x):
+    print("f", x)
+    time.sleep(0.001)
+    return x * 2
+
+
+def boom(x):
+    time.sleep(0.001)
+    if x == 3:
+        raise ValueError(f"no {x}")
+    return x
+
+
+def stop(x):
+    if x == 2:
+        raise StopIteration(x)
+    return x
+
+
+def g(x, y):
+    return x + y
+
+
+def big(x):
+    print("big?", x)
+    return x > 2
+
+
+class Vec:
+    def __init__(self, v):
+        self.v = v
+
+    def __add__(self, other):
+        print("add", self.v, getattr(other, "v", other))
+        return Vec(self.v + other.v)
+
+    __radd__ = None
+
+
+def vec(x):
+    print("vec", x)
+    return Vec(x)
+
+
+def reads(x, out):
+    return len(out) + x
+
+
+def start():
+    print("start")
+    return 10
+
+
+def main():
+    xs = list(range(6))
+    print(sum(f(x) for x in xs))
+    print(any(big(x) for x in xs))
+    print(all(big(x) for x in xs))
+    print(max(f(x) for x in xs), min(f(x) for x in xs))
+    print(",".join(str(f(x)) for x in xs))
+    print(tuple(f(x) for x in xs), set(f(x) for x in xs), frozenset(f(x) for x in xs))
+    print(dict((x, f(x)) for x in xs))
+    print(Counter(f(x) % 3 for x in xs), deque((f(x) for x in xs), maxlen=2))
+    out = []
+    out.extend(reads(x, out) for x in xs)
+    print(out)
+    d = {}
+    d.update((x, reads(x, d)) for x in xs)
+    print(d)
+    print(*(f(x) for x in xs), sep="|")
+    a, b, *c = (f(x) for x in xs)
+    print(a, b, c)
+    print([*(f(x) for x in xs), 1])
+    print(sum((f(x) for x in xs), start()))
+    print(sum((vec(x) for x in xs), Vec(100)).v)
+    print(sum(sum(g(x, y) for y in xs) for x in xs))
+    print(list(zip((f(x) for x in xs), (f(y + 10) for y in xs))))
+    print(max((f(x) for x in xs), key=lambda v: -f(v)))
+    print(sum(y for x in xs if (y := f(x)) > 2), y)
+    t = []
+    for k in range(3):
+        t.append(sum(g(x, k) for x in xs))
+        t.append(any(g(x, k) > 3 for x in xs))
+    print(t)
+    for bad in (boom, stop):
+        try:
+            print(sum(bad(x) for x in xs))
+        except Exception as error:
+            print(type(error), error, type(error.__cause__))
+    print(sorted((f(x) for x in xs), reverse=True))
+    print(next(f(x) for x in xs))
+    print(sum(g(x, y) for x in xs for y in (f(z) for z in xs)))
+    print(sum(f(x) if big(x) else x for x in xs))
+    print([sum(g(x, y) for y in xs) for x in xs])
+    print({x: max(g(x, y) for y in xs) for x in xs})
+    print(sum((lambda q: q + f(x))(x) for x in xs))
+    ys = (f(x) for x in xs)
+    print(next(ys), "later")
+    print(list(ys))
+
+
+if __name__ == "__main__":
+    main()
+""",
+    "what is called sum keeps the generator": """\
+import builtins
+import time
+
+
+def f(x):
+    time.sleep(0.002)
+    print("f", x)
+    return x * 2
+
+
+def keep(gen):
+    return gen
+
+
+def main():
+    xs = list(range(6))
+    real = builtins.sum
+    builtins.sum = keep
+    lazy = sum(f(x) for x in xs)
+    print("kept")
+    builtins.sum = real
+    first = next(lazy)
+    print(first)
+    rest = list(lazy)
+    print(rest)
+    any = keep
+    again = any(f(x) for x in xs)
+    print("any", next(again))
+    total = sum(f(x) for x in xs)
+    print(total, list(again))
+
+
+if __name__ == "__main__":
+    main()
+""",
+    "what is done between items": """\
+import time
+
+state = [0]
+
+
+def f(x, k=1):
+    time.sleep(0.002)
+    return x * k + state[0]
+
+
+def bump(v):
+    state[0] += v
+    return v
+
+
+class Acc:
+    def __init__(self):
+        self.items = []
+
+    def extend(self, gen):
+        self.gen = gen
+
+    def update(self, gen):
+        for g in gen:
+            state[0] += 1
+            self.items.append(g)
+
+
+k = 1
+xs = list(range(6))
+print(sum((f(x, k) for x in xs), (k := 3)))
+print(list(zip((f(x, k) for x in xs), [bump(1), bump(2), 3, 4, 5, 6])))
+print(list(zip((f(x, k) for x in xs), map(bump, xs))))
+acc = Acc()
+acc.extend(f(x, k) for x in xs)
+print(next(acc.gen))
+acc.update(f(x, k) for x in xs)
+print(acc.items, state)
+print(list(acc.gen))
+print(sum(bump(f(x)) for x in xs), state)
+print(max((f(x) for x in xs), key=lambda v: bump(1)), state)
+print(sorted((f(x) for x in xs), key=lambda v: bump(1)), state)
+it = iter(range(20))
+print(sum(f(x) for x in it if x < 4), list(it))
+it = iter(range(20))
+print(any(f(x) > 30 for x in it), list(it))
+print([f(x) for x, y in zip(xs, it)], list(it))
+for n in range(3):
+    print(sum(f(x, n) for x in xs), max(f(x, n) for x in range(n, 5)))
+""",
+    "a literal, and perhaps another value": """\
+import sys
+import time
+
+
+def f(x):
+    time.sleep(0.01)
+    return x + 1
+
+
+def c(x):
+    time.sleep(0.01)
+    return x > 3
+
+
+def use(r, tag):
+    time.sleep(0.02)
+    return (tag, r)
+
+
+def main():
+    r = 0
+    if c(1):
+        r = f(1)
+    a = use(r, "a")
+    s = 0
+    for x in range(3):
+        if c(x + 2):
+            s = f(x)
+    b = use(s, "b")
+    t = None
+    while c(5):
+        t = f(5)
+        break
+    d = use(t, "d")
+    u = "none"
+    for x in []:
+        u = f(x)
+    e = use(u, "e")
+    v = 1.5
+    try:
+        v = f(int("x"))
+    except ValueError:
+        pass
+    g = use(v, "g")
+    w = 7
+    for x in range(2):
+        w = w * 2
+        h = use(w, "h")
+    i = use(w, "i")
+    y = 3
+    if c(9):
+        y = f(y)
+    z = use(y, "z")
+    j = use(r, s)
+    print(a, b, d, e, g, h, i, z, j)
+
+
+if __name__ == "__main__":
+    main()
+""",
+    "the same at the level of the module": """\
+import time
+
+
+def f(x):
+    time.sleep(0.01)
+    return x + 1
+
+
+def c(x):
+    time.sleep(0.01)
+    return x > 3
+
+
+def use(r, tag):
+    time.sleep(0.02)
+    return (tag, r)
+
+
+r = 0
+if c(1):
+    r = f(1)
+a = use(r, "a")
+if c(2):
+    r = f(3)
+a2 = use(r, "a2")
+names = ("a", "b")
+if c(4):
+    names = names + ("c",)
+b = use(names, "b")
+best = None
+for x in range(4):
+    score = f(x)
+    if best is None or score > best:
+        best = score
+d = use(best, "d")
+e = use(best, r)
+print(a, a2, b, d, e)
+""",
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
+def test_the_same_as_natively(tmp_path: Path) -> None:
+    drivers = {name: {"driver.py": text} for name, text in DRIVERS.items()}
+    assert differences(run_batch(tmp_path, drivers, jobs=(2, 4), turns=True)) == {}
