@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import calls, imports, library, plain
+from inferflow.analysis.effects import bindings, calls, imports, library, plain
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable, World
@@ -94,11 +94,9 @@ def inside_of(frame: Frame, node: Node, name: str, span: Span) -> Value:
 
 def note_all(frame: Frame, module: Node, span: Span) -> None:
     """Someone looks at the globals of a module as a whole: any of them may be read."""
-    from inferflow.analysis.effects import run
-
     if not frame.root:
         for name, value in list(module.fields.items()):
-            run.note_global(frame, "read", module.data, name, value, span)
+            bindings.note_global(frame, "read", module.data, name, value, span)
 
 
 def of_libraries(node: Node) -> bool:
@@ -115,12 +113,10 @@ def unlisted(frame: Frame, node: Node, name: str) -> Value:
 
 
 def module_attribute(frame: Frame, node: Node, name: str, span: Span) -> Value:
-    from inferflow.analysis.effects import run
-
     value = frame.field(node, name)
     if value:
         if not frame.root:
-            run.note_global(frame, "read", node.data, name, value, span)
+            bindings.note_global(frame, "read", node.data, name, value, span)
         return value
     if name == "__dict__":
         note_all(frame, node, span)

@@ -15,7 +15,7 @@ from typing import Any
 
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Catalogue
-from inferflow.analysis.effects import imports, run
+from inferflow.analysis.effects import bindings, imports, run
 from inferflow.analysis.effects.found import FoundInside, FoundOp, FoundStep, Labels, Words, forget_own
 from inferflow.analysis.effects.frame import FileTarget, Frame
 from inferflow.analysis.effects.heap import EMPTY, Node, Value, reach, restart
@@ -101,7 +101,7 @@ class Recorder:
             self.frames[function.scope] = frame
             if driver.call is None:
                 for param in frame.code.params:
-                    run.assign(frame, param.name, parameter(frame, param))
+                    bindings.assign(frame, param.name, parameter(frame, param))
             else:
                 program.opening = (function.module, function.scope)
         main.effects = {}
@@ -125,13 +125,13 @@ class Recorder:
         frame = self.frames[block.scope]
         if self.program.opened is not None:
             for name, value in self.program.opened.items():
-                run.assign(frame, name, value)
+                bindings.assign(frame, name, value)
             self.program.opened = None
         elif self.program.opening is not None:
             # the call was not seen for what it is: nothing is known of the parameters
             self.program.opening = None
             for param in frame.code.params:
-                run.assign(frame, param.name, parameter(frame, param))
+                bindings.assign(frame, param.name, parameter(frame, param))
         return frame
 
     # -- one step ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ libraries."""
 from __future__ import annotations
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import run
+from inferflow.analysis.effects import bindings, run
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import EMPTY, Node, Value, join
 from inferflow.analysis.effects.program import Program, absolute
@@ -105,7 +105,7 @@ def star(frame: Frame, module: Node, span: Span) -> None:
     for name in names:
         value = frame.field(module, name)
         if value:
-            run.assign(frame, name, value)
+            bindings.assign(frame, name, value)
 
 
 def star_of_library(frame: Frame, base: str) -> None:
