@@ -15,7 +15,7 @@ is given, and anything.
 The parts: ``heap`` (nodes and values), ``program`` (what all activations share), ``frame`` (one activation, which is
 also the summary of a function), ``run`` (statements and operations), ``bindings`` (names), ``access`` (attributes),
 ``contained`` (items and elements), ``operators`` (and managers), ``calls`` and ``summaries`` (calls of the project's
-functions), ``classes``, ``imports``, ``library``, ``plain`` and ``special`` (calls of libraries), ``parameters``,
+functions), ``classes``, ``imports``, ``library*``, ``plain`` and ``special`` (calls of libraries), ``parameters``,
 ``driver`` (the steps), ``found`` (the facts, and their words).
 
 What is sound: an operation without obstacles and with no write but on objects that it made itself can run ahead, in

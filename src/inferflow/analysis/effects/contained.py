@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import access, calls, library
+from inferflow.analysis.effects import access, calls, library, library_results
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Span
@@ -53,7 +53,7 @@ def held(frame: Frame, node: Node) -> Value:
     if any(map(program.has_cells, node.types)):
         result = join(result, program.anything)
     if not result:
-        told = library.elements_by_type(frame, node)
+        told = library_results.elements_by_type(frame, node)
         if told:
             return told
         return EMPTY if frame.complete(node) and all(map(program.is_container, node.types)) else frame.below(node)
