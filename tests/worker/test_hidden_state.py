@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inferflow.worker.observe import HiddenState
+from inferflow.worker.hidden_state import HiddenState
 
 LIBRARY = """\
 import warnings

@@ -25,11 +25,12 @@ from inferflow.worker.ending import stripped
 from inferflow.worker.exact_reach import common, globals_of, reach, shares
 from inferflow.worker.files import file_fact
 from inferflow.worker.frames_helper import Strand
+from inferflow.worker.gate import Gate
+from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.home import Home
 from inferflow.worker.layout import SMALL
 from inferflow.worker.looks import references
 from inferflow.worker.memory import Memory
-from inferflow.worker.observe import Gate, HiddenState
 from inferflow.worker.own import library, of_the_library
 from inferflow.worker.streams import LIMIT
 from inferflow.worker.task_code import TaskCode

@@ -192,7 +192,7 @@ def spawned_helper(home: Any, channel: Any, name: str) -> None:
 
     home.plan = plan
     home.hooks.units = {unit.task: unit for unit in map(unit_of, plan["units"])}
-    from inferflow.worker.observe import HiddenState
+    from inferflow.worker.hidden_state import HiddenState
 
     helper.state = HiddenState()
     channel.send({"kind": "warm"})

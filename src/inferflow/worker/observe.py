@@ -1,31 +1,33 @@
-"""What a task does besides computing: files opened (at home, recorded), irrevocable acts (in a helper, refused),
-hidden state changed (in a helper, noticed).
+"""What a task does besides computing, as far as Python tells of it: files that it opens, acts on the outside world.
+
+    open("in.csv")              opened for reading: noted
+    open("out.csv", "w")        opened for writing
+    os.remove("old.csv")        one of the acts that nothing takes back
 
 Audit hooks see what Python itself opens, removes, starts; they do not see ``stat``, C libraries or child processes.
-At home nothing depends on it: the hook only records. In a helper the first irrevocable act ends the helper, and home
-runs the task.
+At home nothing depends on it: the hook only records. In a helper the first irrevocable act ends the helper (``gate``),
+and home runs the task.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from inferflow.worker.files import is_device
 from inferflow.worker.folder import Watch, changed, look, named_files
 from inferflow.worker.known_c import in_memory
 
-__all__ = ["FileRecorder", "Gate", "HiddenState", "bytes_read", "stamp"]
+__all__ = ["IRREVOCABLE", "FileRecorder", "bytes_read", "calls_c", "is_to_write", "stamp"]
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def _writes(mode: Any, flags: Any) -> bool:
+def is_to_write(mode: Any, flags: Any) -> bool:
+    """Whether a file is opened for writing, by the arguments of the audit event ``open``."""
     if isinstance(mode, str):
         return any(letter in mode for letter in "wax+")
     return isinstance(flags, int) and bool(flags & _WRITE_FLAGS)
@@ -111,7 +113,7 @@ class FileRecorder:
             return
         if event == "open":
             self._opened(args)
-        elif event in _IRREVOCABLE:
+        elif event in IRREVOCABLE:
             count = _ON_FILES.get(event, 0)
             folders = args[-count:]
             for path in args[:count] or (None,):  # (relative to a folder that is open, or to ours)
@@ -142,7 +144,7 @@ class FileRecorder:
         path, mode, flags = (*args, None, None)[:3]
         if isinstance(path, int):
             return
-        writes = _writes(mode, flags)
+        writes = is_to_write(mode, flags)
         if writes:
             self.acts_on(path if isinstance(mode, str) or _is_absolute(path) else None)
             self.once.writes(path, self._name(path), mode, self.read)
@@ -288,7 +290,7 @@ _LATEST = 5000
 
 
 # Acts that a task which may yet be thrown away must not do.
-_IRREVOCABLE = frozenset(
+IRREVOCABLE = frozenset(
     [
         "os.remove",
         "os.rename",
@@ -375,176 +377,6 @@ def stamp(path: str, how: str = "") -> list[int] | None:
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode]
 
 
-# Programs that only tell of the machine: joblib asks them how many cores there are.
-_ASKING = frozenset({"lscpu", "sysctl", "nproc"})
-
-
-def _only_asks(args: tuple[Any, ...]) -> bool:
-    """Whether a child process is one that changes nothing and says nothing to anybody else."""
-    program = args[0] if args else None
-    if program is None and len(args) > 1 and args[1]:
-        program = args[1] if isinstance(args[1], (str, bytes)) else args[1][0]
-    try:
-        return os.path.basename(os.fsdecode(program)) in _ASKING  # type: ignore[arg-type]
-    except TypeError:
-        return False
-
-
-# What is announced, and then consists of acts that can be held back.
-_MADE_OF_OTHERS = frozenset({
-    "tempfile.mkdtemp", "tempfile.mkstemp", "shutil.copyfile", "shutil.move", "shutil.copytree",
-})  # fmt: skip
-_OURS = os.path.join(os.path.dirname(__file__), "")
-_SEARCHES = frozenset({
-    "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.PyObj_FromPtr", "gc.get_objects",
-    "gc.get_referrers",
-})  # fmt: skip
-_GOING_DOWN = frozenset({"f_back", "f_locals"})
-
-
-class Gate:
-    """Ends the helper at the first irrevocable act. ``refuse(why)`` must not return."""
-
-    def __init__(self, refuse: Callable[[str], None]) -> None:
-        self.refuse = refuse
-        self.on = False
-        self.recorder = FileRecorder(())
-        self.code: Any = None
-        """That of the running task."""
-        self.files: frozenset[str] = frozenset()
-        """Those of the project's modules."""
-        self.held: Any = None
-        """What keeps back the files that the task writes (see ``held``), if anything does."""
-        self.opened = 0
-        self.data = False  # whether anything but code was
-        """Bytes in the files that were opened for reading, if that is counted (0 or more)."""
-        self.counts = False
-        self.seen: dict[tuple[str, str], list[int] | None] = {}
-        """Files and folders that the task looked at, how (see ``stamp``), and as they were then: home asks at its
-        turn whether they still are. (The analysis compares paths by their text; links make two of one file.)"""
-        self.listed: set[str] = set()
-        """Folders of which the task saw what they hold."""
-
-    def install(self) -> None:
-        sys.addaudithook(self._hook)
-
-    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.on:
-            return
-        if event == "open":
-            path, mode, flags = (*args, None, None)[:3]
-            if isinstance(path, int) or path in ("/dev/null", b"/dev/null"):
-                return
-            if self.held is not None and self.held.opening:
-                return
-            if _writes(mode, flags):
-                self.on = False
-                self.refuse(f"it opens {os.fsdecode(path)!r} for writing")
-            if self.held is not None:
-                self.held.looks(path)
-            self.recorder._note(path, False)
-            if self.counts:
-                self._count(path)
-            self._see(path)
-        elif event in ("os.listdir", "os.scandir"):
-            path = args[0] if args and args[0] is not None else "."
-            if self.held is not None:
-                if isinstance(path, int):
-                    self.on = False
-                    self.refuse("it lists a folder that is open")
-                self.held.looks(path)
-            self._see(path)
-            self._list(path)
-        elif event in ("os.getxattr", "os.listxattr"):
-            self._see(args[0])
-        elif event == "sys._getframe":
-            if args and self._looks_below(args[0]):
-                self.on = False
-                self.refuse("it looks at the variables of its callers")
-        elif event == "ctypes.dlsym" and self.counts:
-            self.on = False
-            if calls_c(args):
-                self.refuse(f"it calls {args[1]!r}, a function of C, which could read any file")
-            self.on = True
-        elif event in _SEARCHES:
-            self.on = False
-            self.refuse(f"it looks for things in the process ({event}), where another one has others")
-        elif event in _IRREVOCABLE:
-            if event == "subprocess.Popen" and _only_asks(args):
-                return
-            if event == "sqlite3.connect" and self.held is not None and args and args[0] == ":memory:":
-                return  # (what it attaches, the kernel's filter sees)
-            if self.held is not None and event in _MADE_OF_OTHERS:
-                return
-            self.on = False
-            self.refuse(f"it acts on the outside world ({event})")
-
-    def _looks_below(self, frame: Any) -> bool:
-        """Whether somebody has got hold of the frame in which the task stands, or is about to go down to it: the
-        driver's variables are not there."""
-        code = getattr(frame, "f_code", None)
-        if code is None:
-            return False
-        outside = code is self.code or code.co_filename.startswith(_OURS)
-        return outside or (code.co_filename in self.files and not _GOING_DOWN.isdisjoint(code.co_names))
-
-    def _count(self, path: Any) -> None:
-        try:
-            self.opened += os.stat(path).st_size
-            self.data = self.data or not os.fsdecode(path).endswith((".py", ".pyc"))
-        except (OSError, ValueError, TypeError):
-            return
-
-    def looks(self) -> list[list[Any]]:
-        """What was looked at, how, and as what, for a message."""
-        return [[name, how, before] for (name, how), before in self.seen.items()]
-
-    def _see(self, path: Any, there: bool = True, how: str = "") -> None:
-        """Note a file as it is now, before it is looked at; not ``there``: it was looked for already, in vain."""
-        name = self.recorder._name(path)
-        if name is not None and (name, how) not in self.seen:
-            self.seen[name, how] = stamp(name, how) if there else None
-
-    def _list(self, path: Any) -> None:
-        name = self.recorder._name(path)
-        if name is not None:
-            self.listed.add(name)
-
-
-def _torch(torch: Any) -> Any:
-    return [
-        str(torch.get_default_dtype()), torch.is_grad_enabled(),
-        torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
-    ]  # fmt: skip
-
-
-def _flat(options: Any) -> Any:
-    """pandas keeps its options in nested dictionaries."""
-    return {key: _flat(value) if isinstance(value, dict) else value for key, value in options.items()}
-
-
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "numpy": lambda numpy: numpy.get_printoptions(),
-    "pandas._config.config": lambda config: _flat(config._global_config),
-    "matplotlib": lambda matplotlib: list(dict.items(matplotlib.rcParams)),
-    "locale": lambda locale: locale.setlocale(locale.LC_ALL),
-    "sklearn._config": lambda config: config.get_config(),
-    "torch": _torch,
-    "logging": lambda logging: [
-        logging.root.level, list(logging.root.handlers), list(logging.root.filters), logging.root.manager.disable,
-        logging.raiseExceptions,
-    ],
-    "tempfile": lambda tempfile: tempfile.tempdir,
-    "socket": lambda socket: socket.getdefaulttimeout(),
-    "time": lambda time: list(time.tzname),
-    "calendar": lambda calendar: calendar.firstweekday(),
-    "_csv": lambda csv: [csv.field_size_limit(), csv.list_dialects()],
-    "builtins": lambda builtins: list(builtins.__dict__.values()),
-    "copyreg": lambda copyreg: list(copyreg.dispatch_table),
-}  # fmt: skip
-"""Settings that any code may depend on."""
-
-
 def bytes_read() -> int:
     """How much this process has read from files so far, C code included (Linux; else 0)."""
     try:
@@ -552,98 +384,3 @@ def bytes_read() -> int:
             return int(file.readline().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
-
-
-def _finalizers(modules: dict[str, Any]) -> list[int]:
-    """What is to be called when an object dies, by number."""
-    registry = getattr(getattr(modules.get("weakref"), "finalize", None), "_registry", None) or {}
-    return [info.index for info in list(registry.values())]
-
-
-class HiddenState:
-    """Cheap fingerprints of the hidden states a task may disturb without being seen otherwise."""
-
-    def __init__(self) -> None:
-        self._before = self._take()
-        self._modules = frozenset(sys.modules)
-
-    def _take(self) -> dict[str, Any]:
-        modules = sys.modules
-        variables = getattr(os.environ, "_data", None)  # (to decode them all takes as long as all the rest)
-        environ = dict(variables if type(variables) is dict else os.environ)
-        out: dict[str, Any] = {"os.environ": environ, "cwd": os.getcwd(), "sys.path": list(sys.path)}
-        random = modules.get("random")
-        if random is not None and hasattr(random, "getstate"):
-            out["random"] = random.getstate()
-        numpy = modules.get("numpy.random")
-        if numpy is not None and hasattr(numpy, "get_state"):
-            state = numpy.get_state()
-            out["numpy.random"] = (state[0], bytes(state[1]), *state[2:])
-        torch = modules.get("torch")
-        if torch is not None and hasattr(torch, "get_rng_state"):
-            out["torch.random"] = torch.get_rng_state().numpy().tobytes()
-        core = modules.get("numpy")
-        if core is not None and hasattr(core, "geterr"):
-            out["numpy.errstate"] = core.geterr()
-        warnings = modules.get("warnings")
-        if warnings is not None:
-            out["warnings"] = list(getattr(warnings, "filters", ()))
-        helpers = modules.get("matplotlib._pylab_helpers")
-        if helpers is not None:
-            out["matplotlib.pyplot"] = list(helpers.Gcf.figs)
-        threading = modules.get("threading")
-        if threading is not None:
-            out["threads"] = threading.active_count()
-        decimal = modules.get("decimal")
-        if decimal is not None:
-            context = decimal.getcontext()
-            out["decimal.context"] = (context.prec, context.rounding)
-        signal = modules.get("signal")
-        if signal is not None:
-            out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-        out["recursion limit"] = sys.getrecursionlimit()
-        out["finalizers"] = _finalizers(modules)
-        out["umask"] = os.umask(0)
-        os.umask(out["umask"])
-        out["priority"] = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
-        out["interpreter"] = [sys.getswitchinterval(), getattr(sys, "get_int_max_str_digits", int)(), gc.isenabled()]
-        out["sys"] = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, sys.displayhook, sys.gettrace()]
-        for name, option in _OPTIONS.items():
-            module = modules.get(name)
-            if module is not None:
-                try:
-                    out[f"options of {name}"] = option(module)
-                except Exception:  # a library that is half imported, or older than we know
-                    continue
-        return out
-
-    def facts(self) -> dict[str, Any]:
-        """The states as they are now."""
-        return self._take()
-
-    def changed(self) -> str:
-        """The name of a state that is not as it was when this was made; empty if all are. A state whose module was
-        first imported since counts as unchanged (and is watched from now on)."""
-        now = self._take()
-        for name, value in self._before.items():
-            if now.get(name) != value and not (name == "warnings" and self.only_imported(value, now[name])):
-                return name
-        self._before = now
-        self._modules = frozenset(sys.modules)
-        return ""
-
-    def only_imported(self, before: list[Any], now: list[Any]) -> bool:
-        """Whether warnings are shown as before but for those of libraries that were imported since: sklearn, imported
-        for the first time, puts a filter for warnings of its own modules in front. Home gets that filter when it
-        imports the library itself; until then no such warning can come up."""
-        added = [item for item in now if item not in before]
-        if [item for item in now if item not in added] != before:
-            return False
-        new = [name for name in sys.modules if name not in self._modules]
-        for _, _, category, module, _ in added:
-            home = category.__module__
-            if home in new:
-                continue
-            if module is None or not any(map(module.match, new)) or any(map(module.match, self._modules)):
-                return False
-        return True

@@ -14,7 +14,7 @@ import types
 from typing import Any
 
 from inferflow.worker import exact, standing, transport
-from inferflow.worker.observe import HiddenState
+from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.proof import MOST, HiddenDigests, Root, glance, plain, root_digest
 
 __all__ = ["Observer"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferflow.worker.observe import HiddenState
+from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.recipe import NoRecipe, Recipes
 from inferflow.worker.standing import NARROW
 from inferflow.worker.turn import live

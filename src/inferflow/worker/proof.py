@@ -225,7 +225,7 @@ class HiddenDigests:
         self.known: dict[str, tuple[Any, str]] = {}
 
     def of(self, facts: dict[str, Any]) -> dict[str, str]:
-        """``facts``: see ``observe.HiddenState``."""
+        """``facts``: see ``hidden_state.HiddenState``."""
         return {name: self._one(name, value) for name, value in facts.items() if name not in NARROW}
 
     def _one(self, name: str, value: Any) -> str:

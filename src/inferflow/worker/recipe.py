@@ -29,7 +29,7 @@ from inferflow.worker import exact, transform, transport
 from inferflow.worker.exact_graph import ATOMS, UNSET, attributes, slots
 from inferflow.worker.exact_reach import Reach, TooMuch, common, reach
 from inferflow.worker.files import file_fact
-from inferflow.worker.observe import HiddenState
+from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.program import muted
 from inferflow.worker.proof import Root, Scope, Scopes, stored
 from inferflow.worker.standing import NARROW, OF_CLASSES

@@ -215,7 +215,7 @@ def digest(values: list[Any], own: frozenset[str], found: Found | None = None) -
 
 
 def hidden(facts: dict[str, Any]) -> dict[str, str]:
-    """Digests of hidden states (see ``observe.HiddenState.facts``) but the narrow ones. Raises CannotCompare."""
+    """Digests of hidden states (see ``hidden_state.HiddenState.facts``) but the narrow ones. Raises CannotCompare."""
     return {name: _digest_of_state(value) for name, value in facts.items() if name not in NARROW}
 
 

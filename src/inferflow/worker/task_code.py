@@ -20,9 +20,9 @@ from typing import Any
 from inferflow.worker import transform
 from inferflow.worker.exact_graph import ATOMS
 from inferflow.worker.facade import Facade
+from inferflow.worker.gate import Gate
 from inferflow.worker.home import Home
 from inferflow.worker.locals_of import locals_of
-from inferflow.worker.observe import Gate
 from inferflow.worker.repeated import Repeated
 from inferflow.worker.transform import AGAIN
 from inferflow.worker.transform_regions import hook_regions

@@ -18,7 +18,7 @@ import types
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from inferflow.worker.observe import HiddenState
+from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.proof import HiddenDigests, Root, Scope, Scopes, every_root, glance, root_digest
 
 __all__ = ["Witness", "rebound"]

@@ -1,0 +1,145 @@
+"""Hidden states of the process: what code may depend on without naming it, and a task in a helper must leave as it was.
+
+np.random.seed(0)               changes numpy.random
+pd.set_option(...)              changes the options of pandas
+os.environ["KEY"] = "value"     changes os.environ
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["HiddenState"]
+
+
+def _torch(torch: Any) -> Any:
+    return [
+        str(torch.get_default_dtype()), torch.is_grad_enabled(),
+        torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
+    ]  # fmt: skip
+
+
+def _flat(options: Any) -> Any:
+    """pandas keeps its options in nested dictionaries."""
+    return {key: _flat(value) if isinstance(value, dict) else value for key, value in options.items()}
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "numpy": lambda numpy: numpy.get_printoptions(),
+    "pandas._config.config": lambda config: _flat(config._global_config),
+    "matplotlib": lambda matplotlib: list(dict.items(matplotlib.rcParams)),
+    "locale": lambda locale: locale.setlocale(locale.LC_ALL),
+    "sklearn._config": lambda config: config.get_config(),
+    "torch": _torch,
+    "logging": lambda logging: [
+        logging.root.level, list(logging.root.handlers), list(logging.root.filters), logging.root.manager.disable,
+        logging.raiseExceptions,
+    ],
+    "tempfile": lambda tempfile: tempfile.tempdir,
+    "socket": lambda socket: socket.getdefaulttimeout(),
+    "time": lambda time: list(time.tzname),
+    "calendar": lambda calendar: calendar.firstweekday(),
+    "_csv": lambda csv: [csv.field_size_limit(), csv.list_dialects()],
+    "builtins": lambda builtins: list(builtins.__dict__.values()),
+    "copyreg": lambda copyreg: list(copyreg.dispatch_table),
+}  # fmt: skip
+"""Settings that any code may depend on."""
+
+
+def _finalizers(modules: dict[str, Any]) -> list[int]:
+    """What is to be called when an object dies, by number."""
+    registry = getattr(getattr(modules.get("weakref"), "finalize", None), "_registry", None) or {}
+    return [info.index for info in list(registry.values())]
+
+
+class HiddenState:
+    """Cheap fingerprints of the hidden states a task may disturb without being seen otherwise."""
+
+    def __init__(self) -> None:
+        self._before = self._take()
+        self._modules = frozenset(sys.modules)
+
+    def _take(self) -> dict[str, Any]:
+        modules = sys.modules
+        variables = getattr(os.environ, "_data", None)  # (to decode them all takes as long as all the rest)
+        environ = dict(variables if type(variables) is dict else os.environ)
+        out: dict[str, Any] = {"os.environ": environ, "cwd": os.getcwd(), "sys.path": list(sys.path)}
+        random = modules.get("random")
+        if random is not None and hasattr(random, "getstate"):
+            out["random"] = random.getstate()
+        numpy = modules.get("numpy.random")
+        if numpy is not None and hasattr(numpy, "get_state"):
+            state = numpy.get_state()
+            out["numpy.random"] = (state[0], bytes(state[1]), *state[2:])
+        torch = modules.get("torch")
+        if torch is not None and hasattr(torch, "get_rng_state"):
+            out["torch.random"] = torch.get_rng_state().numpy().tobytes()
+        core = modules.get("numpy")
+        if core is not None and hasattr(core, "geterr"):
+            out["numpy.errstate"] = core.geterr()
+        warnings = modules.get("warnings")
+        if warnings is not None:
+            out["warnings"] = list(getattr(warnings, "filters", ()))
+        helpers = modules.get("matplotlib._pylab_helpers")
+        if helpers is not None:
+            out["matplotlib.pyplot"] = list(helpers.Gcf.figs)
+        threading = modules.get("threading")
+        if threading is not None:
+            out["threads"] = threading.active_count()
+        decimal = modules.get("decimal")
+        if decimal is not None:
+            context = decimal.getcontext()
+            out["decimal.context"] = (context.prec, context.rounding)
+        signal = modules.get("signal")
+        if signal is not None:
+            out["signal"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        out["recursion limit"] = sys.getrecursionlimit()
+        out["finalizers"] = _finalizers(modules)
+        out["umask"] = os.umask(0)
+        os.umask(out["umask"])
+        out["priority"] = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
+        out["interpreter"] = [sys.getswitchinterval(), getattr(sys, "get_int_max_str_digits", int)(), gc.isenabled()]
+        out["sys"] = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, sys.displayhook, sys.gettrace()]
+        for name, option in _OPTIONS.items():
+            module = modules.get(name)
+            if module is not None:
+                try:
+                    out[f"options of {name}"] = option(module)
+                except Exception:  # a library that is half imported, or older than we know
+                    continue
+        return out
+
+    def facts(self) -> dict[str, Any]:
+        """The states as they are now."""
+        return self._take()
+
+    def changed(self) -> str:
+        """The name of a state that is not as it was when this was made; empty if all are. A state whose module was
+        first imported since counts as unchanged (and is watched from now on)."""
+        now = self._take()
+        for name, value in self._before.items():
+            if now.get(name) != value and not (name == "warnings" and self.only_imported(value, now[name])):
+                return name
+        self._before = now
+        self._modules = frozenset(sys.modules)
+        return ""
+
+    def only_imported(self, before: list[Any], now: list[Any]) -> bool:
+        """Whether warnings are shown as before but for those of libraries that were imported since: sklearn, imported
+        for the first time, puts a filter for warnings of its own modules in front. Home gets that filter when it
+        imports the library itself; until then no such warning can come up."""
+        added = [item for item in now if item not in before]
+        if [item for item in now if item not in added] != before:
+            return False
+        new = [name for name in sys.modules if name not in self._modules]
+        for _, _, category, module, _ in added:
+            home = category.__module__
+            if home in new:
+                continue
+            if module is None or not any(map(module.match, new)) or any(map(module.match, self._modules)):
+                return False
+        return True
