@@ -308,6 +308,59 @@ print(a, a2, b, d, e)
 """,
 }
 
+SOMELIB = """\
+import collections, csv, io, itertools
+class Custom:
+    def __init__(self): self.n = 0
+    def __iter__(self): return self
+    def __next__(self):
+        self.n += 1
+        if self.n > 40: raise StopIteration
+        return self.n
+def load(kind):
+    return {
+        'iter': lambda: iter(list(range(30))),
+        'generator': lambda: (v for v in range(30)),
+        'zip': lambda: zip(range(30), range(30)),
+        'count': lambda: itertools.count(),
+        'csv': lambda: csv.reader(['%d,%d' % (i, i) for i in range(30)]),
+        'custom': lambda: Custom(),
+        'file': lambda: io.StringIO('\\n'.join(map(str, range(30)))),
+        'deque': lambda: collections.deque(range(30)),
+        'list': lambda: list(range(30)),
+    }[kind]()
+"""
+KINDS = ("iter", "generator", "zip", "count", "csv", "custom", "file", "deque", "list")
+UNKNOWN = """
+    a = somelib.load({kind!r})
+    nap()
+    p, q = first(a), first(a)
+    c = [pair(x, y) for x, y in zip(a, range(3))]
+    d = [pair(x, 1) for _, x in zip(range(2), a)]
+    e = any(pair(x, 0)[1] == "0" for x in a)
+    r = rest(a)
+    print({kind!r}, p, q, c, d, e, r)
+"""
+
+
+def test_what_may_be_an_iterator(tmp_path: Path) -> None:
+    """Nothing is known of what the library gives: that it is used up is assumed, and found out."""
+    text = """\
+import importlib, time
+somelib = importlib.import_module("somelib")
+def nap(): time.sleep(0.02)
+def first(a):
+    time.sleep(0.01)
+    for x in a: return x
+def pair(x, y):
+    time.sleep(0.001)
+    return (str(x), str(y))
+def rest(a): return [str(x) for x, _ in zip(a, range(50))][:6]
+def main():
+""" + "".join(UNKNOWN.format(kind=kind) for kind in KINDS)
+    drivers = {"unknown": {"driver.py": f"{text}main()\n", "somelib.py": SOMELIB}}
+    assert differences(run_batch(tmp_path, drivers, jobs=(2, 4), turns=True)) == {}
+
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 def test_the_same_as_natively(tmp_path: Path) -> None:

@@ -269,6 +269,8 @@ def use_up(frame: Frame, node: Node, span: Span, temp: int, assumed: bool) -> No
     verb = "may use up" if assumed else "uses up"
     text = f"{frame.where} {verb} {what}" if frame.where else f"{verb} {what}"
     moved = library.underlying(frame, node)
-    frame.write(moved, text, span)
+    sure = {other for other in moved if any(map(frame.program.is_iterator, other.types))}
+    frame.write(sure, text, span)
+    frame.write(moved - sure, text, span, True)
     for other in moved:
         calls.run_deferred(frame, other, span)

@@ -105,12 +105,13 @@ def forget_own(found: FoundStep, statement: ir.Statement) -> None:
         pairs = dict(zip(keys, values))               dict() uses up the zip()
 
     Not if the task that changes such an object is another one than the one that makes it; nor if the step changes
-    anything that is not its own, where it could be kept."""
+    anything that is not its own, where it could be kept (what is only assumed to be an iterator keeps nothing)."""
     if not found.made:
         return
-    changes = {target for op in found.ops for mode, target in op.effects if mode == "write"}
-    if any(not _is_harmless(target) for target in changes.difference(found.made)):
-        return
+    for op in found.ops:
+        for (mode, target), (_, _, assumed) in op.effects.items():
+            if mode == "write" and target not in found.made and not _is_harmless(target, assumed):
+                return
     after = frozenset().union(*found.after.values())
     ops = flatten(statement)
     makers = {temp: number for number, op in enumerate(ops) for temp in results(op)}
@@ -124,9 +125,11 @@ def forget_own(found: FoundStep, statement: ir.Statement) -> None:
                     del op.effects[effect]
 
 
-def _is_harmless(target: Target) -> bool:
-    """Whether a change of it has nothing to do with objects."""
-    return isinstance(target, FileTarget) or (isinstance(target, World) and target.kind != "anything")
+def _is_harmless(target: Target, assumed: bool) -> bool:
+    """Whether nothing can be kept by a change of it."""
+    if isinstance(target, World):
+        return target.kind != "anything"
+    return assumed or isinstance(target, FileTarget)
 
 
 def _same_task(
