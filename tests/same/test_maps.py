@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -159,3 +161,46 @@ print([(f(x), y) for x in xs for y in [f(x)]])
 def test_the_same_whatever_conditions_and_inner_loops_do(tmp_path: Path) -> None:
     found = run_batch(tmp_path, {"driver": {"driver.py": SAME}}, jobs=(2, 4), turns=True)
     assert differences(found) == {}
+
+
+COUNTED = """
+import time
+LOG = []
+def f(x, y=0):
+    time.sleep(.02)
+    return x
+def log(x):
+    LOG.append(x)
+    return x
+def check(x): return x > 1
+def main():
+    xs = [1, 2, 3, 4]
+    a = list(map(log, xs))
+    b = any(map(check, xs))
+    out = []
+    for x in xs:
+        if x > 1:
+            y = sum(map(f, xs, range(3)))
+        else:
+            y = sum(f(x) for x in xs[:2])
+        out.append(f(y))
+    return a, b, out
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_items_are_counted_wherever_they_run(tmp_path: Path, jobs: int) -> None:
+    (tmp_path / "driver.py").write_text(f"{COUNTED}main()\n")
+    command = [sys.executable, "-m", "inferflow"]
+    subprocess.run([*command, "-q", "run", "-j", str(jobs), "driver.py"], cwd=tmp_path, check=True)
+    shown = subprocess.run([*command, "show", "latest", "--json"], cwd=tmp_path, capture_output=True, check=True)
+    regions = [r for task in json.loads(shown.stdout)["tasks"] for r in task["attempts"][-1]["regions"]]
+    found = {region["name"]: (region["turns"], region["items"]) for region in regions}
+    assert found == {
+        "map(log, xs)": (4, 4),
+        "map(check, xs)": (2, 4),
+        "for x in xs": (4, 4),
+        "if x > 1": (0, -1),
+        "map(f, xs, range(3))": (9, 9),
+        "for x in ...": (2, 2),
+    }

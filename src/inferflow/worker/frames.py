@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 from inferflow.worker import transport
 from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
-from inferflow.worker.frames_map import items_of_map, spread
+from inferflow.worker.frames_map import counted, items_of_map, spread
 from inferflow.worker.hooks import thread_ident
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import stamp
@@ -202,8 +202,15 @@ class Frames:
     def w(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
         caller = None if self.helping else sys._getframe(1)  # (there, nobody looks at the frame of the task)
         frame = self._begin(region, caller)
-        items = items_of_map(mapping, function, iterables) if frame is not None else None
+        ahead = frame is not None and frame.place.ahead
+        items = items_of_map(mapping, function, iterables) if ahead else None
         if frame is None or items is None or len(items) < 2:
+            found = counted(iterables) if mapping is map else None
+            if found is None:
+                return (function, *iterables)
+            frame = self.frames[region]
+            frame.count, numbers, iterables = found
+            frame.piece = 0, numbers
             return (function, *iterables)
         frame.function, frame.many = function, len(iterables) > 1
         self._known(frame, items, caller)
@@ -628,7 +635,7 @@ class Frames:
     def _tally(self, frame: Frame) -> None:
         tally = self._tally_of(frame.place.region)
         if frame.piece is not None:  # nobody asked for the rest of them
-            frame.index = frame.piece[0] + next(frame.piece[1]) - 1
+            frame.index = min(frame.piece[0] + next(frame.piece[1]), frame.count) - 1
         tally[0] += 1
         tally[1] += frame.index + 1
         tally[2] = -1 if frame.count < 0 or tally[2] < 0 else tally[2] + frame.count

@@ -13,14 +13,14 @@ import hashlib
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.frames import ARM, LOOP, TURN
 from inferflow.worker.frames_items import is_plain, short, size_of
-from inferflow.worker.frames_map import held_by
+from inferflow.worker.frames_map import counted, held_by
 from inferflow.worker.repeated import Repeated
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
@@ -83,6 +83,7 @@ class Strand:
         self.path: list[int] = []
         self.output: list[list[Any]] = []
         self.arms: dict[tuple[int, int], int] = {}
+        self.maps: list[tuple[int, int, Iterator[int]]] = []
         self.loops: dict[int, list[int]] = {}
         self.at: dict[int, int] = {}  # the indices of the loops that are run as a whole now
         """Since the last unit: how often each arm was chosen; of loops how often they began, their items (-1: not
@@ -200,8 +201,23 @@ class Strand:
         self.at[region] = -1
         return iterable
 
+    def q(self, region: int, mapping: Any, function: Any, *iterables: Any) -> tuple[Any, ...]:
+        """``map`` begins; gives back what it is to be called with."""
+        count = self.loops.setdefault(region, [0, 0, 0])
+        count[0] += 1
+        found = counted(iterables) if mapping is map else None
+        if found is None:
+            count[1] = -1
+            return (function, *iterables)
+        size, numbers, iterables = found
+        count[1] = -1 if count[1] < 0 else count[1] + size
+        self.maps.append((region, size, numbers))
+        return (function, *iterables)
+
     def j(self, region: int, *values: Any) -> bool:
         """A turn of it begins, with these names bound."""
+        if region not in self.loops or region not in self.at:
+            return True  # a generator that lives on
         self.loops[region][2] += 1
         self.at[region] += 1
         place = self.helper.home.frames.places[region]
@@ -238,9 +254,11 @@ class Strand:
         number = len(self.values)
         for arm, count in self.arms.items():
             self.output.append([self.offset, number, ARM, [*arm, count]])
+        for region, size, numbers in self.maps:
+            self.loops[region][2] += min(size, next(numbers))
         for region, counts in self.loops.items():
             self.output.append([self.offset, number, LOOP, [region, *counts]])
-        self.arms, self.loops = {}, {}
+        self.arms, self.loops, self.maps = {}, {}, []
         self.values.append(values)
         self.keys.append([unit, list(self.path)])
         self._texts(number)
@@ -263,7 +281,7 @@ class Strand:
         for number in range(start, stop):
             self.current, self.values, self.offset, self.number = items[number], [], number - start, number
             self.keys, self.path = [], []
-            self.arms, self.loops, self.at = {}, {}, {}
+            self.arms, self.loops, self.maps, self.at = {}, {}, [], {}
             kept = len(self.output)
             helper.gate.seen, helper.gate.listed = {}, set()
             helper.gate.on = True

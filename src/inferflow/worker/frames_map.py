@@ -19,12 +19,12 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from inferflow.worker.frames_items import items_of
+from inferflow.worker.frames_items import items_of, size_of
 
 if TYPE_CHECKING:
     from inferflow.worker.frames import Frame, Frames
 
-__all__ = ["held_by", "items_of_map", "spread"]
+__all__ = ["counted", "held_by", "items_of_map", "spread"]
 
 SECOND = operator.itemgetter(1)
 FUNCTIONS = (types.FunctionType, types.MethodType)
@@ -63,6 +63,17 @@ def held_by(function: Any) -> tuple[Any, ...]:
             except ValueError:  # empty
                 continue
     return tuple(found)
+
+
+def counted(iterables: tuple[Any, ...]) -> tuple[int, Iterator[int], tuple[Any, ...]] | None:
+    """For ``map`` that goes through these on its own: how many results there will be, what tells how many items were
+    taken (or one more, if there proved to be no more) when it is asked for its next, once, and what to go through in
+    their place; None if nothing can be told without a risk."""
+    sizes = [size_of(part) for part in iterables]
+    if not sizes or min(sizes) < 0:
+        return None
+    numbers = itertools.count()
+    return min(sizes), numbers, (map(SECOND, zip(numbers, iterables[0])), *iterables[1:])
 
 
 def spread(frames: Frames, frame: Frame, iterables: tuple[Any, ...]) -> tuple[Any, ...]:

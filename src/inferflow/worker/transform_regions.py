@@ -217,7 +217,7 @@ def hook_choices(body: list[ast.stmt], table: Table, function: str = "") -> None
 def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Place], function: str) -> None:
     """Put hooks into statements that a helper runs as a whole, by which it counts turns and arms of what is in them:
     ``r(region, iterable)`` where a loop begins, ``j(region, *item)`` a turn, ``z(region)`` where the loop is over,
-    ``m(region, arm)`` an arm."""
+    ``m(region, arm)`` an arm; ``q(region, map, f, *iterables)`` for what ``map`` is to be given."""
     for statement in run:
         for node in list(walk(statement)):
             kind = NODES.get(type(node).__name__, "")
@@ -228,8 +228,12 @@ def hook_counts(run: list[ast.stmt], places: Mapping[tuple[str, str, Span], Plac
                         generator.iter = _call("r", [_number(place.region), generator.iter], generator.iter)
                         generator.ifs.insert(0, _call("j", [_number(place.region)], generator.iter))
                 continue
-            place = places.get((function, kind, _span(node))) if isinstance(node, ast.stmt) and kind else None
+            is_shown = isinstance(node, ast.stmt) or kind == "map"
+            place = places.get((function, kind, _span(node))) if is_shown and kind else None
             if place is None:
+                continue
+            if isinstance(node, ast.Call):
+                _give(node, place, "q")
                 continue
             for arm, body in enumerate(arms_of(node)):
                 if isinstance(node, ast.For) and arm == 0:
@@ -449,10 +453,14 @@ def _comprehension(node: Any, table: Table, function: str) -> None:
 
 
 def _map(node: ast.Call, place: Place, table: Table) -> None:
-    if place.ahead:
-        table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
-        given = _call("w", [_number(place.region), copy.deepcopy(node.func), *node.args], node)
-        node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
+    table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
+    _give(node, place, "w")
+
+
+def _give(node: ast.Call, place: Place, hook: str) -> None:
+    """``map(f, xs)`` becomes ``map(*HOOK(region, map, f, xs))``."""
+    given = _call(hook, [_number(place.region), copy.deepcopy(node.func), *node.args], node)
+    node.args = [cast(ast.expr, _placed(ast.Starred(value=given, ctx=ast.Load()), node))]
 
 
 def _early_end(node: ast.Call, table: Table, function: str) -> None:
