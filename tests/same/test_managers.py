@@ -368,3 +368,58 @@ def test_what_is_changed_without_being_named(tmp_path: Path) -> None:
     if not hasattr(contextlib, "chdir"):
         del mine["contexts of numbers, folders and variables"]
     assert differences(run_batch(tmp_path, mine, jobs=(2, 4))) == {}
+
+
+SWALLOWED = """
+class Swallows(Timer):
+    def __exit__(self, kind, *exc): return kind is ValueError
+@contextlib.contextmanager
+def hides(*kinds):
+    try: yield
+    except kinds: print('hidden')
+@contextlib.contextmanager
+def leaves():
+    try: yield
+    finally: return
+def bad(x):
+    time.sleep(.01)
+    if x: raise ValueError(x)
+    return 'good'
+def read(x):
+    time.sleep(.01); return x
+def main(fail):
+    x = 'before'
+    with Swallows('s'): p = bad(fail); x = bad(fail)
+    q = read(x)
+    with hides(ValueError): x = bad(0); y = bad(fail)
+    r = read(x)
+    with leaves(), timer('t'): z = 'set'; z = bad(fail); u = z
+    s = read(z)
+    with contextlib.suppress(ValueError), threading.Lock(): v = bad(fail)
+    lock = threading.Lock()
+    with lock: k = bad(0)
+    with timer('k') as none, Timer('l'): l = bad(0)
+    t = read(k), read(l), read(none)
+    print(q, r, s, t, x, z)
+    try:
+        with timer('f'): n = bad(fail)
+        print(read(n))
+    except ValueError as error: print('failed', error)
+    for name in ('u', 'v', 'p', 'y', 'n'):
+        print(name, name in locals())
+    return read(v)
+print(main(0))
+print(main(1))
+"""
+
+
+def test_names_that_a_swallowed_exception_left_unbound(tmp_path: Path) -> None:
+    drivers = {"driver": {"driver.py": HEAD + SWALLOWED}}
+    calls = "print(main(0))\nprint(main(1))\n"
+    for fail in ("0", "1"):
+        drivers[fail] = {"driver.py": HEAD + SWALLOWED.replace(calls, f"print(main({fail}))\n")}
+        body = SWALLOWED.partition("def main(fail):\n")
+        lines = body[2].partition("    return read(v)")[0].replace("\n    ", "\n").removeprefix("    ")
+        lines = lines.replace("in locals()", "in globals()").replace("fail)", f"{fail})")
+        drivers[f"{fail}, in the module"] = {"driver.py": f"{HEAD}{body[0]}{lines}print(read(v))\n"}
+    assert differences(run_batch(tmp_path, drivers, jobs=(2, 4), turns=True)) == {}

@@ -33,6 +33,7 @@ from inferflow.analysis.defuse_flow import BEFORE, GONE, OWN, State
 from inferflow.analysis.defuse_names import Captured, View, captured, module_names
 from inferflow.analysis.defuse_walk import Walk
 from inferflow.analysis.facts import Bind, DefUse, Driver, DriverBlock, StepKey, StepNames, Use
+from inferflow.analysis.managers import Managers
 from inferflow.analysis.walk import every_op, in_order, operands
 from inferflow.model import Diagnostic, Severity, Span, Variable
 from inferflow.records import define, field
@@ -115,6 +116,7 @@ class _Chains:
     leaked: bool = False
     curious: bool = False
     """A builtin that reaches names by other means was loaded in this step."""
+    managers: Managers | None = None
     block: int = -1
     key: StepKey | None = None
     uses: dict[tuple[object, ...], Use] = field(factory=dict)
@@ -254,6 +256,12 @@ class _Chains:
     def bind(self, variable: Variable, deletes: bool, number: int, span: Span) -> None:
         """A name is bound or deleted."""
         self.sites.setdefault((variable, deletes, number), span)
+
+    def lets_pass(self, view: View, block: ir.With) -> bool:
+        """Whether a ``with`` swallows nothing."""
+        if self.managers is None:
+            self.managers = Managers(self.driver.project.modules)
+        return self.managers.let_pass(view.module, view.scope, block)
 
     def special(self, view: View, op: ir.Op, run: tuple[ir.Op, ...], state: State, number: int) -> None:
         """Operations that reach names by other means than naming them."""

@@ -27,9 +27,6 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import assert_never
 
-PATIENT = frozenset({"open", "errstate", "no_grad", "inference_mode", "catch_warnings", "option_context", "closing"})
-"""Context managers, by the last part of their name, that are known to let exceptions pass."""
-
 
 class Listener(Protocol):
     """Who is told what a walk finds. ``number`` is that of the operation, -1 inside compound bodies."""
@@ -40,6 +37,10 @@ class Listener(Protocol):
 
     def bind(self, variable: Variable, deletes: bool, number: int, span: Span) -> None:
         """A variable was bound or deleted; the state says so already."""
+        ...
+
+    def lets_pass(self, view: View, block: ir.With) -> bool:
+        """Whether the managers of a ``with`` are known not to swallow exceptions."""
         ...
 
     def special(self, view: View, op: ir.Op, run: tuple[ir.Op, ...], state: State, number: int) -> None:
@@ -215,7 +216,7 @@ class Walk:
             self.ops(view, (*ops, *bind), state)
         inner = State(state)
         reached = self.body(view, block.body, inner)
-        if all(_lets_pass(ops, manager) for ops, manager, _, _ in block.items):
+        if self.listener.lets_pass(view, block):
             return state.join([inner.changes if reached else None])
         broken = State(state)
         broken.may(self._sites(view, block.body))
@@ -306,13 +307,3 @@ def _flags(pairs: Iterable[tuple[Variable, bool]]) -> Changes:
     for variable, deletes in pairs:
         found[variable] = found.get(variable, 0) | (GONE if deletes else OWN)
     return found
-
-
-def _lets_pass(ops: tuple[ir.Op, ...], manager: ir.Temp) -> bool:
-    """Whether a context manager is a call of something known not to swallow exceptions."""
-    made = {op.out: op for op in ops if isinstance(op, ir.Call | ir.Load | ir.Attr)}
-    call = made.get(manager)
-    if not isinstance(call, ir.Call):
-        return False
-    func = made.get(call.func)
-    return isinstance(func, ir.Load | ir.Attr) and func.name in PATIENT
