@@ -155,6 +155,35 @@ def main():
 if __name__ == "__main__":
     main()
 """,
+    "what stands beside a star is kept": """\
+import time
+from itertools import tee as zip
+
+STATE = [0]
+
+
+def f(x):
+    time.sleep(0.02)
+    return x * 2 + STATE[0]
+
+
+def main():
+    xs = list(range(4))
+    ys = [1, 2]
+    kept = [*ys, (f(x) for x in xs)]
+    pair = (*ys, (f(x) for x in xs), *ys)
+    one, two = zip(f(x) for x in xs)
+    STATE[0] = 100
+    print(list(kept[-1]), list(pair[2]), list(one), list(two))
+    for k in range(3):
+        kept = [*ys, (f(x) for x in xs)]
+        STATE[0] += 1
+        print(sum(kept[-1]), k)
+
+
+if __name__ == "__main__":
+    main()
+""",
     "what is done between items": """\
 import time
 

@@ -110,9 +110,10 @@ class _Search:
                 return
             user = self.ops[taken[0]]
             if not self._uses_up(user, op.out, taken[0]):
-                if not isinstance(user, ir.Call) or not any(self.is_builtin(user.func, name) for name in PASSING):
+                if not isinstance(user, ir.Call) or user.func == op.out or not self._is_library(taken[0]):
                     return
-                if user.func == op.out or not self._is_library(taken[0]):
+                label = self.facts[taken[0]].label
+                if label not in PASSING or not self.is_builtin(user.func, label):
                     return
                 number = taken[0]
                 continue
@@ -133,8 +134,8 @@ class _Search:
                     and maker.name == label
                     and label in (CONSUMERS | LIBRARY if isinstance(maker, ir.Load) else METHODS | LIBRARY)
                 )
-            case ir.Build(kind="list" | "tuple" | "set") if user.stars:
-                return True
+            case ir.Build(kind="list" | "tuple" | "set"):
+                return any(user.items[position] == temp for position in user.stars)
             case ir.Unpack():
                 return True
             case _:
