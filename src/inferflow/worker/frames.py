@@ -2,13 +2,9 @@
 
 A *frame* is one execution of a loop. Its items are known when it begins if they are of builtin kinds that can be
 looked at without using them up: then home forks, at that moment, a process from which helpers come that have all of
-home's objects, items included, and helpers run the strands of later items, in batches. Home runs the loop natively.
-At each turn it either has the results of the turn's strand, or a *lease* to run so many turns itself, or it asks:
-
-    home -> controller                                       controller -> home
-    frame {frame, region, task, count, at, rate}             (nothing: home goes on)
-    items {frame, at, rate}     home has come to item ``at``  items {lease, batches} | stop
-    frame_over {frame}
+home's objects, items included, and helpers run the strands of later items, in batches (see ``frames_sharing``). Home
+runs the loop natively. At each turn it either has the results of the turn's strand, or a *lease* to run so many turns
+itself, or it asks.
 
 A result counts only if the names that the target has bound are those of the item that the helper had. Any doubt, and
 home runs the turn. Loops that turn out to be short are never announced: the clock decides, at turns 1, 2, 4, 8 ...
@@ -20,17 +16,15 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Union
+from typing import TYPE_CHECKING, Any
 
-from inferflow.worker import transport
 from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
 from inferflow.worker.frames_map import counted, items_of_map, spread
+from inferflow.worker.frames_sharing import AnyFrame, Sharing
 from inferflow.worker.hooks import thread_ident
-from inferflow.worker.locals_of import locals_of
-from inferflow.worker.observe import stamp
 from inferflow.worker.printed import Printed
-from inferflow.worker.siblings import SiblingFrame, Siblings
-from inferflow.worker.stages import StageFrame, Stages
+from inferflow.worker.siblings import Siblings
+from inferflow.worker.stages import Stages
 from inferflow.worker.transform_regions import Place, RegionUnit, Table
 
 if TYPE_CHECKING:
@@ -48,33 +42,24 @@ LOOP = "loop"
 """The same for loops within what was run as a whole: region, how often, items, turns."""
 TURN = "turn"
 """And for a turn of such a loop: region, indices by region (None: the loop is over), item."""
-INSIDE = "calls in loops, arms and functions that are opened"
 TOLD = 64
 """So many items of a frame are told one by one."""
 
 
-class Frame:
-    """One execution of a loop. ``lease``: turns below this are home's. ``results``: by item, for each unit its values
-    and output, and the files that the helper looked at."""
+class Frame(AnyFrame):
+    """One execution of a loop; its items are those that the loop goes through, if they are known."""
 
     __slots__ = (
-        "caller", "count", "current", "ended", "fed", "feeds", "function", "index", "items", "last", "lease", "live",
-        "locals", "look", "many", "number", "own", "piece", "place", "results", "spent", "started", "told",
+        "caller", "current", "ended", "fed", "feeds", "function", "last", "look", "many", "own", "piece", "spent",
+        "told",
     )  # fmt: skip
+    place: Place
 
     def __init__(self, place: Place) -> None:
-        self.place = place
-        self.number = 0
-        self.items: tuple[Any, ...] = ()
-        self.count = -1
-        self.index = -1
-        self.live = False
-        self.lease = 0
+        super().__init__(place, place.given, (), -1)
         self.look = -1
-        self.locals: dict[str, Any] = {}
-        self.results: dict[int, Any] = {}
         self.ended = False  # no more results come, but what the last turn has not asked for is still at hand
-        self.started = self.last = 0.0
+        self.last = 0.0
         self.spent = 0.0  # seconds of turns that ran at home
         self.own = 0  # how many these were
         self.told: list[list[Any]] = []
@@ -91,17 +76,19 @@ class Frame:
         """While ``map`` makes results one after the other: of which turn the first is, and what counts them."""
 
     @property
-    def given(self) -> tuple[str, ...]:
-        """The names of the driver's function that helpers need."""
-        return self.place.given
-
-    @property
     def rate(self) -> float:
-        """Seconds a turn takes at home; 0 if not known."""
         return self.spent / self.own if self.own else 0.0
 
+    def share(self, index: int) -> None:
+        super().share(index)
+        self.current = index or -1
+        self.last = time.perf_counter() if index else self.last
 
-AnyFrame = Union[Frame, StageFrame, SiblingFrame]
+    def drop(self) -> None:
+        self.feeds = None
+
+    def words(self, node: str) -> str:
+        return "turns of the loop"
 
 
 class _End:
@@ -138,14 +125,8 @@ class Frames:
         self.ready: dict[int, Any] = {}
         self.arms: dict[tuple[int, int], int] = {}
         self.tallies: dict[int, list[Any]] = {}
-        self.numbers = 0
-        self.forked: AnyFrame | None = None
         self.off = True
-        self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
-        self.spent = 0.0
-        self.forks = 0
-        self.hindrances: set[str] = set()
-        """Why no process was forked for a loop or an arm, as far as that was told."""
+        self.sharing = Sharing(home)
         self.stages = Stages(self)
         self.siblings = Siblings(self)
         self.printed = Printed(home.streams)
@@ -157,7 +138,7 @@ class Frames:
     def begin(self, table: Table, ahead: bool) -> None:
         """The plan is there; its regions will be hooked. ``ahead``: turns may be run ahead at all."""
         self.table = table
-        self.places = {place.region: place for place in table.places.values()}
+        self.places = self.sharing.places = {place.region: place for place in table.places.values()}
         self.paths = table.paths
         self.flags = [True] * table.units
         every = [unit for place in self.places.values() for unit in place.units]
@@ -225,7 +206,7 @@ class Frames:
             self.printed.end(region)
             self._starve(old, 0)
             if old.live:
-                self.over(old)
+                self.sharing.over(old)
         for unit in place.units:
             self.flags[unit.unit] = True
         frame = self.frames[region] = Frame(place)
@@ -253,8 +234,8 @@ class Frames:
         frame.items, frame.count = items, len(items)
         frame.started = frame.last = time.perf_counter()
         frame.look = 1
-        if self.always or (frame.place.heavy and not patient and not self.spent_enough()):
-            self.announce(frame, 0, caller)
+        if self.sharing.always or (frame.place.heavy and not patient and not self.sharing.spent_enough()):
+            self.sharing.announce(frame, 0, caller)
 
     def n(self, region: int, *values: Any) -> bool:
         frame = self.frames.get(region)
@@ -353,17 +334,9 @@ class Frames:
         frame.look = index * 2
         if rate < 10 * ADOPTION and index < 16:
             return  # the first turns of all take longer than others
-        if (rate - ADOPTION) * (frame.count - index) >= max(WORTH, 10 * self.fork_cost()):
+        if (rate - ADOPTION) * (frame.count - index) >= max(WORTH, 10 * self.sharing.fork_cost()):
             frame.spent, frame.own = elapsed, index
-            self.announce(frame, index, caller)
-
-    def fork_cost(self) -> float:
-        """Seconds of processor time that a fork takes."""
-        return self.spent / self.forks if self.forks else 0.002
-
-    def spent_enough(self) -> bool:
-        """Whether forks on suspicion have taken so much of the run by now that more of them could be felt."""
-        return self.spent > 0.02 * (time.perf_counter() - self.home.began) + 0.05
+            self.sharing.announce(frame, index, caller)
 
     def _forget(self, frame: Frame) -> None:
         """A turn begins: what the one before has not asked for is not about this one."""
@@ -389,7 +362,7 @@ class Frames:
                 self.flags[unit.unit] = False
         if index + 1 >= frame.count:
             with self.home.hooks.shield:
-                self.over(frame)
+                self.sharing.over(frame)
             frame.ended, frame.look = True, index + 1  # a list may have grown meanwhile
         frame.last = time.perf_counter()
 
@@ -446,7 +419,7 @@ class Frames:
         if had is None:
             return
         if had[0] and not all(map(same, had[0], values)):
-            self.stop(frame, "a loop inside of it went through something else")
+            self.sharing.stop(frame, "a loop inside of it went through something else")
             frame.ended, frame.look = True, frame.index + 1
             return
         self._tally_of(region)[3] += 1
@@ -468,10 +441,10 @@ class Frames:
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
-                if frame.own >= 16 and frame.rate < 2 * ADOPTION and not self.always:
-                    self.over(frame)  # they looked as if they took time, but do not
+                if frame.own >= 16 and frame.rate < 2 * ADOPTION and not self.sharing.always:
+                    self.sharing.over(frame)  # they looked as if they took time, but do not
                     return None
-                self.ask(frame, index)
+                self.sharing.ask(frame, index)
             result = frame.results.pop(index, None)
         if result is None or self.elsewhere() or not self._is(frame, index, values, result):
             return None
@@ -491,136 +464,14 @@ class Frames:
             for step in path:
                 part = part[step] if type(part) in (tuple, list) else frame
             if part is not value and not same(part, value):
-                self.stop(frame, "the list was changed while the loop ran")
+                self.sharing.stop(frame, "the list was changed while the loop ran")
                 return False
-        return self.is_fresh(frame, result)
-
-    def is_fresh(self, frame: AnyFrame, result: Any) -> bool:
-        """Whether the files that a helper looked at are as they were."""
-        for name, how, before in result[1]:
-            if stamp(name, how) != before:
-                self.stop(frame, f"{name} has changed since it was read")
-                return False
-        return True
-
-    def ask(self, frame: AnyFrame, index: int) -> None:
-        """Home has come to an item that is not its own: get its results, or a lease to run it."""
-        home = self.home
-        home.send({"kind": "items", "frame": frame.number, "at": index, "rate": frame.rate})
-        reply = home.receive_reply()
-        if reply["kind"] != "items":
-            frame.live = False
-            return
-        frame.lease = reply["lease"]
-        for batch in reply["batches"]:
-            self._take(frame, batch)
-
-    def _take(self, frame: AnyFrame, batch: dict[str, Any]) -> None:
-        start = batch["start"]
-        try:
-            source = batch.get("inline")
-            rows = transport.unpack(source if source is not None else batch["path"]) if batch["done"] else ()
-        except Exception as error:
-            self.stop(frame, f"results could not be rebuilt: {error!r}")
-            return
-        outputs: dict[int, dict[int, list[Any]]] = {}
-        for item, unit, name, data in batch["output"]:
-            outputs.setdefault(item, {}).setdefault(unit, []).append((name, data))
-        seen = dict(batch["seen"])
-        each = batch["duration"] / max(1, batch["done"])
-        keys = batch.get("keys")
-        for offset, row in enumerate(rows):
-            written = outputs.get(offset, {})
-            units: list[Any] = [(values, written.get(number, ())) for number, values in enumerate(row)]
-            if keys is not None:
-                units = [((unit, tuple(path)), kept) for (unit, path), kept in zip(keys[offset], units)]
-            frame.results[start + offset] = (units, seen.get(offset, ()), each)
-
-    # -- frames ----------------------------------------------------------------------------------------
-
-    def announce(self, frame: AnyFrame, index: int, caller: Any) -> None:
-        """Fork the process that helpers for this frame come from, and tell the controller. ``index`` is the item that
-        home is at."""
-        with self.home.hooks.shield:
-            told = self.places[frame.place.region].told
-            if self._may_fork() and not (told and self.home.streams.is_redirected()) and self._gather(frame, caller):
-                self._fork(frame, index)
-
-    def _gather(self, frame: AnyFrame, caller: Any) -> bool:
-        """Keep what helpers need of the function's names; False if one of them is not bound now."""
-        if not frame.given:
-            return True
-        found, code = locals_of(caller), caller.f_code
-        for name in frame.given:
-            if name in found:
-                frame.locals[name] = found[name]
-            elif name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
-                return False
-        return True
-
-    def _may_fork(self) -> bool:
-        if self.home.alone:
-            return False
-        hindrance = self.home._unsafe()
-        if hindrance and hindrance not in self.hindrances:
-            self.hindrances.add(hindrance)
-            self.home.send({"kind": "note", "text": f"{INSIDE} kept their order: {hindrance}"})
-        return not hindrance
-
-    def _fork(self, frame: AnyFrame, index: int) -> None:
-        home = self.home
-        begun = time.process_time()
-        if home.keeper.writer is not None:
-            home.keeper.writer.rest()
-        self.numbers += 1
-        frame.number = self.numbers
-        # Told first: when the template's helpers ask for work, the controller knows what for.
-        home.send({
-            "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,
-            "count": frame.count, "at": index, "rate": frame.rate,
-            "apart": not isinstance(frame, Frame) and frame.apart,
-        })  # fmt: skip
-
-        def apart() -> NoReturn:
-            self.forked = frame
-            home.be_template(-frame.number)
-
-        try:
-            home.fork_unseen(apart)
-        except OSError as error:
-            home.send({"kind": "frame_over", "frame": frame.number})
-            home.send({"kind": "note", "text": f"a loop's turns stayed at home: {error}"})
-            return
-        self.spent += time.process_time() - begun
-        self.forks += 1
-        frame.live, frame.lease = True, index + 1
-        if isinstance(frame, Frame):
-            frame.current = index or -1
-            frame.last = time.perf_counter() if index else frame.last
-
-    def over(self, frame: AnyFrame) -> None:
-        """Its helpers are needed no more."""
-        if frame.live:
-            frame.live = False
-            frame.results.clear()
-            self.home.send({"kind": "frame_over", "frame": frame.number})
-
-    def stop(self, frame: AnyFrame, why: str) -> None:
-        """Results of this frame are not used any more."""
-        place = self.places[frame.place.region]
-        what = "turns of the loop" if isinstance(frame, Frame) else f"calls in the {place.node!r} statement"
-        if isinstance(frame, SiblingFrame):
-            what = "coroutines defined"
-        text = f"the {what} in line {place.span[0]} that were run ahead were dropped: {why}"
-        self.home.send({"kind": "note", "text": text})
-        self.over(frame)
-        if isinstance(frame, Frame):
-            frame.feeds = None
+        return self.sharing.is_fresh(frame, result)
 
     def reentered(self) -> None:
         """The driver's function runs a second time: its loops are not told apart any more."""
         for frame in self.frames.values():
-            self.over(frame)
+            self.sharing.over(frame)
         self.stages.close()
         self.siblings.close()
         self.flags[:] = [True] * len(self.flags)
@@ -663,7 +514,7 @@ class Frames:
                 self._tell(frame, frame.current, time.perf_counter() - frame.last, "home")
             self._tally(frame)
             self._starve(frame, 0)
-            self.over(frame)
+            self.sharing.over(frame)
         self.frames.clear()
         self.flags[:] = [True] * len(self.flags)
         rows, self.sizes = self.printed.take()

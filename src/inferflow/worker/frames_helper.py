@@ -70,7 +70,7 @@ class Strand:
     def __init__(self, helper: Helper) -> None:
         self.helper = helper
         home = helper.home
-        frame = home.frames.forked
+        frame = home.frames.sharing.forked
         assert frame is not None
         self.frame = frame
         self.place = home.frames.places[frame.place.region]

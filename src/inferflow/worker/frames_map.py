@@ -128,6 +128,6 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
         index += size
     if frame.live:
         with frames.home.hooks.shield:
-            frames.over(frame)
+            frames.sharing.over(frame)
     frames.z(frame.place.region)
     yield zip(itertools.count(), map(frame.function, *sources))

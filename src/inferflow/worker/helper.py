@@ -229,7 +229,7 @@ class Helper:
 
     def items(self, order: dict[str, Any]) -> None:
         """Run some turns of the loop for which this helper was forked."""
-        frame = self.home.frames.forked
+        frame = self.home.frames.sharing.forked
         if frame is None or frame.number != order["frame"]:
             self.refuse("it was forked for another loop")
             return

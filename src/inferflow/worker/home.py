@@ -32,7 +32,8 @@ from inferflow.worker.channel import Closed, high_descriptor
 from inferflow.worker.ending import exception_facts, show, stripped
 from inferflow.worker.executed import Executed
 from inferflow.worker.files import content_fact, file_fact
-from inferflow.worker.frames import INSIDE, Frames
+from inferflow.worker.frames import Frames
+from inferflow.worker.frames_sharing import INSIDE
 from inferflow.worker.handles import held, let_go
 from inferflow.worker.hooks import Hooks, gaps, thread_ident, unit_of
 from inferflow.worker.keep import Keeper

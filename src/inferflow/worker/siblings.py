@@ -23,7 +23,7 @@ import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from inferflow.worker.stages import CHANCES, WORTH
+from inferflow.worker.frames_sharing import AnyFrame, Chances
 from inferflow.worker.transform_regions import Place, Table
 
 if TYPE_CHECKING:
@@ -35,34 +35,24 @@ LOOKING = 0.01
 """Seconds that may be spent on looking for coroutines, beside a hundredth of the run, where that finds nothing."""
 
 
-class SiblingFrame:
-    """Coroutines that had not begun when the first of them did. ``places``: the function of each; the rest is as in
-    ``frames.Frame``."""
+class SiblingFrame(AnyFrame):
+    """Coroutines that had not begun when the first of them did. ``places``: the function of each; ``left``: how many
+    have not begun."""
 
-    __slots__ = (
-        "count", "given", "index", "items", "lease", "left", "live", "locals", "number", "place", "places", "rate",
-        "results", "started",
-    )  # fmt: skip
+    __slots__ = ("left", "places")
+    place: Place
 
     def __init__(self, place: Place, places: list[Place], items: list[Any]) -> None:
-        self.place = place
+        super().__init__(place, (), items, len(items))
         self.places = places
-        self.items: Any = items
-        self.count = self.left = len(items)
-        self.given: tuple[str, ...] = ()
-        self.number = 0
-        self.index = -1
-        self.live = False
-        self.lease = 0
-        self.rate = 0.0
-        self.locals: dict[str, Any] = {}
-        self.results: dict[int, Any] = {}
-        self.started = time.perf_counter()
+        self.left = len(items)
 
     @property
     def apart(self) -> bool:
-        """Whether they are different things to do."""
         return any(place is not self.place for place in self.places)
+
+    def words(self, node: str) -> str:
+        return "coroutines defined"
 
 
 class _Active:
@@ -90,7 +80,7 @@ class Siblings:
         self.active: dict[int, _Active] = {}
         self.units: set[int] = set()
         self.open: list[SiblingFrame] = []
-        self.short: dict[int, int] = {}
+        self.chances = Chances(base.sharing)
         self.looked = 0.0
 
     def begin(self, table: Table) -> None:
@@ -144,7 +134,7 @@ class Siblings:
     def close(self) -> None:
         """The task is over, and all that is in it."""
         for frame in self.open:
-            self._close(frame)
+            self.chances.over(frame, frame.place.region)
         self.open.clear()
         self.awaited.clear()
         self.active.clear()
@@ -157,26 +147,22 @@ class Siblings:
         if not frame.live:
             return
         frame.index = max(frame.index, index)
-        result = frame.results.pop(index, None)
-        if result is None and index >= frame.lease:
-            with base.home.hooks.shield:
-                base.ask(frame, index)
-            result = frame.results.pop(index, None)
-        if result is not None and base.is_fresh(frame, result):
+        result = base.sharing.found(frame, index)
+        if result is not None:
             units = frame.places[index].apart
             for unit, (values, output) in zip(units, result[0]):
                 active.found[unit.unit] = (values, output, unit.expression is not None)
             base.told_beside(frame.places[index].region, units, result[2])
         if not frame.left and index + 1 >= frame.count:
             self.open.remove(frame)
-            self._close(frame)
+            self.chances.over(frame, frame.place.region)
 
     def _look(self, region: int, caller: Any) -> SiblingFrame | None:
         """Whether there are others like the coroutine that begins, which have not begun: then their frame."""
         base = self.base
         place = self.places[region]
-        if not base.always:
-            if not place.heavy or self.short.get(region, 0) >= CHANCES or base.spent_enough():
+        if not base.sharing.always:
+            if not place.heavy or not self.chances.left(region):
                 return None
             if self.looked > LOOKING + 0.01 * (time.perf_counter() - base.home.began):
                 return None
@@ -189,11 +175,10 @@ class Siblings:
         places = [place, *(other for other, _ in others)]
         frame = SiblingFrame(place, places, [None, *(coroutine for _, coroutine in others)])
         with base.home.hooks.shield:
-            base.announce(frame, 0, caller)
+            base.sharing.announce(frame, 0, caller)
         frame.items = ()
         if not frame.live:
             return None
-        frame.lease = 1
         self.open.append(frame)
         for index, (_, coroutine) in enumerate(others, 1):
             self.awaited[id(coroutine.cr_frame)] = (weakref.ref(coroutine), frame, index)
@@ -228,13 +213,6 @@ class Siblings:
                 if source is not None and (source.filename, name, place.span[0]) == key:
                     known = self.by_code[key] = place
         return known
-
-    def _close(self, frame: SiblingFrame) -> None:
-        region = frame.place.region
-        if not self.base.always:
-            is_short = time.perf_counter() - frame.started < max(WORTH, 5 * self.base.fork_cost())
-            self.short[region] = self.short.get(region, 0) + 1 if is_short else 0
-        self.base.over(frame)
 
 
 def _code_key(code: types.CodeType) -> tuple[str, str, int]:

@@ -16,9 +16,9 @@ stage, so that a function which runs again before its first run has ended gets n
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from inferflow.worker.frames_sharing import AnyFrame, Chances
 from inferflow.worker.locals_of import has_own_names
 from inferflow.worker.transform_regions import StagePlace, Table
 
@@ -27,37 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["StageFrame", "Stages"]
 
-WORTH = 0.02
-"""Seconds that a stage must take for helpers to be forked for it again."""
-CHANCES = 2
-"""So many times in a row a stage may turn out to take less."""
 
+class StageFrame(AnyFrame):
+    """One execution of a stage. ``caller`` is the identity of the interpreter's frame that it happens in; the items are
+    the numbers of its groups."""
 
-class StageFrame:
-    """One execution of a stage. ``caller`` is the identity of the interpreter's frame that it happens in; ``index`` the
-    last group that home has come to; the rest is as in ``frames.Frame``."""
-
-    __slots__ = ("caller", "count", "given", "index", "items", "lease", "live", "locals", "number", "place", "rate",
-                 "results", "started")  # fmt: skip
+    __slots__ = ("caller",)
+    place: StagePlace
 
     def __init__(self, place: StagePlace, caller: int, given: tuple[str, ...]) -> None:
-        self.place = place
+        super().__init__(place, given, tuple(range(len(place.groups))), len(place.groups))
         self.caller = caller
-        self.given = given
-        self.number = 0
-        self.count = len(place.groups)
-        self.items = tuple(range(self.count))
-        self.index = -1
-        self.live = False
-        self.lease = 0
-        self.rate = 0.0
-        self.locals: dict[str, Any] = {}
-        self.results: dict[int, Any] = {}
-        self.started = time.perf_counter()
 
     @property
     def apart(self) -> bool:
-        """The groups are different things to do."""
         return True
 
 
@@ -71,7 +54,7 @@ class Stages:
         self.names: dict[int, tuple[str, ...]] = {}
         self.group_of: dict[int, tuple[int, int]] = {}
         self.open: dict[int, StageFrame] = {}
-        self.short: dict[int, int] = {}
+        self.chances = Chances(base.sharing)
 
     def begin(self, table: Table) -> None:
         """The plan is there."""
@@ -97,7 +80,7 @@ class Stages:
         old = self.open.pop(number, None)
         if old is not None:
             self._close(old)
-        if self.short.get(number, 0) >= CHANCES or not (self.base.always or not self.base.spent_enough()):
+        if not self.chances.left(number):
             return
         caller = sys._getframe(1)
         if self.base.siblings.shares(caller):
@@ -105,9 +88,7 @@ class Stages:
         if not self.home.opened.is_called(self.base.places[stage.region], caller):
             return
         frame = self.open[number] = StageFrame(stage, id(caller), self._given(number, caller))
-        self.base.announce(frame, 0 if stage.at_once else -1, caller)
-        if frame.live and stage.at_once:
-            frame.lease = 1
+        self.base.sharing.announce(frame, 0 if stage.at_once else -1, caller)
 
     def t(self, unit: int) -> bool:
         """Whether a unit is to be run here."""
@@ -144,26 +125,18 @@ class Stages:
         if not frame.live:
             return
         units = frame.place.groups[group]
-        result = frame.results.pop(group, None)
-        if result is None and group >= frame.lease:
-            with self.home.hooks.shield:
-                self.base.ask(frame, group)
-            result = frame.results.pop(group, None)
-        if result is not None and self.base.is_fresh(frame, result):
+        result = self.base.sharing.found(frame, group)
+        if result is not None:
             for unit, (values, output) in zip(units, result[0]):
                 self.base.ready[unit.unit] = (values, output, unit.expression is not None)
             self.base.told_beside(frame.place.region, units, result[2])
         if group + 1 >= frame.count:
             with self.home.hooks.shield:
-                self.base.over(frame)
+                self.base.sharing.over(frame)
 
     def _close(self, frame: StageFrame) -> None:
         """Home has left the stage, or will not come back to it."""
         for group in frame.place.groups:
             for unit in group:
                 self.base.ready.pop(unit.unit, None)
-        number = frame.place.stage
-        if not self.base.always:
-            is_short = time.perf_counter() - frame.started < max(WORTH, 5 * self.base.fork_cost())
-            self.short[number] = self.short.get(number, 0) + 1 if is_short else 0
-        self.base.over(frame)
+        self.chances.over(frame, frame.place.stage)
