@@ -335,6 +335,43 @@ d = use(best, "d")
 e = use(best, r)
 print(a, a2, b, d, e)
 """,
+    "options": """\
+import argparse, json, time
+from pathlib import Path
+def work(x, more=None):
+    time.sleep(0.01)
+    return [x, more]
+def parse(given=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out-dir", type=Path, default=Path("out"))
+    parser.add_argument("-n", "--names", default="a,b")
+    parser.add_argument("files", nargs="*", default=["x", "y"])
+    group = parser.add_argument_group("more")
+    group.add_argument("--fast", action="store_true")
+    group.add_argument("--list", action="append", default=[])
+    return parser.parse_args(given)
+def main():
+    args = parse()
+    a = work(1)
+    args.out_dir.mkdir(exist_ok=True)
+    b = work(args.names.split(","))
+    c = [work(f.upper()) for f in args.files]
+    d = work(2) if args.fast else work(3)
+    args.list.append(4)
+    e = work(args.list, args.files)
+    (args.out_dir / "c.json").write_text(json.dumps({"names": ["c", "d"], "fast": 1}))
+    vars(args).update(json.loads((args.out_dir / "c.json").read_text()))
+    f = work(args.names.pop(), args.fast)
+    other = parse(["--names", "p,q", "-n", "r", "z", "--list", "1", "--list", "2"])
+    for key, value in vars(args).items():
+        if key != "files":
+            setattr(other, key, value)
+    other.names.append(5)
+    g = work(other.names, args.names)
+    h = work(args.names), work(other.files), work(other.list)
+    print(a, b, c, d, e, f, g, h, e[0] is args.list, args, other)
+main()
+""",
 }
 
 SOMELIB = """\

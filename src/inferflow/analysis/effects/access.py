@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import bindings, calls, imports, library, plain
+from inferflow.analysis.effects import bindings, calls, command_line, imports, library, plain
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable, World
@@ -245,6 +245,11 @@ def instance_attribute(frame: Frame, node: Node, type_name: str, name: str, op: 
     info = program.catalogue.attribute(type_name, name)
     if info is not None:
         return library.attribute_value(frame, node, info, name, op.span)
+    if type_name == command_line.NAMESPACE:
+        if name == "__dict__":
+            command_line.taken_apart(frame, node, (site(op), like(node)))
+        elif known := command_line.attribute(frame, node, name):
+            return known
     if name == "__class__":
         return program.library(type_name)
     if name in ("__dict__", "__doc__", "__name__", "__module__"):

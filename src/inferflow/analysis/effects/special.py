@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from inferflow.analysis.catalogue import Signature
-from inferflow.analysis.effects import access, calls, contained, imports, library, operators
+from inferflow.analysis.effects import access, calls, command_line, contained, imports, library, operators
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.analysis.effects.program import ClassInfo
@@ -41,6 +41,8 @@ def call_method(
     if signature.name in ("builtins.str.format", "builtins.str.join"):
         for value in arguments.all():
             operators.implicit(frame, value, ("__format__", "__str__", "__repr__"), span)
+    if signature.name.startswith(command_line.PARSER):
+        return command_line.call(frame, signature, receiver, arguments, span, key)
     if signature.name == "builtins.iterator.__next__":
         return contained.iterate(frame, receiver, span, key)
     return library.apply_call(frame, signature, receiver, arguments, span, key)
@@ -310,6 +312,7 @@ def globals_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
         for node in arguments.positional[0]:
             if node.kind == "module":
                 access.note_all(frame, node, span)
+            command_line.taken_apart(frame, node, key)
         return arguments.positional[0]
     if name == "builtins.globals" or frame.kind == "module":
         access.note_all(frame, frame.globals, span)
