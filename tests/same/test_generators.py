@@ -157,6 +157,7 @@ if __name__ == "__main__":
 """,
     "what stands beside a star is kept": """\
 import time
+from itertools import starmap as map
 from itertools import tee as zip
 
 STATE = [0]
@@ -177,8 +178,10 @@ def main():
     print(list(kept[-1]), list(pair[2]), list(one), list(two))
     for k in range(3):
         kept = [*ys, (f(x) for x in xs)]
+        one, two = zip(f(x) for x in xs)
         STATE[0] += 1
-        print(sum(kept[-1]), k)
+        print(sum(kept[-1]), list(one), list(two), k)
+        print(list(map(f, [(1,), (2,)])))
 
 
 if __name__ == "__main__":

@@ -158,6 +158,8 @@ class OpFacts:
     """For a library call, its name as a person would say it (``read_csv``, ``fit``)."""
     runs: ProgramKind = ""
     """Whether it runs a program of its own (see ``programs``)."""
+    library: tuple[str, ...] = ()
+    """For a call, what it may call: qualified names of libraries (``builtins.sum``), and ``""`` for anything else."""
 
 
 @frozen

@@ -43,7 +43,7 @@ LIBRARY = frozenset(
     ]
 )
 """Of modules: by the name alone, or as an attribute."""
-PASSING = frozenset(["enumerate", "zip"])
+PASSING = frozenset([("builtins.enumerate",), ("builtins.zip",)])
 """What asks for a result only when it is asked for one itself."""
 
 
@@ -63,7 +63,7 @@ def eager_maps(ops: Sequence[ir.Op], facts: Sequence[OpFacts]) -> Iterator[Eager
     search = _Search(ops, facts)
     for number in made:
         op = ops[number]
-        if isinstance(op, ir.Call) and _is_plain(op) and search.is_builtin(op.func, "map"):
+        if isinstance(op, ir.Call) and _is_plain(op) and search.facts[number].library == ("builtins.map",):
             yield from search.consumer(number)
 
 
@@ -93,11 +93,6 @@ class _Search:
                 self.users.setdefault(temp, []).append(number)
         self.makers = {op.out: op for op in ops if isinstance(op, ir.Load | ir.Attr)}
 
-    def is_builtin(self, func: int, name: str) -> bool:
-        """Whether a function is called by the name of a builtin."""
-        maker = self.makers.get(func)
-        return isinstance(maker, ir.Load) and maker.name == name
-
     def consumer(self, made: int) -> Iterator[Eager]:
         """The operation, with its consumer if there is one. Names that the expression binds in between would have
         another value for what is run ahead."""
@@ -112,8 +107,7 @@ class _Search:
             if not self._uses_up(user, op.out, taken[0]):
                 if not isinstance(user, ir.Call) or user.func == op.out or not self._is_library(taken[0]):
                     return
-                label = self.facts[taken[0]].label
-                if label not in PASSING or not self.is_builtin(user.func, label):
+                if self.facts[taken[0]].library not in PASSING:
                     return
                 number = taken[0]
                 continue
@@ -127,13 +121,11 @@ class _Search:
             case ir.Call() if any(arg.star == 1 and arg.value == temp for arg in user.args):
                 return True
             case ir.Call() if user.func != temp and self._is_library(number):
-                label = self.facts[number].label
-                maker = self.makers.get(user.func)
-                return (
-                    maker is not None
-                    and maker.name == label
-                    and label in (CONSUMERS | LIBRARY if isinstance(maker, ir.Load) else METHODS | LIBRARY)
-                )
+                fact = self.facts[number]
+                if isinstance(self.makers.get(user.func), ir.Attr) and fact.label in METHODS:
+                    return True
+                module, _, name = fact.library[0].rpartition(".") if len(fact.library) == 1 else ("", "", "")
+                return name in (CONSUMERS if module == "builtins" else LIBRARY)
             case ir.Build(kind="list" | "tuple" | "set"):
                 return any(user.items[position] == temp for position in user.stars)
             case ir.Unpack():

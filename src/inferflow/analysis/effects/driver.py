@@ -358,8 +358,10 @@ class Recorder:
             receivers |= self.labels(frozenset(node for node, _ in member[1]))
         if receivers:
             fact.reads.append((receivers, f"{says}() uses '{says.rpartition('.')[0] or says}'"))
+        called = [n.data if n.kind == "lib" and isinstance(n.data, str) else "" for n in function]
+        fact.library = tuple(sorted(set(called)))
         if not fact.callees:
-            named = [n.data for n in function if n.kind == "lib" and isinstance(n.data, str)]
+            named = filter(None, called)
             on = [r for n in function if n.kind == "bound" for r in n.fields.get("self", EMPTY)]
             kinds = [t for n in (*on, *(member[0] if member else ())) for t in n.types]
             fact.runs = kind_of(named, kinds, fact.label)

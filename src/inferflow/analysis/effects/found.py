@@ -48,6 +48,7 @@ class FoundOp:
         "cheap",
         "effects",
         "label",
+        "library",
         "number",
         "obstacles",
         "own",
@@ -68,6 +69,7 @@ class FoundOp:
         self.task = False
         self.cheap = True
         self.label = ""
+        self.library: tuple[str, ...] = ()
         self.runs: ProgramKind = ""
         self.shared: list[Node] = []
         self.own: set[Target] = set()
@@ -81,6 +83,7 @@ class FoundOp:
             self.obstacles.setdefault(text, span)
         self.reads.extend(other.reads)
         self.callees = tuple(dict.fromkeys((*self.callees, *other.callees)))
+        self.library = tuple(dict.fromkeys((*self.library, *other.library)))
         self.task = self.task or other.task
         self.cheap = self.cheap and other.cheap
         self.shared.extend(other.shared)
@@ -196,7 +199,8 @@ class Words:
         ordered = tuple(effects.values())
         if len(ordered) > 1:
             ordered = tuple(sorted(ordered, key=lambda e: (e.mode, type(e.place).__name__, e.place.__str__())))
-        return OpFacts(op.number, op.span, ordered, op.callees, op.task, tuple(obstacles), op.cheap, op.label, op.runs)
+        told = tuple(obstacles)
+        return OpFacts(op.number, op.span, ordered, op.callees, op.task, told, op.cheap, op.label, op.runs, op.library)
 
     def places(self, mode: str, target: Target) -> Iterator[Any]:
         if isinstance(target, Node):
