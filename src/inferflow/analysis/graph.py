@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from inferflow.analysis import ir
 from inferflow.analysis.facts import DefUse, Driver, DriverEffects
 from inferflow.analysis.link import Linker
+from inferflow.analysis.link_state import Links
 from inferflow.analysis.naming import name_drafts, parameter_help
 from inferflow.analysis.notes import function_notes, map_notes, region_notes, unknown_notes
 from inferflow.analysis.partition import partition
@@ -28,7 +29,7 @@ def build_graph(driver: Driver, names: DefUse, effects: DriverEffects) -> TaskGr
     outline = with_wholes(driver, effects, describe_steps(driver, names, effects), regions)
     drafts = partition(driver, outline)
     keys = name_drafts(drafts)
-    linker = Linker(driver, names, outline, drafts, keys)
+    linker = Linker(Links(driver, names, outline, drafts, keys))
     for index in range(len(drafts)):
         linker.build(index)
     tasks = tuple(regions.within(task, draft, drafts) for task, draft in zip(linker.finished(), drafts, strict=True))

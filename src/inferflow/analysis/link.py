@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inferflow.analysis.drafts import Draft, anchor_of, effects_of, span_of
-from inferflow.analysis.facts import UNKNOWN_TYPE, DefUse, Driver, StepKey
+from inferflow.analysis.facts import UNKNOWN_TYPE, StepKey
 from inferflow.analysis.link_edges import depend
 from inferflow.analysis.link_reads import read_global, read_use, remakes, repeat
 from inferflow.analysis.link_state import VALUE_SCOPE, Gathered, Links, Made, Read, proved
-from inferflow.analysis.steps import Outline
 from inferflow.analysis.texts import Texts
 from inferflow.analysis.ties import own_reasons, words
-from inferflow.model import Edge, Effect, File, Guess, Input, Object, Output, Reason, Span, Task, TaskKey, Variable
+from inferflow.model import Edge, Effect, File, Guess, Input, Object, Output, Reason, Span, Task, Variable
 from inferflow.records import evolve
 
 __all__ = ["Linker"]
@@ -32,22 +31,12 @@ MANY = 40
 
 
 class Linker:
-    """The state of the one pass over the drafts: ``build`` them in order, then take ``finished`` and ``edges``.
-    ``together``: what runs ahead of them runs in one process, one after the other, and comes back in one piece, so they
-    may share objects and change those that the ones before have made."""
+    """The state of the one pass over the drafts: ``build`` them in order, then take ``finished`` and ``edges``."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        names: DefUse,
-        outline: Outline,
-        drafts: Sequence[Draft],
-        keys: Sequence[TaskKey],
-        together: bool = False,
-    ) -> None:
+    def __init__(self, links: Links) -> None:
         self.edges: list[Edge] = []
-        self._links = Links(driver, names, outline, drafts, keys, together)
-        self._texts = Texts(driver.project.sources)
+        self._links = links
+        self._texts = Texts(links.driver.project.sources)
 
     def build(self, index: int) -> None:
         """Make task ``index`` from its draft; all earlier ones are made."""

@@ -60,7 +60,8 @@ class Gathered:
 
 class Links:
     """What is known after the tasks and statements told so far, in program order. ``together``: what runs ahead of them
-    runs in one process, so they may share objects and change those that the ones before have made."""
+    runs in one process, one after the other, and comes back in one piece, so they may share objects and change those
+    that the ones before have made."""
 
     def __init__(
         self,

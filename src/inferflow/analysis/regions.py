@@ -25,6 +25,7 @@ from inferflow.analysis.defuse import names_within
 from inferflow.analysis.drafts import Draft
 from inferflow.analysis.facts import DefUse, Driver, DriverBlock, DriverEffects, StepKey
 from inferflow.analysis.link import Linker
+from inferflow.analysis.link_state import Links
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.partition import partition
 from inferflow.analysis.regions_choices import Where, choices_in, short_names
@@ -304,7 +305,7 @@ class Regions:
         found = {key: self.effects.inside.get(id(s), NO_EFFECTS) for key, s in zip(steps, statements, strict=True)}
         outline = describe_steps(driver, names, DriverEffects(found))
         drafts = partition(driver, outline, carried)
-        linker = Linker(driver, names, outline, drafts, name_drafts(drafts))
+        linker = Linker(Links(driver, names, outline, drafts, name_drafts(drafts)))
         for index in range(len(drafts)):
             linker.build(index)
         tasks = []

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from inferflow.analysis import ir
 from inferflow.analysis.facts import Driver, DriverBlock, DriverEffects, OpFacts, StepEffects
 from inferflow.analysis.link import Linker
+from inferflow.analysis.link_state import Links
 from inferflow.analysis.naming import name_drafts
 from inferflow.analysis.regions_judge import EMPTY, Body
 from inferflow.analysis.steps import COMPOUND, NO_EFFECTS, NO_NAMES, Outline, Step, shape_reasons
@@ -54,7 +55,7 @@ def as_one_piece(body: Body, block: DriverBlock, effects: DriverEffects, cuts: M
     drafts = tuple(
         evolve(draft, steps=tuple(closed.get(step.key, step) for step in draft.steps)) for draft in body.drafts
     )
-    linker = Linker(body.driver, body.names, outline, drafts, name_drafts(drafts), together=True)
+    linker = Linker(Links(body.driver, body.names, outline, drafts, name_drafts(drafts), together=True))
     for index in range(len(drafts)):
         linker.build(index)
     return Body(body.driver, body.names, outline, drafts, linker.finished())

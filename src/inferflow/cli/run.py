@@ -115,7 +115,6 @@ def command(
 
 def parameters_help(ctx: typer.Context) -> str:
     """What the driver on the command line takes, from its signature and docstring; empty if none is named."""
-    from inferflow.config.parameters import signature
     from inferflow.errors import UserError
     from inferflow.session.infer import infer
     from inferflow.session.target import open_target
@@ -130,7 +129,7 @@ def parameters_help(ctx: typer.Context) -> str:
             graph = infer(target, shared.settings(Path(target.filename).parent)).graph
         except UserError:
             continue
-        rows = [(signature(parameter), " ".join(parameter.help.split())) for parameter in graph.parameters]
+        rows = [(str(parameter), " ".join(parameter.help.split())) for parameter in graph.parameters]
         room = min(max((len(name) for name, _ in rows), default=0), 30)
         lines = [f"  {name:<{room}}  {text}".rstrip() for name, text in rows] or ["  none"]
         return "\n".join(["", "", f"Parameters of {target.text} (-p NAME=VALUE):", *lines])

@@ -20,7 +20,7 @@ from inferflow.errors import WrongUse
 from inferflow.model import Parameter, Span
 from inferflow.worker.parameters import DATE_MARK, ParameterError, plain_value
 
-__all__ = ["Raw", "accepted", "collect", "recorded", "signature"]
+__all__ = ["Raw", "accepted", "collect", "recorded"]
 
 Raw: TypeAlias = dict[str, dict[str, object]]
 
@@ -73,18 +73,7 @@ def recorded(raw: Raw) -> tuple[tuple[str, str], ...]:
 
 def accepted(parameters: Sequence[Parameter]) -> str:
     """What a driver takes, as its signature has it: ``C: float = 1.0, path``."""
-    return ", ".join(signature(parameter) for parameter in parameters)
-
-
-def signature(parameter: Parameter) -> str:
-    """One parameter as the driver's source declares it: ``C: float = 1.0``."""
-    stars = {"var_positional": "*", "var_keyword": "**"}.get(parameter.kind, "")
-    text = stars + parameter.name
-    if parameter.annotation is not None:
-        text += f": {parameter.annotation}"
-    if parameter.default is not None:
-        text += f" = {parameter.default}" if parameter.annotation is not None else f"={parameter.default}"
-    return text
+    return ", ".join(map(str, parameters))
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -149,7 +138,7 @@ def _check_plain(parameters: Sequence[Parameter], raw: Raw) -> None:
         try:
             plain_value(parameter.name, raw[parameter.name], kind)
         except ParameterError as error:
-            raise WrongUse(str(error), hint=f"it is declared as: {signature(parameter)}") from None
+            raise WrongUse(str(error), hint=f"it is declared as: {parameter}") from None
 
 
 # -- files -----------------------------------------------------------------------------------------

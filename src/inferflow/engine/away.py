@@ -17,7 +17,6 @@ from inferflow.engine.turns import answer_waiting
 from inferflow.engine.values import check_of, unshared
 from inferflow.model import (
     TaskDropped,
-    TaskFinished,
     TaskStarted,
 )
 from inferflow.protocols import Message
@@ -116,23 +115,10 @@ def result_came(run: Progress, worker: str, message: dict[str, Any]) -> list[tup
     run.results[task] = message
     run.took[task] = message["duration"]
     run.state = schedule.measured(run.state, run.plan, task, message["cpu"], message["duration"])
-    output = message.get("output", {})
-    event = TaskFinished(
-        message["time"],
-        task,
-        attempt.number,
-        message["duration"],
-        message["cpu"],
-        message["memory"],
-        kept.stored,
-        run.files(message),
-        decoded(output.get("stdout", b"")),
-        decoded(output.get("stderr", b"")),
-        run.inside(message, task, [len(decoded(output.get(name, b""))) for name in ("stdout", "stderr")])
-        if "regions" in message
-        else (),
-        *run.recipe(message, "acts"),
-    )
+    written = message.get("output", {})
+    output = decoded(written.get("stdout", b"")), decoded(written.get("stderr", b""))
+    regions = run.inside(message, task, [*map(len, output)]) if "regions" in message else ()
+    event = run.finished(message, attempt, kept, output, regions, "acts")
     if run.reuse is not None and "carried" not in message:
         run.contents.add(task, kept)
     if message.get("acts") or "carried" in message or message.get("lasts"):

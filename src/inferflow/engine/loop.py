@@ -19,7 +19,6 @@ from inferflow.engine.progress import Progress
 from inferflow.engine.turns import adopted, answer_waiting, came_to, offer, unbar, withdraw
 from inferflow.engine.watching import watch
 from inferflow.model import (
-    TaskFinished,
     TaskStarted,
     WorkerStarted,
 )
@@ -242,21 +241,9 @@ def _done(run: Progress, message: dict[str, Any]) -> None:
         run.contents.add(task, kept)
     if task in run.plan.publish:
         run.values.add(task, kept)
-    stdout, stderr = run.output(message)
-    event = TaskFinished(
-        message["time"],
-        task,
-        attempt.number,
-        message["duration"],
-        message["cpu"],
-        message["memory"],
-        kept.stored,
-        run.files(message),
-        stdout,
-        stderr,
-        run.regions(message, task, [len(stdout), len(stderr)]),
-        *run.recipe(message, "once"),
-    )
+    output = run.output(message)
+    regions = run.regions(message, task, [*map(len, output)])
+    event = run.finished(message, attempt, kept, output, regions, "once")
     run.count("home", task)
     run.took[task] = message["duration"]
     run.peak = max(run.peak, message["memory"])

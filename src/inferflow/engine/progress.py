@@ -156,6 +156,31 @@ class Progress:
         """For the certificate: one more task was run there."""
         self.counts[where] = self.counts.get(where, 0) + 1
 
+    def finished(
+        self,
+        message: dict[str, Any],
+        attempt: Attempt,
+        kept: Kept,
+        output: tuple[str, str],
+        regions: tuple[RegionFacts, ...],
+        acts: str,
+    ) -> TaskFinished:
+        """What the record says of a task that has finished. ``output``: what it wrote to stdout and stderr; ``acts``:
+        where the message tells what it did to files."""
+        return TaskFinished(
+            message["time"],
+            message["task"],
+            attempt.number,
+            message["duration"],
+            message["cpu"],
+            message["memory"],
+            kept.stored,
+            self.files(message),
+            *output,
+            regions,
+            *self.recipe(message, acts),
+        )
+
     def finish(self, event: TaskFinished, kept: Kept) -> None:
         """The record says that a task is finished when its values are on disk."""
         if kept.pending:

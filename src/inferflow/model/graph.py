@@ -265,13 +265,22 @@ class Edge:
 @frozen
 class Parameter:
     """An argument of the driver function. ``annotation`` and ``default`` are source text (``None``: there is none);
-    ``help`` comes from the docstring."""
+    ``help`` comes from the docstring. As text, it is what the driver's source declares: ``C: float = 1.0``."""
 
     name: str
     kind: Literal["positional", "keyword", "either", "var_positional", "var_keyword"] = "either"
     annotation: str | None = None
     default: str | None = None
     help: str = ""
+
+    def __str__(self) -> str:
+        stars = {"var_positional": "*", "var_keyword": "**"}.get(self.kind, "")
+        text = stars + self.name
+        if self.annotation is not None:
+            text += f": {self.annotation}"
+        if self.default is not None:
+            text += f" = {self.default}" if self.annotation is not None else f"={self.default}"
+        return text
 
 
 @frozen

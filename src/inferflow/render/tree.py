@@ -242,13 +242,7 @@ def summary(view: Outline) -> str:
 
 
 def _parameter(parameter: Parameter) -> str:
-    star = {"var_positional": "*", "var_keyword": "**"}.get(parameter.kind, "")
-    text = star + parameter.name
-    if parameter.annotation is not None:
-        text += f": {parameter.annotation}"
-    if parameter.default is not None:
-        text += f" = {parameter.default}" if parameter.annotation is not None else f"={parameter.default}"
-    return clean(" ".join(text.split()))
+    return clean(" ".join(str(parameter).split()))
 
 
 def footer(view: Outline, width: int, color: bool) -> list[str]:

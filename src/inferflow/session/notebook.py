@@ -177,7 +177,6 @@ def with_parameters(
 
 def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
     """What a parameter is set to. Raises WrongUse."""
-    from inferflow.config.parameters import signature
     from inferflow.runners.languages import is_literal
     from inferflow.worker.parameters import ParameterError, default_value
 
@@ -186,7 +185,7 @@ def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
     try:
         value = default_value(parameter.name, given, annotation, default)
     except ParameterError as error:
-        raise WrongUse(str(error), hint=f"the notebook has: {signature(parameter)}") from None
+        raise WrongUse(str(error), hint=f"the notebook has: {parameter}") from None
     if is_literal(value):
         return value
     if "text" in given:

@@ -76,8 +76,17 @@ def cells(frame: Frame) -> Node:
     return frame.cells
 
 
-def capture(frame: Frame, code: ir.Scope) -> None:
-    """The variables that a nested function uses live in the frame's cells from now on."""
+def around(frame: Frame, code: ir.Scope) -> Value:
+    """The activations that a nested function sees, which is made here: its variables live in their cells from now
+    on."""
+    if frame.kind == "module":
+        return frame.closure
+    seen = join(frame.closure, frozenset((cells(frame),)))
+    _capture(frame, code)
+    return seen
+
+
+def _capture(frame: Frame, code: ir.Scope) -> None:
     node = cells(frame)
     for name in code.free:
         for env in (frame.env, *reversed(frame.envs)):

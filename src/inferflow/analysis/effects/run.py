@@ -421,11 +421,7 @@ def make_function(frame: Frame, op: ir.MakeFunction) -> Value:
     if code.free or op.defaults:
         node = frame.make(id(op), "function", frozenset(), (frame.module, op.scope), name=code.name)
         if code.free:
-            around = frame.closure
-            if frame.kind != "module":
-                around = join(around, frozenset((bindings.cells(frame),)))
-                bindings.capture(frame, code)
-            frame.put(node, "<around>", around)
+            frame.put(node, "<around>", bindings.around(frame, code))
             if frame.klass:
                 frame.put(node, "<class>", frame.klass)
         for name, temp in op.defaults:
@@ -451,11 +447,7 @@ def comprehension(frame: Frame, op: ir.Comprehension) -> Value:
     if op.kind == "generator":
         frame.put(node, "<source>", first)
         if code.free:
-            around = frame.closure
-            if frame.kind != "module":
-                around = join(around, frozenset((bindings.cells(frame),)))
-                bindings.capture(frame, code)
-            frame.put(node, "<around>", around)
+            frame.put(node, "<around>", bindings.around(frame, code))
         node.data = ("generator", frame.module, op.scope, tuple(frame.program.targets) if frame.root else ())
     return frozenset((node,))
 
