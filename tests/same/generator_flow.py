@@ -2,6 +2,7 @@
 accumulators, early exits, comprehensions, contexts, functions that are drivers themselves.
 
     make(7)     # {"driver.py": "import contextlib\\n..."}; the same text for the same number
+    make(7, "used")   # the same, and what ``generator_used`` adds
 
 Statements stand over typed variables as in ``generator``, but here nearly all are calls that could be run ahead, inside
 of compound statements, so that what is tested is when they may be. What raises, raises natively too.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import random
 import re
 
-__all__ = ["make"]
+__all__ = ["Maker", "Scope", "make"]
 
 HEAD = """import asyncio, contextlib, itertools, random, sys, time, warnings
 
@@ -156,6 +157,44 @@ class Manager:
     def __exit__(self, kind, error, trace):
         self.l.append("out")
         return kind is ValueError
+
+class Acc:
+    held = []
+    def __init__(self, x): self.l = x if isinstance(x, list) else [x]
+    def add(self, x):
+        self.l.append(x)
+        return self
+    def hold(self):
+        Acc.held.append(self)
+        return self
+    def sum(self):
+        return sum(v for v in self.l if isinstance(v, int))
+
+class Steps:
+    def __init__(self, n): self.n = n % 5
+    def __iter__(self): return self
+    def __next__(self):
+        if self.n <= 0: raise StopIteration
+        LOG.append(self.n)
+        self.n -= 1
+        return self.n
+
+class Val:
+    def __init__(self, v): self.v = v
+    def __add__(self, other):
+        LOG.append(self.v)
+        return Val(self.v + other.v)
+    def __hash__(self):
+        LOG.append(len(LOG))
+        return self.v % 3
+    def __eq__(self, other):
+        LOG.append(other.v)
+        return self.v == other.v
+    def __lt__(self, other):
+        print("lt", self.v, other.v)
+        return self.v < other.v
+    def __gt__(self, other): return self.v > other.v
+    def __bool__(self): return self.v % 4 == 3
 """
 
 PARTS = {re.findall(r"(?:def|class) (\w+)", part)[0]: part for part in re.split(r"\n\n+", FUNCTIONS.strip())}
@@ -167,10 +206,11 @@ OF_LISTS = ["ident", "tail"]
 
 def make(number: int, kind: str = "flow") -> dict[str, str]:
     """The files of driver ``number``. ``kind`` ``async``: always with an event loop."""
-    return {"driver.py": _Maker(random.Random(f"{kind} {number}"), kind == "async").text()}
+    maker = generator_used.Maker if kind == "used" else Maker
+    return {"driver.py": maker(random.Random(f"{kind} {number}"), kind == "async").text()}
 
 
-class _Scope:
+class Scope:
     """The names that are bound where a statement stands: ``ints`` and ``lists``."""
 
     def __init__(
@@ -182,12 +222,15 @@ class _Scope:
         self.loop = loop
         self.awaits = awaits
 
-    def inner(self, loop: bool | None = None) -> _Scope:
+    def inner(self, loop: bool | None = None) -> Scope:
         inside = self.loop if loop is None else loop
-        return _Scope(set(self.ints), set(self.lists), self.function, inside, self.awaits)
+        return Scope(set(self.ints), set(self.lists), self.function, inside, self.awaits)
 
 
-class _Maker:
+class Maker:
+    kinds = ("for", "for", "for", "if", "if", "try", "try", "while", "with", "match", "finally", "retry")
+    """Of compound statements."""
+
     def __init__(self, draw: random.Random, awaits: bool) -> None:
         self.draw = draw
         self.awaits = awaits
@@ -204,7 +247,7 @@ class _Maker:
             self.group()
         if draw.random() < 0.6 or self.awaits:
             awaits = draw.random() < 0.3 or self.awaits
-            scope = _Scope({"a", "n"}, {"l"}, True, awaits=awaits)
+            scope = Scope({"a", "n"}, {"l"}, True, awaits=awaits)
             body = self.block(scope, 1, 0, draw.randint(2, 4))
             ends = ", ".join(sorted(scope.ints | scope.lists))
             body += [f"    return [{ends}]"]
@@ -212,7 +255,7 @@ class _Maker:
             self.functions.append(f"{head}\n    l = [1, 2]\n" + "\n".join(body))
             ending = f"RESULT = {'asyncio.run(main())' if awaits else 'main()'}\nprint(RESULT, LOG, N)\n"
         else:
-            scope = _Scope({"a", "n"}, {"l"}, False)
+            scope = Scope({"a", "n"}, {"l"}, False)
             body = self.block(scope, 0, 0, draw.randint(2, 5))
             ending = "a, n, l = 1, 4, [1, 2]\n" + "\n".join(body) + "\nprint(LOG, N)\n"
         own = "\n\n".join(self.functions)
@@ -228,14 +271,14 @@ class _Maker:
         """A function that is a driver itself."""
         self.counter += 1
         name = f"part{self.counter}"
-        scope = _Scope({"a"}, {"l"}, True)
+        scope = Scope({"a"}, {"l"}, True)
         body = self.block(scope, 1, 1, self.draw.randint(2, 3))
         self.functions.append(f"def {name}(a, l):\n" + "\n".join(body) + f"\n    return {self.number(scope)}")
         self.groups.append(name)
 
     # -- expressions -----------------------------------------------------------------------------------
 
-    def number(self, scope: _Scope, depth: int = 0) -> str:
+    def number(self, scope: Scope, depth: int = 0) -> str:
         draw = self.draw
         chance = draw.random()
         if chance < 0.4 or depth > 2:
@@ -255,7 +298,7 @@ class _Maker:
             return f"({self.number(scope, depth + 1)} if {self.test(scope)} else {self.number(scope, depth + 1)})"
         return f"({self.number(scope, depth + 1)} + {self.number(scope, depth + 1)}) % 31"
 
-    def listing(self, scope: _Scope, depth: int = 0) -> str:
+    def listing(self, scope: Scope, depth: int = 0) -> str:
         draw = self.draw
         chance = draw.random()
         if scope.lists and (chance < 0.4 or depth > 2):
@@ -266,7 +309,7 @@ class _Maker:
             return f"{draw.choice(OF_LISTS)}({self.listing(scope, depth + 1)})"
         return f"joined({self.listing(scope, depth + 1)}, {self.listing(scope, depth + 1)})"
 
-    def test(self, scope: _Scope) -> str:
+    def test(self, scope: Scope) -> str:
         draw = self.draw
         return draw.choice(
             [
@@ -277,7 +320,7 @@ class _Maker:
             ]
         )
 
-    def items(self, scope: _Scope) -> str:
+    def items(self, scope: Scope) -> str:
         """An iterable of numbers."""
         draw = self.draw
         return draw.choice(
@@ -293,7 +336,7 @@ class _Maker:
             ]
         )
 
-    def comprehension(self, scope: _Scope) -> str:
+    def comprehension(self, scope: Scope) -> str:
         draw = self.draw
         inner = scope.inner()
         inner.ints.add("q")
@@ -322,13 +365,13 @@ class _Maker:
 
     # -- statements ------------------------------------------------------------------------------------
 
-    def block(self, scope: _Scope, indent: int, depth: int, count: int = 0) -> list[str]:
+    def block(self, scope: Scope, indent: int, depth: int, count: int = 0) -> list[str]:
         lines: list[str] = []
         for _ in range(count or self.draw.randint(1, 3)):
             lines += self.statement(scope, indent, depth)
         return lines or ["    " * indent + "pass"]
 
-    def statement(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def statement(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         pad = "    " * indent
         chance = draw.random()
@@ -350,7 +393,7 @@ class _Maker:
             return [f"{pad}k = {value}"]
         return [pad + draw.choice(self.others(scope))]
 
-    def others(self, scope: _Scope) -> list[str]:
+    def others(self, scope: Scope) -> list[str]:
         draw = self.draw
         made = [f"print({self.number(scope)})", f"LOG.append({self.number(scope)})", f"print({self.listing(scope)})"]
         if scope.ints:
@@ -376,7 +419,7 @@ class _Maker:
             made.append(f"if {self.number(scope)} == 3: return {self.number(scope)}")
         return made
 
-    def siblings(self, scope: _Scope) -> str:
+    def siblings(self, scope: Scope) -> str:
         """Coroutines that take turns."""
         draw = self.draw
         name = draw.choice(sorted(scope.lists)) if scope.lists else "[1]"
@@ -398,15 +441,13 @@ class _Maker:
             ]
         )
 
-    def compound(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def compound(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
-        kind = draw.choice(
-            ["for", "for", "for", "if", "if", "try", "try", "while", "with", "match", "finally", "retry"]
-        )
+        kind = draw.choice(self.kinds)
         made: list[str] = getattr(self, f"{kind}_")(scope, indent, depth)
         return made
 
-    def beside(self, scope: _Scope, indent: int) -> list[str]:
+    def beside(self, scope: Scope, indent: int) -> list[str]:
         """Statements that take time, each over names of its own for the most part: they may run beside each other."""
         draw = self.draw
         pad = "    " * indent
@@ -418,7 +459,7 @@ class _Maker:
             own, held = f"u{self.counter}", f"h{self.counter}"
             begun, made = (self.number(scope), self.listing(scope)) if draw.random() < 0.3 else ("3", "box(2)")
             lines += [f"{pad}{own} = {begun}", f"{pad}{held} = {made}"]
-            inner = _Scope({own}, {held}, scope.function, False, scope.awaits and draw.random() < 0.2)
+            inner = Scope({own}, {held}, scope.function, False, scope.awaits and draw.random() < 0.2)
             kind = draw.choice(["carried", "carried", "nears", "nears", "for", "if", "try", "retry", "with", "match"])
             lines += getattr(self, f"{kind}_")(inner, indent, 1)
             scope.ints.add(own)
@@ -426,7 +467,7 @@ class _Maker:
         name = draw.choice(sorted(scope.ints))
         return [*lines, *draw.choice([[], [f"{pad}print({name})"], [f"{pad}print({', '.join(sorted(scope.lists))})"]])]
 
-    def carried_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def carried_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         """Turns that hand on a state."""
         draw = self.draw
         pad, own, inner = "    " * indent, min(scope.ints), scope.inner(True)
@@ -440,7 +481,7 @@ class _Maker:
             lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
         return lines
 
-    def nears_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def nears_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         """Until it is near enough."""
         draw = self.draw
         pad, own, inner = "    " * indent, min(scope.ints), scope.inner(True)
@@ -449,7 +490,7 @@ class _Maker:
             lines += self.block(inner, indent + 1, depth + 1)
         return [*lines, f"{pad}    if {own} < 0: break"]
 
-    def for_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def for_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         pad, inner = "    " * indent, scope.inner(True)
         name = draw.choice("xyz")
@@ -470,7 +511,7 @@ class _Maker:
             lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
         return lines
 
-    def while_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def while_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         self.counter += 1
         pad, name, inner = "    " * indent, f"w{self.counter}", scope.inner(True)
@@ -481,7 +522,7 @@ class _Maker:
             lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
         return lines
 
-    def if_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def if_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         pad = "    " * indent
         lines = [f"{pad}if {self.test(scope)}:", *self.block(scope.inner(), indent + 1, depth + 1)]
@@ -491,13 +532,13 @@ class _Maker:
             lines += [f"{pad}else:", *self.block(scope.inner(), indent + 1, depth + 1)]
         return lines
 
-    def match_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def match_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         pad = "    " * indent
         lines = [f"{pad}match {self.number(scope)} % 3:", f"{pad}    case 0:"]
         lines += [*self.block(scope.inner(), indent + 2, depth + 1), f"{pad}    case v if v > 1:"]
         return [*lines, *self.block(scope.inner(), indent + 2, depth + 1)]
 
-    def try_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def try_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         pad = "    " * indent
         lines = [f"{pad}try:", *self.block(scope.inner(), indent + 1, depth + 1)]
@@ -513,12 +554,12 @@ class _Maker:
             lines += [f"{pad}finally:", *self.block(scope.inner(False), indent + 1, depth + 2)]
         return lines
 
-    def finally_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def finally_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         pad = "    " * indent
         lines = [f"{pad}try:", *self.block(scope.inner(), indent + 1, depth + 1), f"{pad}finally:"]
         return [*lines, *self.block(scope.inner(False), indent + 1, depth + 2)]
 
-    def retry_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def retry_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         """Tried again by hand."""
         self.counter += 1
         pad, name, inner = "    " * indent, f"t{self.counter}", scope.inner(True)
@@ -527,7 +568,7 @@ class _Maker:
         lines += self.block(inner, indent + 2, depth + 2)
         return [*lines, f"{pad}        break", f"{pad}    except ValueError:", f"{pad}        log({name})"]
 
-    def with_(self, scope: _Scope, indent: int, depth: int) -> list[str]:
+    def with_(self, scope: Scope, indent: int, depth: int) -> list[str]:
         draw = self.draw
         pad, inner = "    " * indent, scope.inner()
         heads = [
@@ -542,3 +583,6 @@ class _Maker:
         if head.endswith("as c"):
             inner.ints.add("c")
         return [f"{pad}with {head}:", *self.block(inner, indent + 1, depth + 1)]
+
+
+import generator_used  # noqa: E402  (it derives from what stands here)

@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": (), "async": ()}
-FLOW = ("flow", "async")
+MODULES = {"plain": (), "arrays": ("numpy",), "tables": ("numpy", "pandas"), "flow": (), "async": (), "used": ()}
+FLOW = ("flow", "async", "used")
 RAN = ("home", "ahead", "dropped", "inside")
 COUNTS = ("programs", "runs", "different", "unsteady", *RAN, "silent")
 PART = 500

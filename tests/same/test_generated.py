@@ -63,7 +63,8 @@ def test_the_arena_sees_differences() -> None:
 
 
 def test_the_same_number_gives_the_same_driver() -> None:
-    assert generator_flow.make(3) == generator_flow.make(3)
+    for kind in ("flow", "async", "used"):
+        assert generator_flow.make(3, kind) == generator_flow.make(3, kind)
     assert make(3, "tables") == make(3, "tables")
     assert make(3) != make(4)
 
