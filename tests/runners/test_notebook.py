@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from native import book
 
 import inferflow
 from inferflow.runners import ReturnsMissing
@@ -26,17 +27,9 @@ if missing_libraries():
 def write_notebook(
     path: Path, *cells: str | tuple[str, str], kernel: str = "python3", language: str = "python"
 ) -> None:
-    """A notebook of code cells; a pair is a cell with a tag (``markdown``: a text cell)."""
-    out: list[dict[str, Any]] = []
-    for number, cell in enumerate(cells):
-        source, tag = (cell, "") if isinstance(cell, str) else cell
-        made: dict[str, Any] = {"cell_type": "code", "execution_count": None, "outputs": [], "id": f"c{number}"}
-        if tag == "markdown":
-            made = {"cell_type": "markdown", "id": f"c{number}"}
-        out.append({**made, "source": source, "metadata": {"tags": [tag]} if tag else {}})
-    metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": language}}
-    content = {"cells": out, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    """A notebook of code cells (see ``book``)."""
+    text = book(*cells, kernelspec={"name": kernel, "display_name": kernel, "language": language})
+    path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)

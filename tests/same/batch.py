@@ -69,6 +69,14 @@ def assert_set_is_same(folder: Path, drivers: Mapping[str, str], names: list[str
     assert differences(run_batch(folder, files, (), *modules, jobs=4)) == {}
 
 
+def assert_turns_are_same(folder: Path, drivers: dict[str, dict[str, str]], home: Collection[str]) -> None:
+    """Assert that these drivers are the same with two and with three processes, and that something runs ahead inside of
+    tasks in all of them but those called ``home``."""
+    found = run_batch(folder, drivers, jobs=(2, 3), turns=True)
+    assert differences(found) == {}
+    assert {name for name, (*_, inside) in found.items() if not inside} == set(home) & set(drivers)
+
+
 def main() -> None:
     from arena import Arena, Way
 

@@ -12,16 +12,9 @@ from pathlib import Path
 import pytest
 from batch import differences, run_batch
 from compare import assert_same, environment, write_files
+from functions import WORK
 
-WORK = """
-import contextlib, os, sys, threading, time, warnings, random, sqlite3, tempfile
-
-def work(x, k=1):
-    n = 0
-    for i in range(50):
-        n += i
-    return x * k
-
+OWN = """
 def boxed(x):
     for i in range(20): pass
     return [x, [x]]
@@ -46,6 +39,7 @@ def length(x):
     for i in range(20): pass
     return len(x)
 """
+HEAD = "import contextlib, os, sys, threading, time, warnings, random, sqlite3, tempfile\n" + WORK + OWN
 
 DRIVERS: dict[str, str] = {
     "an arm": """
@@ -747,13 +741,13 @@ PARTS = 4
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_same(tmp_path: Path, part: int) -> None:
-    drivers = {name: {"driver.py": WORK + DRIVERS[name]} for name in IN_ARENA[part::PARTS]}
+    drivers = {name: {"driver.py": HEAD + DRIVERS[name]} for name in IN_ARENA[part::PARTS]}
     assert differences(run_batch(tmp_path, drivers, jobs=3, turns=True)) == {}
 
 
 @pytest.mark.parametrize("name", [*BY_COMMAND, "not caught"])
 def test_same_by_the_command(tmp_path: Path, name: str) -> None:
-    assert_same(tmp_path, WORK + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")
+    assert_same(tmp_path, HEAD + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")
 
 
 PACKAGE = {

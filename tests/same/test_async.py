@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch import differences, run_batch
+from batch import assert_turns_are_same
 from compare import assert_same
 
 HEAD = """
@@ -378,9 +378,7 @@ PARTS = 3
 def test_the_same(tmp_path: Path, part: int) -> None:
     """With two and with three processes."""
     drivers = {name: {"driver.py": HEAD + DRIVERS[name]} for name in list(DRIVERS)[part::PARTS]}
-    found = run_batch(tmp_path, drivers, jobs=(2, 3), turns=True)
-    assert differences(found) == {}
-    assert {name for name, (*_, inside) in found.items() if not inside} == HOME & {*drivers}
+    assert_turns_are_same(tmp_path, drivers, HOME)
 
 
 @pytest.mark.parametrize("name", ["gather of coroutines", "exceptions"])

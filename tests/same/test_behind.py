@@ -338,15 +338,6 @@ def busy(n):
 a = busy(200000); b = busy(300000); c = busy(100000); d = busy(a % 5 + 10)
 print(a, b, c, d)
 """,
-    "modules and globals 1": """
-import time, sys
-mod = sys.modules[__name__]
-K = 1
-def st(n, v): time.sleep(.1); setattr(mod, n, v)
-def g(): return K
-a = g(); st('K', 2); b = g(); st('K', 3); c = g()
-print(a, b, c)
-""",
     "modules and globals 2": """
 import time, sys
 K = 1

@@ -33,9 +33,16 @@ def files_of(name: str) -> dict[str, str | bytes]:
     }
 
 
-def run_both(tmp_path: Path, name: str, *arguments: str, driver: str = "driver.py") -> tuple[Observed, Path]:
+def run_both(
+    tmp_path: Path,
+    name: str,
+    *arguments: str,
+    driver: str = "driver.py",
+    options: tuple[str, ...] = (),
+    **variables: str,
+) -> tuple[Observed, Path]:
     """Run an example both ways and compare; what native gave, and the folder of the inferred run."""
-    native, inferred, folder = both(tmp_path, files_of(name), *arguments, driver=driver)
+    native, inferred, folder = both(tmp_path, files_of(name), *arguments, driver=driver, options=options, **variables)
     assert native.exit_code == 0, native.stderr
     assert inferred.stdout == native.stdout
     assert inferred.stderr == native.stderr

@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 from batch import differences, run_batch
 from compare import assert_same
+from functions import WORK
 
-WORK = """
-import os, sys, random
-
-def work(x, k=1):
-    n = 0
-    for i in range(50):
-        n += i
-    return x * k
-
+OWN = """
 def boxed(x):
     return [x, [x]]
 
@@ -30,6 +23,7 @@ def say(x):
 def where():
     return os.getpid()
 """
+HEAD = "import os, sys, random\n" + WORK + OWN
 
 DRIVERS: dict[str, str] = {
     "accumulators in order": """
@@ -571,10 +565,10 @@ SETS = [[name for name in DRIVERS if name not in BY_COMMAND][part::PARTS] for pa
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked, and counted by their session")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_same(tmp_path: Path, part: int) -> None:
-    drivers = {name: {"driver.py": WORK + DRIVERS[name]} for name in SETS[part]}
+    drivers = {name: {"driver.py": HEAD + DRIVERS[name]} for name in SETS[part]}
     assert differences(run_batch(tmp_path, drivers, jobs=3, turns=True)) == {}
 
 
 @pytest.mark.parametrize("name", BY_COMMAND)
 def test_the_same_by_the_command(tmp_path: Path, name: str) -> None:
-    assert_same(tmp_path, WORK + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")
+    assert_same(tmp_path, HEAD + DRIVERS[name], options=("--jobs", "3"), _INFERFLOW_TURNS="always")

@@ -5,20 +5,9 @@ from __future__ import annotations
 
 import pytest
 from batch import differences, run_batch
+from functions import CHECK, HALF, MODEL, SAY
 
-HEAD = """
-import contextlib, time, warnings
-class M:
-    def __init__(self, s=0): self.s, self.log = s, []
-    def __repr__(self): return f'M({self.s}, {self.log})'
-def make(s):
-    for i in range(2): pass
-    return M(s)
-def fit(m, k=1):
-    for i in range(2): pass
-    m.log.append(k)
-    m.s += k
-    return m.s
+OWN = """
 def look(m):
     for i in range(2): pass
     return (m.s, len(m.log))
@@ -26,18 +15,8 @@ def f(*a):
     n = 0
     for x in a: n += x if isinstance(x, int) else 1
     return n
-def half(x):
-    for i in range(2): pass
-    return x / 2
-def say(x):
-    for i in range(2): pass
-    print('say', x)
-    return x
-def check(x):
-    for i in range(2): pass
-    if x % 3 == 0: raise ValueError(x)
-    return x
 """
+HEAD = "import contextlib, time, warnings\n" + MODEL + HALF + SAY + CHECK + OWN
 
 DRIVERS: dict[str, str] = {
     "convergence within each turn": """

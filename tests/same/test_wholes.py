@@ -10,38 +10,17 @@ from pathlib import Path
 
 import pytest
 from batch import differences, run_batch
+from functions import CHECK, HALF, MODEL, SAY
 
-HEAD = """
-import contextlib, time, warnings
+OWN = """
 def slow(x=0):
     time.sleep(0.15)
     return x
 def step(w, k=1):
     for i in range(2): pass
     return [v * 0.5 + k for v in w]
-def half(x):
-    for i in range(2): pass
-    return x / 2
-def check(x):
-    for i in range(2): pass
-    if x % 3 == 0: raise ValueError(x)
-    return x
-def say(x):
-    for i in range(2): pass
-    print('say', x)
-    return x
-class M:
-    def __init__(self, s=0): self.s, self.log = s, []
-    def __repr__(self): return f'M({self.s}, {self.log})'
-def make(s):
-    for i in range(2): pass
-    return M(s)
-def fit(m, k=1):
-    for i in range(2): pass
-    m.log.append(k)
-    m.s += k
-    return m.s
 """
+HEAD = "import contextlib, time, warnings\n" + MODEL + HALF + SAY + CHECK + OWN
 
 DRIVERS: dict[str, str] = {
     "two training loops": """
