@@ -7,6 +7,7 @@
   const width = +svg.dataset.width, height = +svg.dataset.height;
   const all = (selector) => document.querySelectorAll(selector);
   const LEGIBLE = 0.78, SMALL = 0.58;  // scales: well to read; still to read, if the whole graph is seen then
+  const TOOLS = 46;  // room above the graph for the buttons
   let chosen = "";
 
   // Which elements belong to a task: looked up once.
@@ -46,9 +47,9 @@
   const show = () => scene.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
   const fit = (least) => {
     const { width: w, height: h } = box();
-    const whole = Math.min(1, w / width, h / height);
+    const whole = Math.min(1, w / width, (h - TOOLS) / height);
     const k = whole >= SMALL ? whole : Math.max(least, whole);
-    view = { k, x: Math.max((w - width * k) / 2, width * k > w && least ? Math.min(0, (w - width * k) / 2) : 0), y: Math.max((h - height * k) / 2, 0) };
+    view = { k, x: Math.max((w - width * k) / 2, width * k > w && least ? Math.min(0, (w - width * k) / 2) : 0), y: Math.max((h - height * k) / 2, TOOLS) };
     show();
   };
   const zoom = (factor, x, y) => {
