@@ -13,7 +13,7 @@ Of everything else nothing is known: it may swallow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from inferflow.analysis import ir
 from inferflow.analysis.walk import every_op, every_statement, own_ops
@@ -57,6 +57,8 @@ class Managers:
         self.known: dict[tuple[str, int, bool], bool] = {}
         self.own: frozenset[str] | None = None
         """Names of all functions and classes of the project."""
+        self.tables: dict[tuple[str, int], dict[str, list[tuple[_Place, ir.Temp]]]] = {}
+        """For each scope: where it binds its names, and the values that they get there."""
 
     def let_pass(self, module: ir.Module, scope: int, block: ir.With) -> bool:
         """Whether all managers of a statement that stands in this scope let every exception pass."""
@@ -77,7 +79,7 @@ class Managers:
                 return self._made_by(place, func, waits, depth + 1)
             case ir.Load() as load:
                 found = _owner(place, load)
-                bound = None if found is None else _only_value(place.module, found, load.name)
+                bound = None if found is None else self._only_value(place.module, found, load.name)
                 return bound is not None and self._value(*bound, waits, depth + 1)
             case _:
                 return False
@@ -95,7 +97,7 @@ class Managers:
                 owner = _owner(place, base) if isinstance(base, ir.Load) else None
                 there = None
                 if owner is not None and isinstance(base, ir.Load):
-                    there = self.modules.get(_imported(place.module, owner, base.name))
+                    there = self.modules.get(self._imported(place.module, owner, base.name))
                 if there is not None:
                     return self._defined(there, 0, name, waits, depth)
                 return name in PATIENT and not self._is_own(name)
@@ -106,7 +108,7 @@ class Managers:
         """The same of a name that is bound in a scope."""
         if depth > DEEPEST:
             return False
-        bindings = list(_bindings(module, owner, name))
+        bindings = self._bindings(module, owner, name)
         if len(bindings) != 1:
             return False
         place, value = bindings[0]
@@ -127,6 +129,29 @@ class Managers:
             self.known[key] = False  # (while it is looked into)
             self.known[key] = self._scope(module, inner[0], waits, depth)
         return self.known[key]
+
+    def _bindings(self, module: ir.Module, owner: int, name: str) -> list[tuple[_Place, ir.Temp]]:
+        """Where a scope binds a name, and the value that it gets there (-1 where that is no operation's of the same
+        statement)."""
+        table = self.tables.get((module.name, owner))
+        if table is None:
+            table = self.tables[module.name, owner] = _table(module, owner)
+        return table.get(name, [])
+
+    def _only_value(self, module: ir.Module, owner: int, name: str) -> tuple[_Place, ir.Temp] | None:
+        """The value of a name that is bound once, and is no parameter."""
+        if any(param.name == name for param in module.scopes[owner].params):
+            return None
+        found = self._bindings(module, owner, name)
+        return found[0] if len(found) == 1 else None
+
+    def _imported(self, module: ir.Module, owner: int, name: str) -> str:
+        """The module that a name stands for."""
+        found = self._only_value(module, owner, name)
+        op = None if found is None else _maker(*found)
+        if isinstance(op, ir.ImportModule):
+            return op.module if op.bind_leaf else name
+        return f"{op.module}.{op.name}" if isinstance(op, ir.ImportFrom) and not op.level else ""
 
     def _is_own(self, name: str) -> bool:
         """Whether an attribute of this name may be a method of the project's."""
@@ -154,7 +179,7 @@ class Managers:
         if any(not text.lstrip("@").startswith(PLAIN) for text in scope.decorators):
             return False
         wanted = "__aexit__" if waits else "__exit__"
-        if len(list(_bindings(module, number, wanted))) > 1:
+        if len(self._bindings(module, number, wanted)) > 1:
             return False
         methods = [i for i, inner in enumerate(module.scopes) if inner.parent == number and inner.name == wanted]
         if not methods:
@@ -215,41 +240,27 @@ def _owner(place: _Place, load: ir.Load) -> int | None:
     return None
 
 
-def _bindings(module: ir.Module, owner: int, name: str) -> Iterator[tuple[_Place, ir.Temp]]:
-    """Where a scope binds a name, and the value that it gets there (-1 where that is no operation's of the same
-    statement)."""
+def _table(module: ir.Module, owner: int) -> dict[str, list[tuple[_Place, ir.Temp]]]:
     body = module.scopes[owner].body
+    found: dict[str, list[tuple[_Place, ir.Temp]]] = {}
     simple: set[int] = set()
     for statement in every_statement(body):
         if isinstance(statement, ir.Plain):
             ops = own_ops(statement)
             for op in ops:
-                if isinstance(op, ir.Store | ir.Delete) and op.name == name:
+                if isinstance(op, ir.Store | ir.Delete):
                     simple.add(id(op))
-                    yield _Place(module, owner, ops), op.value if isinstance(op, ir.Store) else -1
+                    value = op.value if isinstance(op, ir.Store) else -1
+                    found.setdefault(op.name, []).append((_Place(module, owner, ops), value))
+    nowhere = _Place(module, owner, ())
     for op in every_op(body):
-        if isinstance(op, ir.Store | ir.Delete) and op.name == name and id(op) not in simple:
-            yield _Place(module, owner, ()), -1
+        if isinstance(op, ir.Store | ir.Delete) and id(op) not in simple:
+            found.setdefault(op.name, []).append((nowhere, -1))
     for scope in module.scopes:
-        if name in scope.free and any(isinstance(op, ir.Store) and op.name == name for op in every_op(scope.body)):
-            yield _Place(module, owner, ()), -1
-
-
-def _only_value(module: ir.Module, owner: int, name: str) -> tuple[_Place, ir.Temp] | None:
-    """The value of a name that is bound once, and is no parameter."""
-    if any(param.name == name for param in module.scopes[owner].params):
-        return None
-    found = list(_bindings(module, owner, name))
-    return found[0] if len(found) == 1 else None
-
-
-def _imported(module: ir.Module, owner: int, name: str) -> str:
-    """The module that a name stands for."""
-    found = _only_value(module, owner, name)
-    op = None if found is None else _maker(*found)
-    if isinstance(op, ir.ImportModule):
-        return op.module if op.bind_leaf else name
-    return f"{op.module}.{op.name}" if isinstance(op, ir.ImportFrom) and not op.level else ""
+        for name in scope.free:
+            if any(isinstance(op, ir.Store) and op.name == name for op in every_op(scope.body)):
+                found.setdefault(name, []).append((nowhere, -1))
+    return found
 
 
 def _is_nothing(statement: ir.Return) -> bool:
