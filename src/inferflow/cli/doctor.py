@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from inferflow.cli.common import answer, enter, show_json, wants_color, width
+from inferflow.cli.options import Json
 
 __all__ = ["command"]
 
 ROLES = {"ok": "ok", "warn": "warn", "fail": "fail"}
 
 
-def command(
-    ctx: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> int:
+def command(ctx: typer.Context, json: Json = False) -> int:
     """Examine what works here, and what does not."""
     import attrs
 

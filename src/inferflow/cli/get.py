@@ -13,6 +13,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import enter, remark
+from inferflow.cli.options import FormatJson, Output, RunName
 from inferflow.cli.store import open_runs, write_bytes
 from inferflow.errors import BrokenEnvironment, UserError, WrongUse
 
@@ -35,10 +36,7 @@ ENDINGS = {
 
 def command(
     ctx: typer.Context,
-    run: Annotated[
-        str,
-        typer.Argument(help="latest, a run, or the beginning of one.", autocompletion=complete.runs),
-    ],
+    run: RunName,
     name: Annotated[
         str,
         typer.Argument(
@@ -46,9 +44,7 @@ def command(
             autocompletion=complete.values,
         ),
     ],
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")
-    ] = None,
+    output: Output = None,
     form: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +54,7 @@ def command(
             autocompletion=complete.value_formats,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    json: FormatJson = False,
 ) -> int:
     """Get a value or a file of a run."""
     from inferflow.config.values import Refused, parse_choice

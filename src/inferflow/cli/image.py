@@ -11,23 +11,21 @@ from typing import Annotated
 
 import typer
 
-from inferflow.cli import complete
 from inferflow.cli.common import answer, enter, remark, show_json
+from inferflow.cli.options import Json, Script
 
 __all__ = ["command"]
 
 
 def command(
     ctx: typer.Context,
-    driver: Annotated[
-        str, typer.Argument(help="driver.py, driver.py:main or package.module:main.", autocompletion=complete.drivers)
-    ],
+    driver: Script,
     base: Annotated[
         str | None,
         typer.Option("--base", metavar="REF", help="The image to start from: it needs Python, nothing else."),
     ] = None,
     tag: Annotated[str | None, typer.Option("--tag", metavar="NAME", help="One more name for the image.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> int:
     """Build the image that this project's containers are made of."""
     import attrs

@@ -10,6 +10,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import answer, enter, show_json, wants_color
+from inferflow.cli.options import RunName
 from inferflow.cli.store import open_runs, task_index
 
 if TYPE_CHECKING:
@@ -20,10 +21,7 @@ __all__ = ["command"]
 
 def command(
     ctx: typer.Context,
-    run: Annotated[
-        str,
-        typer.Argument(help="latest, a run, or the beginning of one.", autocompletion=complete.runs),
-    ] = "latest",
+    run: RunName = "latest",
     task: Annotated[
         str | None,
         typer.Argument(

@@ -11,6 +11,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import Shared, answer, detail, enter, wants_color, width
+from inferflow.cli.options import Depth, Driver, FormatJson, Output
 
 if TYPE_CHECKING:
     from inferflow.model import TaskGraph
@@ -22,13 +23,7 @@ FORMATS = ("tree", "table", "diff", "mermaid", "dot", "svg", "html", "json")
 
 def command(
     ctx: typer.Context,
-    driver: Annotated[
-        str,
-        typer.Argument(
-            help="driver.py, driver.py:main, package.module:main or analysis.ipynb.",
-            autocompletion=complete.drivers,
-        ),
-    ],
+    driver: Driver,
     form: Annotated[
         str,
         typer.Option(
@@ -44,16 +39,9 @@ def command(
             autocompletion=complete.graph_tasks,
         ),
     ] = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")
-    ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            "--depth", metavar="N", help="So many levels of functions that are drivers themselves are opened."
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    output: Output = None,
+    depth: Depth = None,
+    json: FormatJson = False,
 ) -> int:
     """Show the tasks of a driver, without running it."""
     from inferflow.config.values import Refused, parse_choice

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from inferflow.cli.common import answer, enter, number, show_json
+from inferflow.cli.options import Json
 from inferflow.cli.store import open_runs
 
 __all__ = ["command"]
@@ -20,7 +21,7 @@ def command(
     ] = None,
     keep: Annotated[str | None, typer.Option("--keep", metavar="N", help="Also all runs but the newest N.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> int:
     """Free the space of killed and of old runs."""
     import attrs

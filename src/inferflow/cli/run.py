@@ -8,31 +8,21 @@ the summary; what the driver prints stands inside them, and nothing else is prin
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import enter
-
-if TYPE_CHECKING:
-    pass
+from inferflow.cli.options import Arguments, Depth, Driver, Jobs, Param, Params
 
 __all__ = ["command", "parameters_help"]
 
 
 def command(
     ctx: typer.Context,
-    driver: Annotated[
-        str,
-        typer.Argument(
-            help="driver.py, driver.py:main, package.module:main or analysis.ipynb.",
-            autocompletion=complete.drivers,
-        ),
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="-- ARGS", help="What follows -- becomes the driver's sys.argv[1:].")
-    ] = None,
+    driver: Driver,
+    arguments: Arguments = None,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -47,27 +37,13 @@ def command(
         str | None,
         typer.Option("--image", metavar="REF|host", help="The containers' image, or this machine's own files."),
     ] = None,
-    jobs: Annotated[
-        str | None, typer.Option("--jobs", "-j", metavar="N|auto", help="How many processes may work at once.")
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param", "-p", metavar="NAME=VALUE", help="An argument of the driver function. May be repeated."
-        ),
-    ] = None,
-    params: Annotated[
-        str | None, typer.Option("--params", metavar="FILE", help="Arguments from a TOML, YAML or JSON file.")
-    ] = None,
+    jobs: Jobs = None,
+    param: Param = None,
+    params: Params = None,
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="TIME", help='Stop the run after this time ("90s", "1h30m").')
     ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            "--depth", metavar="N", help="So many levels of functions that are drivers themselves are opened."
-        ),
-    ] = None,
+    depth: Depth = None,
     resume: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from inferflow.cli.common import answer, enter, number, show_json, wants_color, width
+from inferflow.cli.options import Json
 from inferflow.cli.store import open_runs, run_summary
 
 __all__ = ["command"]
@@ -17,7 +18,7 @@ def command(
     ctx: typer.Context,
     limit: Annotated[str, typer.Option("--limit", "-n", metavar="N", help="At most so many; 0 for all.")] = "20",
     failed: Annotated[bool, typer.Option("--failed", help="Only those that did not end well.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> int:
     """List the runs, newest first."""
     shared = enter(ctx)

@@ -9,6 +9,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import answer, enter, show_json, wants_color, width
+from inferflow.cli.options import Json, RunName
 from inferflow.cli.store import events_data, open_runs, run_data, task_data, task_index
 
 if TYPE_CHECKING:
@@ -20,12 +21,9 @@ __all__ = ["command"]
 
 def command(
     ctx: typer.Context,
-    run: Annotated[
-        str,
-        typer.Argument(help="latest, a run, or the beginning of one.", autocompletion=complete.runs),
-    ] = "latest",
+    run: RunName = "latest",
     task: Annotated[str | None, typer.Argument(help="One task of it.", autocompletion=complete.run_tasks)] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> int:
     """Show what a run, or one task of it, did."""
     shared = enter(ctx)

@@ -15,6 +15,7 @@ import typer
 
 from inferflow.cli import complete
 from inferflow.cli.common import Shared, answer, enter, number, show_json, wants_color, width
+from inferflow.cli.options import Arguments, Jobs, Json, Param, Params, Script
 from inferflow.cli.run_driver import driver_arguments
 
 if TYPE_CHECKING:
@@ -27,13 +28,8 @@ __all__ = ["command"]
 
 def command(
     ctx: typer.Context,
-    driver: Annotated[
-        str,
-        typer.Argument(help="driver.py, driver.py:main or package.module:main.", autocompletion=complete.drivers),
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="-- ARGS", help="What follows -- becomes the driver's sys.argv[1:].")
-    ] = None,
+    driver: Script,
+    arguments: Arguments = None,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -44,9 +40,7 @@ def command(
             autocompletion=complete.backends,
         ),
     ] = None,
-    jobs: Annotated[
-        str | None, typer.Option("--jobs", "-j", metavar="N|auto", help="How many processes may work at once.")
-    ] = None,
+    jobs: Jobs = None,
     times: Annotated[
         str,
         typer.Option(
@@ -55,15 +49,8 @@ def command(
             help="Inferred runs; from the second on with other numbers of processes and random delays.",
         ),
     ] = "1",
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param", "-p", metavar="NAME=VALUE", help="An argument of the driver function. May be repeated."
-        ),
-    ] = None,
-    params: Annotated[
-        str | None, typer.Option("--params", metavar="FILE", help="Arguments from a TOML, YAML or JSON file.")
-    ] = None,
+    param: Param = None,
+    params: Params = None,
     stdin: Annotated[
         str | None, typer.Option("--stdin", metavar="FILE", help="What both sides find on standard input.")
     ] = None,
@@ -79,7 +66,7 @@ def command(
         str | None,
         typer.Option("--timeout", metavar="TIME", help='For native ("90s", "1h30m"); four times as long for inferred.'),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> int:
     """Run a driver natively and inferred, and compare them."""
     from inferflow.errors import WrongUse
