@@ -187,6 +187,53 @@ def main():
 if __name__ == "__main__":
     main()
 """,
+    "what is gone through grows meanwhile": """\
+import time
+
+
+def nap(x):
+    time.sleep(0.02)
+    return x
+
+
+def count(xs):
+    time.sleep(0.02)
+    return len(xs)
+
+
+def touch(xs):
+    xs.append(1)
+    return len(xs)
+
+
+if nap(1):
+    a, b, c, d, e = [1], [2], [3], [4], [5]
+    todo = [[0]]
+    for n, x in enumerate(todo):
+        x.append(1)
+        if n == 0:
+            todo.append(a)
+    print(count(a), nap(1))
+    todo = [[0]]
+    for x, n in zip(iter(todo), range(9)):
+        x.append(1)
+        if n == 0:
+            todo.append(b)
+    print(count(b), nap(2))
+    todo = [[0]]
+    for n in map(touch, todo):
+        if len(todo) < 2:
+            todo.append(c)
+    print(count(c), nap(3))
+    todo = []
+    it = iter(todo)
+    todo.append(d)
+    next(it).append(9)
+    print(count(d), nap(4))
+    todo = [[0]]
+    print([x.append(1) or (todo.append(e) if n == 0 else n) for n, x in enumerate(todo)])
+    print(count(e), nap(5))
+""",
     "what is done between items": """\
 import time
 

@@ -245,7 +245,8 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
     if node.kind != "object" or data is None:
         return
     if isinstance(data, tuple) and data and data[0] == "later":
-        given = Arguments(more=frame.field(node, "<given>"), says=node.name)
+        later = contained.drawn(frame, frame.field(node, "<kept>"))
+        given = Arguments(more=join(frame.field(node, "<given>"), later), says=node.name)
         made = invoke(frame, frame.field(node, "<function>"), given, span, ("later", like(node)))
         if "builtins.map" in node.types:
             frame.put(node, ELEMENTS, made)

@@ -18,6 +18,15 @@ PURE_CONTAINERS = frozenset(
     for name in ("list", "tuple", "set", "frozenset", "dict", "dict_keys", "dict_values", "dict_items")
 )
 
+PASSING = frozenset(
+    (
+        *(f"builtins.{name}" for name in ("iterator", "reversed", "filter")),
+        *(f"itertools.{name}" for name in ("chain", "islice", "cycle", "takewhile", "dropwhile", "filterfalse")),
+    )
+)
+"""Iterators that give what they go through holds."""
+PAIRING = frozenset(("builtins.enumerate", "builtins.zip"))
+
 
 def contents(frame: Frame, value: Value, keys: bool = False) -> Value:
     """What containers hold (of a mapping: its values, and with ``keys`` those too), without any effect."""
@@ -41,7 +50,8 @@ def held(frame: Frame, node: Node) -> Value:
         return join(frozenset(program.modules.values()), program.anything)
     if node.kind != "object":
         return program.anything
-    result = frame.field(node, ELEMENTS)
+    kept = frame.field(node, "<kept>")
+    result = join(frame.field(node, ELEMENTS), given_later(frame, node, kept)) if kept else frame.field(node, ELEMENTS)
     for name in list(node.fields):
         if name.isdigit():
             result = join(result, frame.field(node, name))
@@ -191,6 +201,40 @@ def wait_for(frame: Frame, value: Value, span: Span, key: Any) -> Value:
                 iterator = calls.call(frame, maker, [nodes], {}, span, (key, type_name))
                 iterate(frame, iterator, span, (key, "of"))
     return contents(frame, value)
+
+
+def given_later(frame: Frame, node: Node, kept: Value) -> Value:
+    """What an iterator gives that was put into what it goes through after it was made; pairs that it makes get it."""
+    if node.types <= PASSING:
+        return drawn(frame, kept)
+    if node.types <= PAIRING:
+        for pair in frame.field(node, ELEMENTS):
+            if node.types == {"builtins.enumerate"}:
+                frame.put(pair, "1", drawn(frame, kept))
+            for name in [name for name in pair.fields if name.isdigit()]:
+                frame.put(pair, name, drawn(frame, frame.field(node, f"<at {name}>")))
+    return EMPTY
+
+
+def drawn(frame: Frame, sources: Value) -> Value:
+    """What containers hold now, and those that iterators among ``sources`` go through."""
+    program = frame.program
+    found = EMPTY
+    seen: set[Node] = set()
+    stack = [n for n in sources if n.kind == "object"]
+    while stack:
+        node = stack.pop()
+        if node in seen or not node.types:
+            continue
+        seen.add(node)
+        if node.types <= PASSING:
+            found = join(found, frame.field(node, ELEMENTS))
+            stack.extend(n for n in frame.field(node, "<kept>") if n.kind == "object")
+        elif "builtins.dict" in node.types:
+            found = join(found, frame.field(node, KEYS))
+        elif all(map(program.is_container, node.types)) and not any(map(program.is_iterator, node.types)):
+            found = join(found, held(frame, node))
+    return found
 
 
 def iterate(frame: Frame, value: Value, span: Span, key: Any, temp: int = -1) -> Value:

@@ -250,6 +250,7 @@ def _passed_elements(call: Call, param: str, node: Node) -> Value:
             for position, each in enumerate(call.arguments.positional):
                 held = contained.iterate(frame, each, call.span, (call.key, "zip", position))
                 frame.put(pair, str(position), held)
+                frame.put(node, f"<at {position}>", each)
             return frozenset((pair,))
         if node.types <= {"builtins.dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter"}:
             return _mapping_elements(call, param, node)
