@@ -764,6 +764,31 @@ def main():
     print(payload, other)
 main()
 """,
+    "what exceptions hold is changed in arms": """
+import time
+def nap(x=0): time.sleep(0.02); return x
+def cnt(l): time.sleep(0.02); return len(l)
+def exc(l): time.sleep(0.01); return ValueError(l)
+if nap(1):
+    a, b, c = [1], [2], [3]
+    r = exc(a); r.args[0].append(1); print(cnt(a))
+    r = ValueError(b); r.args[0].append(1); print(cnt(b))
+    try: raise KeyError(c)
+    except KeyError as e: e.args[0].append(1)
+    print(cnt(c))
+def main():
+    if nap(1):
+        a, b = [1], [2]
+        try: raise KeyError({"k": a})
+        except KeyError as e: kept = e
+        kept.args[0]["k"].append(1)
+        print(cnt(a))
+        try: raise ValueError(1, b)
+        except ValueError as e: one, two = e.args
+        two.append(1)
+        print(cnt(b))
+main()
+""",
     "what exceptions hold in turns and arms": """
 import time
 def nap(x=0): time.sleep(0.03); return x

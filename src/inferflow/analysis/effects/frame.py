@@ -16,10 +16,21 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects.heap import BELOW, EMPTY, UNKNOWN, Node, Value, join, reach, together, unite
+from inferflow.analysis.effects.heap import (
+    BELOW,
+    CAUGHT_PART,
+    EMPTY,
+    UNKNOWN,
+    Node,
+    Value,
+    join,
+    reach,
+    together,
+    unite,
+)
 from inferflow.analysis.effects.program import Program
 from inferflow.model import Span
-from inferflow.model.place import Hidden, Place
+from inferflow.model.place import Hidden, Place, World
 from inferflow.records import frozen
 
 CROWD = 16
@@ -262,7 +273,7 @@ class Frame:
             program = self.program
             if node.kind == "scalar" or any(map(program.has_cells, node.types)):
                 return program.anything
-            child = Node("object", frozenset((UNKNOWN,)), node.owner)
+            child = Node("object", frozenset((UNKNOWN,)), node.owner, node.below_data())
             child.serial = node.serial
             child.name = f"{node.name}.*" if node.name else ""
             if node.path is not None:
@@ -288,7 +299,8 @@ class Frame:
         if value is None:
             program = self.program
             below = node.fields.get(BELOW, EMPTY) if tag else self.below(node)
-            child = Node("object", frozenset((type_name,)), node.owner, immutable=program.is_immutable(type_name))
+            immutable = program.is_immutable(type_name)
+            child = Node("object", frozenset((type_name,)), node.owner, node.below_data(), immutable)
             child.serial = node.serial
             child.name = f"{node.name}.{tag or '*'}" if node.name else ""
             if node.path is not None:
@@ -306,7 +318,8 @@ class Frame:
 
     def complete(self, node: Node) -> bool:
         """Whether all that the node holds is known: only what this very frame made itself."""
-        return node.owner is self.token and node.path is None and UNKNOWN not in node.types
+        known = node.owner is self.token and node.path is None and UNKNOWN not in node.types
+        return known and node.below_data() is None
 
     # -- effects
 
@@ -326,6 +339,8 @@ class Frame:
         for node in found:
             if node.mutable:
                 self.note("write", node, text, span, assumed)
+                if node.data == CAUGHT_PART:
+                    self.note("write", World("anything"), f"{text}, a part of an exception", span, assumed)
             elif node.kind == "state":
                 self.note("write", Hidden(node.data), text, span, assumed)
 

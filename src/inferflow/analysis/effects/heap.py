@@ -83,6 +83,10 @@ class Node(int):
         self.watched: set[str] | None = None
         self.leader: Node = self
 
+    def below_data(self) -> Any:
+        """``data`` of what lies below it."""
+        return CAUGHT_PART if self.data in (CAUGHT, CAUGHT_PART) else None
+
     def first(self) -> Node:
         """The node that stands for this one, if it was made one with others."""
         node = self
@@ -121,6 +125,11 @@ def restart() -> None:
 Value: TypeAlias = frozenset[Node]
 
 EMPTY: Final[Value] = frozenset()
+
+CAUGHT: Final = ("caught",)
+"""``data`` of a caught exception."""
+CAUGHT_PART: Final = ("part of what was caught",)
+"""``data`` of what lies below one: it may be any object that was there when it was raised."""
 
 CLOSED: Final = frozenset(("module", "class", "scalar", "lib"))
 """Kinds of nodes that are not entered when it is asked what can be reached: names of code, and what has no parts."""

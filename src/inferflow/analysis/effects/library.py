@@ -452,4 +452,8 @@ def attribute_value(frame: Frame, node: Node, info: AttrInfo, name: str, span: S
     if program.is_immutable(ref.name) and not program.is_container(ref.name):
         return join(stored, program.scalar(ref.name))
     tag = name if all(link.relation in ("element", "contains") for link in info.links) else ""
-    return join(stored, frame.child(node, ref.name, tag))
+    part = frame.child(node, ref.name, tag)
+    if tag and program.is_container(ref.name):  # (``args`` of an exception)
+        for inner in part:
+            frame.put(inner, ELEMENTS, frame.field(node, ELEMENTS))
+    return join(stored, part)

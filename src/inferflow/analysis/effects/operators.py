@@ -13,7 +13,7 @@ from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
 from inferflow.analysis.effects import access, calls, contained, library
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, like
+from inferflow.analysis.effects.heap import CAUGHT, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, like
 from inferflow.model import Span
 
 NUMBERS = frozenset(f"builtins.{name}" for name in ("int", "float", "complex", "bool"))
@@ -319,4 +319,4 @@ def exception(frame: Frame, handler: ir.Handler) -> Node:
     types = frozenset(("builtins.Exception",))
     caught = frame.temps.get(handler.ops[-1].out if handler.ops and hasattr(handler.ops[-1], "out") else -1, EMPTY)
     own = frozenset(n.data.key for n in caught if n.kind == "class")
-    return frame.make(("caught", handler.caught, id(handler)), types=own or types)
+    return frame.make(("caught", handler.caught, id(handler)), data=CAUGHT, types=own or types)
