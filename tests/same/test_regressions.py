@@ -11,6 +11,38 @@ import pytest
 from compare import assert_same
 
 DRIVERS: dict[str, str] = {
+    "masked arrays do not remember that they were looked at": """
+import time
+import numpy as np
+def make(n):
+    time.sleep(0.05)
+    return {"a": np.ma.MaskedArray(np.arange(n), mask=[0, 1, 0])}
+def use(d):
+    time.sleep(0.05)
+    return [str(v.sum()) for v in d.values()]
+def main():
+    print("begin")
+    x = make(3)
+    y = make(3)
+    mine = {
+        "plain": np.ma.MaskedArray(np.arange(3.0), mask=[1, 0, 1]),
+        "objects": np.ma.MaskedArray(np.array([1, "a", None], dtype=object), mask=[0, 1, 1])[:1],
+        "times": np.ma.MaskedArray(np.array(["2020-01-01", "2021-01-01"], dtype="M8[D]"), mask=[0, 1]).astype(int),
+        "texts": np.ma.MaskedArray(np.arange(4), mask=False),
+        "matrix": np.ma.MaskedArray(np.arange(4).reshape(2, 2).T, mask=[[0, 1], [1, 0]]),
+        "none": np.ma.masked_all(2, dtype=int),
+        "given": np.ma.MaskedArray([1, 2], mask=[0, 1], fill_value=7),
+    }
+    record = np.ma.MaskedArray(np.zeros(2, dtype=[("p", "i4"), ("q", "f8")]), mask=[(0, 1), (1, 0)])
+    a = use(x)
+    b = use(y)
+    c = use(mine)
+    d = use({"r": record["p"]})
+    mine["plain"][1] = 9
+    e = use(mine)
+    print(a, b, c, d, e, {k: v._fill_value for k, v in mine.items()}, x["a"]._fill_value, record._fill_value)
+main()
+""",
     "a name changed and deleted in one task": """
 import decimal
 

@@ -24,7 +24,17 @@ import sys
 from bisect import bisect_right
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, anatomy, attributes, copies_on_write, package, reduced, slots, spell
+from inferflow.worker.exact_graph import (
+    ATOMS,
+    anatomy,
+    attributes,
+    bare,
+    copies_on_write,
+    package,
+    reduced,
+    slots,
+    spell,
+)
 from inferflow.worker.exact_known import FLOATLESS, known_exact
 from inferflow.worker.exact_reach import Reach, merged
 from inferflow.worker.pages import Twins
@@ -245,12 +255,13 @@ class _Walk:
             if low != start and not self.framed and self.on_ground(low, high):
                 raise _Differ(path, "an array that shared memory with an input is a copy now")
         if a.dtype.hasobject or a.dtype.kind == "T":
+            a, b = bare(a), bare(b)
             if a.dtype.names is None:
                 self.pairs(list(a.flat), list(b.flat), path)
             else:
                 for name in a.dtype.names:
                     self.push(a[name].tolist(), b[name].tolist(), (path, f"[{name!r}]"))
-        elif high > low and low != start and not self.equal(a, b):
+        elif high > low and low != start and not self.equal(bare(a), bare(b)):
             raise _Differ(path, "its numbers changed")
 
     def equal(self, a: Any, b: Any) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "UNSET",
     "anatomy",
     "attributes",
+    "bare",
     "copies_on_write",
     "forget_types",
     "global_name",
@@ -144,6 +145,13 @@ def _only_attributes(cls: type) -> bool:
     if cls.__weakrefoffset__ > 0:
         words += 1
     return cls.__basicsize__ <= object.__basicsize__ + 8 * words
+
+
+def bare(value: Any) -> Any:
+    """The memory of a numpy array as a plain array: methods of subclasses may do anything, and masked arrays remember
+    what they were once filled with, though it was only to look at them."""
+    plain = sys.modules["numpy"].ndarray
+    return value if type(value) is plain else plain.view(value, plain)
 
 
 def copies_on_write(cls: type) -> bool:

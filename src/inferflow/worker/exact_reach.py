@@ -29,6 +29,7 @@ from inferflow.worker.exact_graph import (
     UNSET,
     anatomy,
     attributes,
+    bare,
     global_name,
     package,
     reduced,
@@ -241,7 +242,7 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
         _push(stack, list(collections.deque.__iter__(value)), path)
     elif kind == "ndarray":
         if value.dtype.hasobject:
-            _push(stack, value.ravel().tolist(), path)
+            _push(stack, bare(value).ravel().tolist(), path)
         if value.base is not None and type(value.base) in (bytearray, array.array):
             stack.append((value.base, (path, ".base")))
     elif kind == "tensor":

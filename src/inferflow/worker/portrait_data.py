@@ -87,8 +87,9 @@ def _numpy(portrait: Portrait, path: str, value: Any) -> None:
         if own:
             portrait.later([(f"{path}.{name}", item) for name, item in own.items()])
         if isinstance(value, getattr(numpy.ma, "MaskedArray", ())):
-            numbers(portrait, path + ".mask", numpy.ma.getmaskarray(value))
-            bare = numpy.ma.filled(value)  # what lies under a mask is nobody's business
+            mask = numpy.ma.getmaskarray(value)
+            numbers(portrait, path + ".mask", mask)
+            bare = _uncovered(bare, mask)
         numbers(portrait, path, bare)
     elif isinstance(value, numpy.generic):
         if value.dtype.names is not None or value.dtype.hasobject:
@@ -98,6 +99,19 @@ def _numpy(portrait: Portrait, path: str, value: Any) -> None:
             portrait.part(path, f"{_name(value)} {value.item()!r} {_digest(value.tobytes())}")
     else:
         portrait.part(path, f"{_name(value)} {value}")
+
+
+def _uncovered(data: Any, mask: Any) -> Any:
+    """The elements with zeros under the mask: what lies there is nobody's business. (Not by ``filled()``, which
+    remembers in the array what it fills with.)"""
+    numpy = sys.modules["numpy"]
+    found = numpy.array(data, order="K")
+    if data.dtype.names is None:
+        found[mask] = numpy.zeros((), data.dtype)[()]
+    else:
+        for name in data.dtype.names:
+            found[name] = _uncovered(data[name], mask[name])
+    return found
 
 
 def numbers(portrait: Portrait, path: str, array: Any) -> None:

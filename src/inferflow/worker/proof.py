@@ -32,7 +32,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inferflow.worker.exact_graph import UNSET, attributes, package
+from inferflow.worker.exact_graph import UNSET, attributes, bare, package
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 from inferflow.worker.tensors import oddity
 
@@ -93,6 +93,7 @@ class _Glance(Walk):
             super().on_ndarray(value, cls)
             return
         self.tokens += [str(value.dtype), str(value.shape), str(value.strides)]
+        value = bare(value)
         each = max(2, round(256 ** (1 / value.ndim)))  # so many samples along each axis
         part = value[tuple(slice(None, None, -(-count // each)) for count in value.shape)]
         ends = (value[(0,) * (value.ndim - 1)][:32], value[(-1,) * (value.ndim - 1)][-32:])

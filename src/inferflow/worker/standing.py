@@ -30,7 +30,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, reduced, slots
+from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, bare, reduced, slots
 from inferflow.worker.exact_reach import Reach
 from inferflow.worker.handles import OURS
 from inferflow.worker.own import library
@@ -395,9 +395,9 @@ class Walk:
         if value.size:
             self.ranges.append(extent(value))
         if value.dtype.hasobject:
-            self.parts(value.ravel().tolist())
+            self.parts(bare(value).ravel().tolist())
         else:
-            self.memory(value.tobytes())
+            self.memory(bare(value).tobytes())
         if cls.__module__ != "numpy":
             self.own_parts(value)
 
