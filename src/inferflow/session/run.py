@@ -188,8 +188,7 @@ class _Session:
         self.observer.event(started)
 
         def append(events: Iterable[Event]) -> None:
-            with runs.batch():
-                runs.append(self.run_id, events)
+            runs.append(self.run_id, events)
 
         crew = self.crew if self.crew is not None else _Later()
         engine = Progress(

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from inferflow.errors import BrokenEnvironment
 
 __all__ = ["SCHEMA_VERSION", "Database", "open_database", "open_reader"]
 
+_Result = TypeVar("_Result")
+
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's transaction, which lasts milliseconds."""
+FULL_TIMEOUT = 3.0
+"""And for room on a full disk."""
+RESERVE = 1 << 20
+"""Bytes that are held beside the database for the last events of a run that has filled the disk."""
 
 _TABLES = """
 CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -73,23 +80,50 @@ class Database:
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one writing statement, committed with the batch around it; how many rows it changed. Raises
         BrokenEnvironment, and sqlite3.IntegrityError."""
-        with self.batch():
-            self._begin()
-            try:
-                return self._connection.execute(sql, values).rowcount
-            except sqlite3.IntegrityError:
-                raise
-            except sqlite3.Error as error:
-                raise broken(error, self.path) from error
+
+        def act() -> int:
+            with self.batch():
+                self._begin()
+                try:
+                    return self._connection.execute(sql, values).rowcount
+                except sqlite3.IntegrityError:
+                    raise
+                except sqlite3.Error as error:
+                    raise broken(error, self.path) from error
+
+        return self._patiently(act)
 
     def write_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
         """The same for many rows. Raises BrokenEnvironment."""
-        with self.batch():
-            self._begin()
+        rows = list(values)
+
+        def act() -> None:
+            with self.batch():
+                self._begin()
+                try:
+                    self._connection.executemany(sql, rows)
+                except sqlite3.Error as error:
+                    raise broken(error, self.path) from error
+
+        self._patiently(act)
+
+    def _patiently(self, act: Callable[[], _Result]) -> _Result:
+        """Write, and again if there is no room for it: there is what was held for that; and where somebody writes a
+        file that does not fit, there is room when that has failed. Within a batch there is no second time."""
+        deadline = 0.0
+        while True:
             try:
-                self._connection.executemany(sql, values)
-            except sqlite3.Error as error:
-                raise broken(error, self.path) from error
+                return act()
+            except BrokenEnvironment as error:
+                if self._depth or not _is_full(str(error.__cause__)):
+                    raise
+                deadline = deadline or time.monotonic() + FULL_TIMEOUT
+                if time.monotonic() >= deadline:
+                    raise
+                try:
+                    os.unlink(_reserve(self.path))
+                except OSError:
+                    time.sleep(0.02)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -156,7 +190,30 @@ def open_database(path: Path) -> Database:
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise broken(error, path) from error
+    _hold_room(path)
     return Database(connection, path, writable=True)
+
+
+def _reserve(path: Path) -> Path:
+    return path.with_name("reserve")
+
+
+def _hold_room(path: Path) -> None:
+    """Take room for the last events, if it is not held already and there is any."""
+    reserve = _reserve(path)
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None or reserve.exists():
+        return
+    try:
+        file = os.open(reserve, os.O_CREAT | os.O_WRONLY, 0o644)
+        try:
+            allocate(file, 0, RESERVE)
+        except OSError:
+            os.unlink(reserve)
+        finally:
+            os.close(file)
+    except OSError:
+        pass
 
 
 def open_reader(path: Path) -> Database:
@@ -198,11 +255,15 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def _is_full(text: str) -> bool:
+    return "full" in text or "disk I/O" in text
+
+
 def broken(error: sqlite3.Error, path: Path) -> BrokenEnvironment:
     """What went wrong, with the next step."""
     text = str(error)
     folder = path.parent
-    if "full" in text or "disk I/O" in text:
+    if _is_full(text):
         return BrokenEnvironment(
             f"cannot write {path}: {text}",
             hint="free some space (inferflow prune removes what old runs hold), then run again",
