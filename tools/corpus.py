@@ -3,6 +3,8 @@
     python tools/corpus.py FOLDER                                  # everything is kept in FOLDER, and gone on with
     python tools/corpus.py FOLDER --package sympy --package simpy  # other packages than PACKAGES
     python tools/corpus.py FOLDER --notebooks                      # notebooks of the packages NOTEBOOKS
+    python tools/corpus.py FOLDER --package lark --again           # once more, also what was verified before
+    python tools/corpus.py FOLDER --again 2026-11-29T20:00         # what was not verified since then
     python tools/corpus.py FOLDER --table docs/corpus.md           # only write the table of what is there
 
 pip downloads the source distributions by name and installs the packages into an environment in FOLDER; nothing of
@@ -45,6 +47,7 @@ NOT_EXAMPLES = re.compile(
     r"(^|/)(tests?|_\w+|widgets|user_interfaces|animation|event_handling|benchmarks?|applications?)/"
 )
 NO_NOTEBOOKS = re.compile(r"(^|/)\.|-checkpoint\.ipynb$")
+TIME = "%Y-%m-%dT%H:%M"
 COUNTING = ("same", "different", "refused", "hangs")
 NO_SCRIPTS = re.compile(r"(^|/)(__init__|__main__|setup|conf|conftest|test_\w+|\w+_test|\w*sgskip|run|app|server)\.py$")
 
@@ -58,20 +61,25 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=40, help="scripts of one package at most")
     parser.add_argument("--time", type=float, default=20.0, help="seconds that a side may take")
     parser.add_argument("--workers", type=int, default=1, help="scripts verified at once")
-    parser.add_argument("--again", action="store_true", help="verify what was verified before once more")
+    parser.add_argument(
+        "--again",
+        nargs="?",
+        metavar="SINCE",
+        const=time.strftime(TIME),
+        help="verify once more what was verified before this day, or time of a day (as now, if none is given)",
+    )
     parser.add_argument("--table", type=Path, help="write the table there, as Markdown")
     given = parser.parse_args()
     folder: Path = given.folder.resolve()
     results = folder / "results.jsonl"
-    if given.again:
-        results.unlink(missing_ok=True)
     if not given.table:
         packages = tuple(given.package or (NOTEBOOKS if given.notebooks else PACKAGES))
         python = _environment(folder, packages)
         if given.notebooks:
             _pip(python, "install", "-q", "-e", f"{ROOT}[notebook]")
         scripts = [one for name in packages for one in _scripts(folder, name, given.most, given.notebooks)]
-        known = {(one["package"], one["script"]) for one in _read(results)}
+        since = given.again or ""
+        known = {(one["package"], one["script"]) for one in _read(results) if one["date"] >= since}
         todo = [one for one in scripts if one not in known]
         print(f"{len(scripts)} scripts, {len(todo)} to verify", flush=True)
         with ThreadPoolExecutor(given.workers) as pool:
@@ -168,7 +176,7 @@ def _verify(folder: Path, python: Path, package: str, script: str, seconds: floa
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("INFERFLOW_", "PYTHON"))}
     environ |= {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
     command = [str(python.parent / "inferflow"), "verify", source.name, "--json", "--timeout", f"{seconds:g}s"]
-    result: dict[str, Any] = {"package": package, "script": script, "date": time.strftime("%Y-%m-%d"), "told": ""}
+    result: dict[str, Any] = {"package": package, "script": script, "date": time.strftime(TIME), "told": ""}
     try:
         result["regions"] = _regions(python, source.name, work, environ)
         done = subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, timeout=10 * seconds + 60)
@@ -314,7 +322,7 @@ def _regions_told(found: list[dict[str, Any]], what: str) -> list[str]:
 
 
 def _document(found: list[dict[str, Any]]) -> str:
-    dates = sorted({one["date"] for one in found})
+    dates = sorted({one["date"][:10] for one in found})
     scripts, books = (
         (sum(one["verdict"] == "fails natively" for one in part), sum(one["verdict"] == "slow" for one in part))
         for part in (_of(found, "scripts"), _of(found, "notebooks"))

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from compare import write_files
 
-from inferflow.session.verify import _explained
-from inferflow.session.verify_compare import Difference, steady_ones
+from inferflow.session.verify import FURTHER, explained
+from inferflow.session.verify_compare import WHOLE, Difference
 from inferflow.session.verify_stage import make_stage
+from inferflow.session.verify_steady import ALIKE, NativeRuns, add, parted
 
 
 def verify(folder: Path, *arguments: str, **env: str) -> tuple[int, dict[str, Any]]:
@@ -66,24 +67,66 @@ def inferred():
 """A driver that looks whether it is watched: the one way to differ that always works."""
 
 
-@pytest.mark.parametrize(
-    ("body", "row", "place", "native", "inferred"),
-    [
-        ("print('x')\nprint(inferred())", "stdout", "line 2", "False", "True"),
-        ("print(inferred(), file=sys.stderr)", "stderr", "line 1", "False", "True"),
-        ("sys.exit(3 if inferred() else 4)", "exit status", "", "4", "3"),
-        ("v = {'k': [1, 2, inferred()]}", "values", "v['k']", "list of 3: 1, 2, False", "list of 3: 1, 2, True"),
-        ("a = [1]; b = [a, a if inferred() else [1]]", "values", "b[1]", "list of 1: 1", "the same object as a"),
-        ("def f():\n    f.x = inferred()\nf()", "values", "f.x", "False", "True"),
-        ("open('o', 'w').write(f'a\\n{inferred()}')", "files", "o, line 2", "False", "True"),
-        ("if inferred(): os.mkdir('d')", "files", "d", "nothing there", "folder, mode 755"),
-    ],
-)
-def test_a_difference_is_found(tmp_path: Path, body: str, row: str, place: str, native: str, inferred: str) -> None:
+def test_differences_are_found(tmp_path: Path) -> None:
+    body = """
+print("x")
+print(inferred())
+print(inferred(), file=sys.stderr)
+v = {"k": [1, 2, inferred()]}
+a = [1]; b = [a, a if inferred() else [1]]
+def f():
+    f.x = inferred()
+f()
+open("o", "w").write(f"a\\n{inferred()}\\nc\\n{inferred()}")
+if inferred(): os.mkdir("d")
+sys.exit(3 if inferred() else 4)
+"""
     status, verdict = verify(project(tmp_path, TELLING.format(body)), "driver.py")
     assert status == 1
-    first = verdict["first"]["difference"]
-    assert (first["row"], first["place"], first["native"], first["inferred"]) == (row, place, native, inferred)
+    told = [one["difference"] for one in verdict["trials"][0]["findings"]]
+    assert [(one["row"], one["place"], one["native"], one["inferred"]) for one in told] == [
+        ("exit status", "", "4", "3"),
+        ("stdout", "line 2", "False", "True"),
+        ("stderr", "line 1", "False", "True"),
+        ("values", "v['k']", "list of 3: 1, 2, False", "list of 3: 1, 2, True"),
+        ("values", "b[1]", "list of 1: 1", "the same object as a"),
+        ("values", "f.x", "False", "True"),
+        ("files", "d", "nothing there", "folder, mode 755"),
+        ("files", "o, line 2", "False", "True"),
+        ("files", "o, line 4", "False", "True"),
+    ]
+    assert verdict["first"] == verdict["trials"][0]["findings"][0]
+    assert verdict["native_runs"] == FURTHER + 1, "native was asked whether it differs from itself"
+
+
+RARELY = """
+import sys
+count = {count!r}
+with open(count, "a+") as file:
+    file.write(".")
+    number = file.tell()
+odd = number in (2, 6)
+print("a", odd)
+with open("out.txt", "w") as file:
+    file.write(f"{{odd}}\\n{{len(sys.argv) > 1 and any('inferflow' in name for name in sys.modules)}}\\n")
+pair = [0.5, float(number)]
+del count, number, file
+"""
+"""Of all runs, native or inferred, the second and the sixth do something that others do not."""
+
+
+def test_what_native_seldom_does_is_native_too_and_hides_nothing_beside_it(tmp_path: Path) -> None:
+    folder = project(tmp_path, RARELY.format(count=str(tmp_path / "count")))
+    status, verdict = verify(folder, "driver.py")
+    assert status == 0, verdict
+    assert verdict["native_runs"] == 5, "that is: the sixth run of all, which is the first native one to do it"
+    excused = {(one["row"], one["place"]) for one in verdict["excused"]}
+    assert {("stdout", "line 1"), ("values", "odd"), ("files", "out.txt, line 1"), ("values", "pair")} <= excused
+    (tmp_path / "count").unlink()
+    status, verdict = verify(folder, "driver.py", "--", "x")
+    assert status == 1
+    assert [one["difference"]["place"] for one in verdict["trials"][0]["findings"]] == ["out.txt, line 2"]
+    assert ("files", "out.txt, line 1") in {(one["row"], one["place"]) for one in verdict["excused"]}
 
 
 def test_what_differs_natively_does_not_count_but_the_rest_does(tmp_path: Path) -> None:
@@ -94,45 +137,106 @@ def test_what_differs_natively_does_not_count_but_the_rest_does(tmp_path: Path) 
 
 
 def test_text_around_unsteady_numbers_must_agree() -> None:
+    def told(found: list[Difference], twins: list[Difference]) -> tuple[list[Difference], list[Difference]]:
+        return parted(found, add(NativeRuns(), twins))
+
     twins = [Difference("stdout", "line 1", "took 1.5 s", "took 1.6 s")]
     fine = Difference("stdout", "line 1", "took 1.5 s", "took 9 s")
     wrong = Difference("stdout", "line 1", "took 1.5 s", "failed")
-    assert steady_ones([fine], twins) == ([], [fine])
-    assert steady_ones([wrong], twins) == ([wrong], [])
+    assert told([fine], twins) == ([], [fine])
+    assert told([wrong], twins) == ([wrong], [])
     twins = [Difference("stdout", "line 5", "Done in time: 0.000 s", "Done in time: 0.001 s"), *twins]
     alike = Difference("stdout", "line 7", "Done in time: 0.000 s", "Done in time: 0.114 s")
     other = Difference("stdout", "line 8", "Done, with score 0.5 s", "Done, with score 0.6 s")
-    assert steady_ones([alike, other], twins) == ([other], [alike])
-    assert steady_ones([alike, other], []) == ([alike, other], [])
+    assert told([alike, other], twins) == ([other], [alike])
+    assert told([alike, other], []) == ([alike, other], [])
     scores = [Difference("stdout", f"line {k}", f"model {k} scores 0.5", f"model {k} scores 0.6") for k in (1, 2)]
-    assert steady_ones(scores[:1], scores[1:]) == (scores[:1], [])
+    assert told(scores[:1], scores[1:]) == (scores[:1], [])
     bare = Difference("stdout", "line 2", "0.5", "0.6")
-    assert steady_ones([bare], [Difference("stdout", "line 1", "1.5", "1.6")]) == ([bare], [])
+    assert told([bare], [Difference("stdout", "line 1", "1.5", "1.6")]) == ([bare], [])
     block = Difference("values", "x[512:1024]", "1", "2")
-    assert steady_ones([block], [Difference("values", "x[0:512]", "3", "4")]) == ([], [block])
-    assert steady_ones([block], [Difference("values", "xy[0:512]", "3", "4")]) == ([block], [])
+    assert told([block], [Difference("values", "x[0:512]", "3", "4")]) == ([], [block])
+    assert told([block], [Difference("values", "xy[0:512]", "3", "4")]) == ([block], [])
     head = Difference("stdout", "line 0", "gen  max", "gen    max")
-    assert steady_ones([head], twins) == ([], [head])
-    assert steady_ones([head], []) == ([head], [])
+    assert told([head], twins) == ([], [head])
+    assert told([head], []) == ([head], [])
 
 
 @pytest.mark.parametrize(
-    ("shown", "runs", "explained"),
+    ("row", "native", "others", "inferred", "counts"),
     [
-        (["b", "c", "d", "e", "a"], 5, True),  # each shows something else, and the fifth what is asked for
-        (["b", "c", "b", "a"], 3, False),  # the third shows nothing new
-        (["b", "", "a"], 2, False),  # native runs do not always differ, and then no others are asked
-        (list("bcdefghijka"), 9, False),
+        ("values", "list of 2: 0.5, 1.25", ["list of 2: 0.5, 1.31"], "list of 2: 0.5, 1.4", False),
+        ("values", "list of 2: 0.5, 1.25", ["list of 2: 0.5, 1.31"], "list of 2: 0.6, 1.4", True),
+        ("values", "list of 2: 0.5, 1.25", ["list of 2: 0.5, 1.3", "list of 2: 0.4, 1.2"], "list of 2: 0.6, 1", False),
+        ("values", "list of 4: 3, 1, 2, 4", ["list of 4: 1, 2, 4, 4"], "list of 4: 3, 2, 1, 3", False),  # just random
+        ("values", "list of 2: 'a', 'b'", ["list of 2: 'a', 'c'"], "list of 2: 'b', 'a'", False),
+        ("stdout", "score 0.5 took 1.2 s", ["score 0.5 took 1.3 s"], "score 0.5 took 1.4 s", False),
+        ("stdout", "score 0.5 took 1.2 s", ["score 0.5 took 1.3 s"], "score 0.6 took 1.2 s", True),
+        ("stdout", "0.0 s for one, 14 ms", ["0.0 s for one, 15 ms"], "0.1 s for one, 14 ms", False),
+        ("files", "3,0.5", ["3,0.6"], "4,0.5", True),
+        ("exit status", "0", ["1"], "2", False),
     ],
 )
-def test_native_runs_are_asked_as_long_as_they_show_something_new(shown: list[str], runs: int, explained: bool) -> None:
-    """The order of a set of objects is that of their addresses: it may be the same in most native runs."""
+def test_numbers_beside_those_that_vary_must_agree(
+    row: Any, native: str, others: list[str], inferred: str, counts: bool
+) -> None:
+    known = NativeRuns()
+    for other in others:
+        known = add(known, [Difference(row, "p", native, other)])
+    counting, _ = parted([Difference(row, "p", native, inferred)], known)
+    assert bool(counting) is counts
+
+
+def test_a_text_that_has_other_lines_natively_is_not_compared_and_others_are() -> None:
+    known = add(NativeRuns(), [Difference("files", f"a.txt, {WHOLE}", "3", "4"), Difference("stdout", WHOLE, "3", "4")])
+    out = [Difference("files", "a.txt, line 1", "x", "y"), Difference("stdout", "line 7", "x", "y")]
+    wrong = [Difference("files", "b.txt, line 1", "x", "y"), Difference("stderr", "line 7", "x", "y")]
+    assert parted([*out, *wrong], known) == (wrong, out)
+
+
+def test_native_runs_that_stand_alone_excuse_places_of_their_kind_only() -> None:
+    """The order of a set of objects is that of their addresses, and what follows from it is spread over many places."""
+    known = NativeRuns()
+    for number in range(6):  # each run has something of its own, and one place of two states is a coin
+        own = Difference("values", f"table.states[{number}]['A']", "1", "2")
+        coin = [Difference("values", "coins[0].side", "heads", "tails")] if number % 2 else []
+        known = add(known, [own, *coin])
+    like = Difference("values", "table.states[9]['A']", "1", "2")
+    wrong = [
+        Difference("values", "table.states[9]['B']", "1", "2"),
+        Difference("values", "table.size", "1", "2"),
+        Difference("values", "coins[1].side", "heads", "tails"),  # a place of which no single run had another opinion
+        Difference("stdout", "line 9", "1", "2"),
+    ]
+    counting, excused = parted([like, *wrong], known)
+    assert counting == wrong
+    assert [(one.place, one.how) for one in excused] == [(like.place, ALIKE)]
+    assert parted([like], known, last=False) == ([like], []), "that is asked for when no other run is to come"
+
+
+@pytest.mark.parametrize(
+    ("shown", "runs", "counts"),
+    [
+        ("a", 1, False),
+        ("    a", 5, False),  # that native agrees with itself four times explains nothing
+        ("bbbb", FURTHER, True),
+        ("", FURTHER, True),
+    ],
+)
+def test_native_runs_until_it_differs_from_itself(shown: str, runs: int, counts: bool) -> None:
     wrong = Difference("values", "a", "1", "2")
-    more = iter([[Difference("values", name, "1", "2")] if name else [] for name in shown])
-    twins: list[list[Difference]] = []
-    counting, excused = _explained([wrong], twins, lambda: next(more))
-    assert (counting, excused) == (([], [wrong]) if explained else ([wrong], []))
-    assert len(twins) == runs
+    letters = iter(shown.ljust(99))
+    notes: list[str] = []
+
+    def again(known: NativeRuns) -> NativeRuns:
+        letter = next(letters).strip()
+        return add(known, [Difference("values", letter, "1", "2")] if letter else [])
+
+    known, counting, excused = explained([wrong], NativeRuns(), again, 60.0, notes.append)
+    assert (counting, excused) == (([wrong], []) if counts else ([], [wrong]))
+    assert known.others == runs == len(notes)
+    assert notes[0] == "native again (2 of at most 10): does it differ from itself in values, a?"
+    assert explained([wrong], NativeRuns(), again, -1.0)[0].others == 1, "slow ones run once more at least"
 
 
 def test_a_function_with_parameters(tmp_path: Path) -> None:

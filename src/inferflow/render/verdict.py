@@ -66,6 +66,8 @@ class Trial(Protocol):
     @property
     def dropped(self) -> int: ...
     @property
+    def differences(self) -> int: ...
+    @property
     def findings(self) -> Sequence[Finding]: ...
 
 
@@ -78,6 +80,8 @@ class Verdict(Protocol):
     def exit_status(self) -> int: ...
     @property
     def native_seconds(self) -> float: ...
+    @property
+    def native_runs(self) -> int: ...
     @property
     def trials(self) -> Sequence[Trial]: ...
     @property
@@ -94,7 +98,8 @@ def render_verdict(target: str, verdict: Verdict, width: int = 80, color: bool =
     lines = [compose([(clean(target), "title"), (": ", ""), (word, role)], width, color)]
     counts = [f"{number} {name}" for name, number in verdict.counts.items() if number]
     lines += _entry("compared", ", ".join([f"exit status {verdict.exit_status}", *counts]), width, color)
-    lines += _entry("native", duration(verdict.native_seconds), width, color)
+    runs = f", {verdict.native_runs} runs" if verdict.native_runs > 1 else ""
+    lines += _entry("native", duration(verdict.native_seconds) + runs, width, color)
     for trial in verdict.trials:
         lines += _entry("inferred", _trial(trial), width, color)
     lines += _first(verdict, width, color)
@@ -125,7 +130,8 @@ def _first(verdict: Verdict, width: int, color: bool) -> list[str]:
         lines += _entry("task", f"{clean(finding.task)}, {clean(finding.path)}:{finding.line}", width, color)
     lines += _entry("native", _text(one.native), width, color, "ok")
     lines += _entry("inferred", _text(one.inferred), width, color, "fail")
-    rest = len(findings) - 1
+    lines += _entry("", f"(so in none of {verdict.native_runs} native runs)", width, color)
+    rest = sum(trial.differences for trial in verdict.trials) - 1
     if rest:
         some = ", ".join(f"{f.difference.row} {clean(f.difference.place)}".strip() for f in findings[1:4])
         lines += _entry("also", some + (f", and {count(rest - 3, 'more', 'more')}" if rest > 3 else ""), width, color)
@@ -139,10 +145,11 @@ def _text(text: str) -> str:
 
 
 def _excused(excused: Sequence[Difference]) -> Iterable[str]:
-    """What differs between two native runs as well."""
+    """Where native itself differs from run to run."""
     for one in excused[:5]:
         place = f"{one.row}, {clean(one.place)}" if one.place else one.row
-        yield f"{place} differs between two native runs"
+        like = ", or other places like it do" if one.how == "places like it" else ""
+        yield f"{place} differs from one native run to another{like}"
     if len(excused) > 5:
         yield f"and {count(len(excused) - 5, 'more place')}"
 

@@ -4,9 +4,9 @@
     verdict.same, verdict.first                     # (False, Finding(Difference("stdout", "line 3", ...), ...))
 
 Native runs once, the inferred side as often as asked for, with other numbers of processes and with random delays from
-the second time on. If something differs, native runs a second time, and again if that does not explain it, as long as
-native runs do differ (at most four of them, ten while each shows something new): what differs between native runs
-(times, process ids, unseeded randomness, what is in an order of addresses) is told apart and does not count.
+the second time on. If something differs, native runs again, until it differs from itself wherever inferred does, ten
+times at most, for about as long as both sides took, or two minutes: what differs between native runs (times, process
+ids, unseeded randomness, what is in an order of addresses) is told apart and does not count (see ``verify_steady``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,12 +23,17 @@ from inferflow.errors import UserError
 from inferflow.model import Run, TaskGraph
 from inferflow.records import field, frozen
 from inferflow.session.target import Target
-from inferflow.session.verify_compare import Difference, compare, steady_ones
+from inferflow.session.verify_compare import WHOLE, Difference, compare
 from inferflow.session.verify_look import Look, Seen, TimedOut, run_inferred, run_native
 from inferflow.session.verify_stage import Stage, make_stage
+from inferflow.session.verify_steady import NativeRuns, add, parted
 
-TWINS, MOST_TWINS = 3, 9
-"""Further native runs at most; and at most while each shows differences that those before did not show."""
+FURTHER = 9
+"""Native runs after the first, at most."""
+PATIENCE = 120.0
+"""Seconds that these may take together, if both sides were not even slower."""
+SHOWN = 200
+"""Differences of an inferred run that a verdict tells, and places at which native differs from itself."""
 
 __all__ = ["Finding", "Request", "Trial", "Verdict", "verify"]
 
@@ -64,7 +70,7 @@ class Finding:
 @frozen
 class Trial:
     """One inferred run: its number of processes, its seed of delays (empty: none), how many tasks it had and where they
-    ran, how long it took (seconds)."""
+    ran, how long it took (seconds), how many differences count, and the first of them."""
 
     jobs: int
     shake: str
@@ -72,17 +78,19 @@ class Trial:
     tasks: int
     ahead: int
     dropped: int
+    differences: int
     findings: tuple[Finding, ...]
 
 
 @frozen
 class Verdict:
-    """``counts`` says how much was compared in each row; ``excused`` what differs between two native runs as well;
-    ``remarks`` what was compared in a weaker way, or not at all."""
+    """``counts`` says how much was compared in each row; ``excused`` where native differs from itself too, in
+    ``native_runs`` of them; ``remarks`` what was compared in a weaker way, or not at all."""
 
     same: bool
     exit_status: int
     native_seconds: float
+    native_runs: int
     trials: tuple[Trial, ...]
     counts: Mapping[str, int]
     excused: tuple[Difference, ...]
@@ -139,7 +147,7 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
     note("native")
     native = run_native(look, stage.make("native"))
     remarks: dict[str, None] = dict.fromkeys(_stage_remarks(stage, look))
-    twins: list[list[Difference]] = []
+    known = NativeRuns()
     excused: dict[tuple[str, str], Difference] = {}
     trials = []
     for number, (jobs, shake) in enumerate(_ways(request)):
@@ -149,7 +157,8 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
         found, told = compare(native, seen)
         remarks.update(dict.fromkeys(told))
         if found:
-            found, out = _explained(found, twins, lambda: _twin(look, native, len(twins) + 2, note))
+            patience = max(PATIENCE, native.seconds + seen.seconds)
+            known, found, out = explained(found, known, lambda known: _again(look, native, known), patience, note)
             excused.update(((one.row, one.place), one) for one in out)
         trials.append(_trial(jobs, shake, seen, found))
         if found:
@@ -161,37 +170,45 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
         "values": len(native.state.parts) if native.state else 0,
         "files": len(native.files),
     }
+    for row, place in known.places:
+        if place.endswith(WHOLE):
+            what = place.removesuffix(f", {WHOLE}") if row == "files" else row
+            remarks[f"{what} has more or fewer parts in other native runs: the rest of it was not compared"] = None
     same = not any(trial.findings for trial in trials)
+    places = tuple(excused.values())[:SHOWN]
     return Verdict(
-        same, native.exit_status, native.seconds, tuple(trials), counts, tuple(excused.values()), tuple(remarks)
+        same, native.exit_status, native.seconds, known.others + 1, tuple(trials), counts, places, tuple(remarks)
     )
 
 
-def _explained(
-    found: list[Difference], twins: list[list[Difference]], more: Callable[[], list[Difference]]
-) -> tuple[list[Difference], list[Difference]]:
-    """Differences that count, and those that native runs show among themselves: ``more`` runs another one, as long as
-    there is something to explain, and native runs do differ."""
+def explained(
+    found: list[Difference], known: NativeRuns, again: Callable[[NativeRuns], NativeRuns], patience: float,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[NativeRuns, list[Difference], list[Difference]]:  # fmt: skip
+    """What is known of native runs then, the differences that count, and those that native shows too. ``again`` has
+    native run once more: as long as something is to be explained, and it is not to be expected that ``patience``
+    (seconds) will be exceeded, but at least once."""
+    begun, first = time.monotonic(), known.others
     while True:
-        counting, out = steady_ones(found, [one for twin in twins for one in twin])
-        if not counting or len(twins) == MOST_TWINS or (twins and not twins[-1]):
-            return counting, out
-        if len(twins) >= TWINS and not _places(twins[-1:]) - _places(twins[:-1]):
-            return counting, out
-        twins.append(more())
+        counting, _ = parted(found, known, last=False)
+        ran, spent = known.others - first, time.monotonic() - begun
+        if not counting or known.others == FURTHER or (ran and spent + spent / ran > patience):
+            return known, *parted(found, known)
+        one = counting[0]
+        also = f" and {len(counting) - 1} more" if len(counting) > 1 else ""
+        place = one.row + (f", {one.place}" if one.place else "")
+        note(
+            f"native again ({known.others + 2} of at most {FURTHER + 1}): does it differ from itself in {place}{also}?"
+        )
+        known = again(known)
 
 
-def _places(twins: list[list[Difference]]) -> set[tuple[str, str]]:
-    return {(one.row, one.place) for twin in twins for one in twin}
-
-
-def _twin(look: Look, native: Seen, number: int, note: Callable[[str], None]) -> list[Difference]:
-    """What another native run does otherwise than the first."""
-    note("native again")
-    name = f"native-{number}"
+def _again(look: Look, native: Seen, known: NativeRuns) -> NativeRuns:
+    """With another native run, held against the first."""
+    name = f"native-{known.others + 2}"
     found, _ = compare(native, run_native(look, look.stage.make(name)))
     _forget(look.stage, name)
-    return found
+    return add(known, found)
 
 
 def _ways(request: Request) -> Iterator[tuple[int, str]]:
@@ -220,13 +237,14 @@ def _stage_remarks(stage: Stage, look: Look) -> Iterator[str]:
 
 def _trial(jobs: int, shake: str, seen: Seen, found: list[Difference]) -> Trial:
     recorded = _record(seen)
+    count, found = len(found), found[:SHOWN]
     if recorded is None:
-        return Trial(jobs, shake, seen.seconds, 0, 0, 0, tuple(map(Finding, found)))
+        return Trial(jobs, shake, seen.seconds, 0, 0, 0, count, tuple(map(Finding, found)))
     graph, run = recorded
     certificate = run.finished.certificate if run.finished else None
     ahead, dropped = (certificate.ahead, certificate.dropped) if certificate else (0, 0)
     findings = tuple(_place(difference, graph, run) for difference in found)
-    return Trial(jobs, shake, seen.seconds, len(graph.tasks), ahead, dropped, findings)
+    return Trial(jobs, shake, seen.seconds, len(graph.tasks), ahead, dropped, count, findings)
 
 
 def _record(seen: Seen) -> tuple[TaskGraph, Run] | None:

@@ -4,8 +4,8 @@
     [Difference("stdout", "line 3", "total 42", "total 41"), Difference("values", "box['k'][0]", "1", "2")]
 
 Only texts, bytes and digests are compared here; files that may say the same with other bytes are handed to a process
-that has the user's libraries (``worker.alike``). What differs between two native runs as well is no difference:
-``unsteady`` finds those places.
+that has the user's libraries (``worker.alike``). All differences are listed, however many: one that counts may stand
+behind thousands of others that native runs show among themselves as well (see ``verify_steady``).
 """
 
 from __future__ import annotations
@@ -16,29 +16,21 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from inferflow.records import frozen
 from inferflow.session.verify_look import Entry, Seen
 
-__all__ = ["Difference", "Row", "compare", "steady_ones"]
+__all__ = ["Difference", "Row", "compare"]
 
 Row: TypeAlias = Literal["exit status", "stdout", "stderr", "values", "files", "files elsewhere"]
 
-MANY = 200
-"""Differences of one row that are listed."""
 NOTHING = "nothing there"
+WHOLE = "all in all"
+"""The place that tells of a text, or a file, that it has other parts than the other one, not only other ones there."""
 _ADDRESS = re.compile(rb"0x[0-9a-fA-F]{6,}")
-_BLOCK = re.compile(r"\[\d+:\d+\]$")
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
-"""And spaces, which columns are filled up with."""
-_TIMED = re.compile(
-    r"\b(times?|took|takes|elapsed|duration|runtime|wall|cpu)\b|\d\s*([mµun]?s|secs?|seconds?|minutes?|min)\b",
-    re.IGNORECASE,
-)
-"""What makes a line one that tells a time."""
 
 
 @frozen
@@ -70,57 +62,6 @@ def compare(native: Seen, inferred: Seen) -> tuple[list[Difference], list[str]]:
     return found, remarks
 
 
-def steady_ones(found: Iterable[Difference], twins: Iterable[Difference]) -> tuple[list[Difference], list[Difference]]:
-    """Parts the differences between native and inferred into those that count and those that two native runs show too.
-
-    A line of output in which only numbers differ natively must still agree in all the rest. If it tells a time, the
-    same holds for other lines of the same words (one that is nearly always printed as 0.000). Where numbers differ,
-    the columns of other lines may have other widths."""
-    unsteady: dict[tuple[str, str], Difference] = {(twin.row, twin.place): twin for twin in twins}
-    unsteady_rows = {twin.row for twin in unsteady.values() if twin.row in ("stdout", "stderr")}
-    lengths = {twin.row for twin in unsteady.values() if twin.place == "number of lines"}
-    shapes = {
-        (twin.row, _bare(twin.native))
-        for twin in unsteady.values()
-        if twin.row in unsteady_rows and _only_numbers(twin.native, twin.inferred) and _TIMED.search(twin.native)
-    }
-    counting: list[Difference] = []
-    excused: list[Difference] = []
-    for one in found:
-        twin = unsteady.get((one.row, one.place)) or _above(one, unsteady)
-        if twin is None:
-            wider = one.row in unsteady_rows and "".join(one.native.split()) == "".join(one.inferred.split())
-            shaped = (one.row, _bare(one.native)) in shapes and _only_numbers(one.native, one.inferred)
-            (excused if wider or shaped or one.row in lengths else counting).append(one)
-        elif one.row in ("stdout", "stderr") and _only_numbers(twin.native, twin.inferred):
-            (excused if _only_numbers(one.native, one.inferred) else counting).append(one)
-        else:
-            excused.append(one)
-    return counting, excused
-
-
-def _above(one: Difference, unsteady: Mapping[tuple[str, str], Difference]) -> Difference | None:
-    """For a part of a value: a whole that it is part of, if that is another one in each native run; or another block of
-    its array (memory that nobody has written yet holds anything)."""
-    if one.row != "values":
-        return None
-    if block := _BLOCK.search(one.place):
-        array = one.place[: block.start()]
-        for (row, place), twin in unsteady.items():
-            if row == "values" and place.startswith(array) and _BLOCK.fullmatch(place[len(array) :]):
-                return twin
-    ends = (at for at, letter in enumerate(one.place) if letter in "[." and at)
-    return next((unsteady["values", one.place[:at]] for at in ends if ("values", one.place[:at]) in unsteady), None)
-
-
-def _only_numbers(one: str, other: str) -> bool:
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return _NUMBER.sub(lambda match: "" if match[0].isspace() else "#", text)
-
-
 # -- the rows ------------------------------------------------------------------------------------------
 
 
@@ -137,12 +78,10 @@ def _stream(row: Row, native: bytes, inferred: bytes, remarks: list[str]) -> lis
         place = next((at for at, (a, b) in enumerate(zip(*lines, strict=False)) if a != b), min(map(len, lines)) - 1)
         found.append(Difference(row, f"line {place + 1}", _line(lines[0], place), _line(lines[1], place)))
         counts = [f"{len(one) - 1} lines" for one in lines]
-        return [*found, Difference(row, "number of lines", *counts)]
+        return [*found, Difference(row, WHOLE, *counts)]
     for number, (one, other) in enumerate(zip(*lines, strict=True), 1):
         if one != other:
             found.append(Difference(row, f"line {number}", one, other))
-            if len(found) == MANY:
-                break
     return found
 
 
@@ -166,8 +105,6 @@ def _values(native: Seen, inferred: Seen, remarks: list[str]) -> list[Difference
         a, b = first.get(path, NOTHING), second.get(path, NOTHING)
         if a != b:
             found.append(Difference("values", path, a, b))
-            if len(found) == MANY:
-                break
     return found
 
 
@@ -193,8 +130,6 @@ def _files(native: dict[str, Entry], inferred: dict[str, Entry], remarks: list[s
                 found.append(Difference("files", name, _told(one), _told(other)))
             else:
                 found.extend(_contents(name, one, other, remarks))
-        if len(found) >= MANY:
-            break
     return found
 
 
@@ -214,11 +149,10 @@ def _contents(name: str, one: Entry, other: Entry, remarks: list[str]) -> list[D
         answer = json.loads(done.stdout)
     except ValueError:
         return [Difference("files", name, "(cannot be read)", "(cannot be read)", "bytes")]
-    if answer["same"]:
-        remarks.append(f"{name} has other bytes, and the same {answer['how']}")
-        return []
-    place = f"{name}, {answer['where']}"
-    return [Difference("files", place, answer["native"], answer["inferred"], answer["how"])]
+    how = answer["how"]
+    if not answer["different"]:
+        remarks.append(f"{name} has other bytes, and the same {how}")
+    return [Difference("files", f"{name}, {place}", mine, its, how) for place, mine, its in answer["different"]]
 
 
 def _elsewhere(native: Seen, inferred: Seen) -> list[Difference]:

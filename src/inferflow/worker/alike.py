@@ -2,8 +2,8 @@
 their members, pickles and tables by the values in them; times of writing and random names are not looked at.
 
     python -m inferflow.worker.alike NATIVE INFERRED [FOLDER]      # prints one line of JSON
-    {"same": true, "how": "pixels"}
-    {"same": false, "how": "lines", "where": "line 3", "native": "a,1", "inferred": "a,2"}
+    {"how": "pixels", "different": []}
+    {"how": "lines", "different": [["line 3", "a,1", "a,2"]]}             # each place, and what stands in either
 
 Runs in a process of its own, where the user's libraries are, since reading a pickle runs code. Whatever has no reader
 here is compared as bytes.
@@ -26,6 +26,7 @@ from typing import Any
 __all__ = ["alike", "main"]
 
 _SHOWN = 300
+"""Letters of a text that are told."""
 
 
 def main() -> None:
@@ -45,13 +46,18 @@ def alike(native: bytes, inferred: bytes, name: str) -> dict[str, Any]:
             one, other = reader(native, name), reader(inferred, name)
         except Exception:
             continue
-        if one == other:
-            return {"same": True, "how": how}
-        where, first, second = _first(one, other)
-        return {"same": False, "how": how, "where": where, "native": first, "inferred": second}
+        return {"how": how, "different": _different(one, other)}
     at = next((place for place, (a, b) in enumerate(zip(native, inferred)) if a != b), min(len(native), len(inferred)))
     shown = [repr(data[at : at + 24])[2:-1] + f" ({len(data)} bytes)" for data in (native, inferred)]
-    return {"same": False, "how": "bytes", "where": f"byte {at}", "native": shown[0], "inferred": shown[1]}
+    return {"how": "bytes", "different": [(f"byte {at}", *shown)]}
+
+
+def _different(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """All places at which two lists of (place, text) differ, with both texts; where they do not have the same places,
+    only the first, and that it is so: what stands behind may be the same, and only moved."""
+    if [place for place, _ in one] == [place for place, _ in other]:
+        return [(place, a[:_SHOWN], b[:_SHOWN]) for (place, a), (_, b) in zip(one, other) if a != b]
+    return [_first(one, other), ("all in all", f"{len(one)} places", f"{len(other)} places")]
 
 
 def _first(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> tuple[str, str, str]:
