@@ -13,9 +13,11 @@ import pytest
 from compare import write_files
 
 from inferflow.session.verify import FURTHER, explained
-from inferflow.session.verify_compare import WHOLE, Difference
+from inferflow.session.verify_compare import WHOLE, Difference, compare
+from inferflow.session.verify_look import Seen, State
 from inferflow.session.verify_stage import make_stage
 from inferflow.session.verify_steady import ALIKE, NativeRuns, add, parted
+from inferflow.worker.portrait import UNFINISHED
 
 
 def verify(folder: Path, *arguments: str, **env: str) -> tuple[int, dict[str, Any]]:
@@ -192,6 +194,18 @@ def test_a_text_that_has_other_lines_natively_is_not_compared_and_others_are() -
     out = [Difference("files", "a.txt, line 1", "x", "y"), Difference("stdout", "line 7", "x", "y")]
     wrong = [Difference("files", "b.txt, line 1", "x", "y"), Difference("stderr", "line 7", "x", "y")]
     assert parted([*out, *wrong], known) == (wrong, out)
+
+
+def test_a_side_that_had_no_time_to_tell_all_is_compared_as_far_as_it_came() -> None:
+    def seen(parts: list[tuple[str, str]], blind: dict[str, int]) -> Seen:
+        return Seen("native", 0, b"", b"", {}, State(tuple(parts), blind, {}), 1.0)
+
+    whole = seen([("a", "1"), ("b", "2"), ("c", "3"), ("(the rest)", "7")], {})
+    part = seen([("a", "1"), ("b", "2"), ("(the rest)", "5")], {UNFINISHED: 1})
+    wrong = seen([("a", "1"), ("b", "4")], {UNFINISHED: 1})
+    for one, other in ((whole, part), (part, whole)):
+        assert compare(one, other) == ([], ["1 × too much to compare in a minute"])
+    assert [one.place for one in compare(whole, wrong)[0]] == ["b"]
 
 
 def test_native_runs_that_stand_alone_excuse_places_of_their_kind_only() -> None:

@@ -27,12 +27,14 @@ from typing import Any
 from inferflow.worker.exact_graph import UNSET, anatomy, attributes, global_name, package, reduced, slots
 from inferflow.worker.portrait_data import arrays_overlap, data_parts, is_data
 
-__all__ = ["Portrait", "portrait"]
+__all__ = ["UNFINISHED", "Portrait", "portrait"]
 
 LIMIT = 200_000
 """Parts that are listed; the rest goes into one digest."""
 PATIENCE = 60.0
 """Seconds after which a portrait is given up."""
+UNFINISHED = "too much to compare in a minute"
+"""What ``blind`` names then, with the number of objects that were not come to."""
 RUN = 64
 """Elements of a long sequence of plain values that make one part."""
 
@@ -73,7 +75,7 @@ class Portrait:
         while stack:
             path, value = stack.pop()
             if time.monotonic() > self.deadline:
-                self.blind["too much to compare in a minute"] = len(stack) + 1
+                self.blind[UNFINISHED] = len(stack) + 1
                 stack.clear()
                 return
             self.one(path, value)
