@@ -14,7 +14,7 @@ from compare import write_files
 
 from inferflow.session.verify import FURTHER, explained
 from inferflow.session.verify_compare import WHOLE, Difference, compare
-from inferflow.session.verify_look import Seen, State
+from inferflow.session.verify_look import Seen, State, TimedOut
 from inferflow.session.verify_stage import make_stage
 from inferflow.session.verify_steady import ALIKE, NativeRuns, add, parted
 from inferflow.worker.portrait import UNFINISHED
@@ -251,6 +251,11 @@ def test_native_runs_until_it_differs_from_itself(shown: str, runs: int, counts:
     assert known.others == runs == len(notes)
     assert notes[0] == "native again (2 of at most 10): does it differ from itself in values, a?"
     assert explained([wrong], NativeRuns(), again, -1.0)[0].others == 1, "slow ones run once more at least"
+
+    def too_long(known: NativeRuns) -> NativeRuns:
+        raise TimedOut("native-2")
+
+    assert explained([wrong], NativeRuns(), too_long, 60.0) == (NativeRuns(), [wrong], [])
 
 
 def test_a_function_with_parameters(tmp_path: Path) -> None:

@@ -200,7 +200,10 @@ def explained(
         note(
             f"native again ({known.others + 2} of at most {FURTHER + 1}): does it differ from itself in {place}{also}?"
         )
-        known = again(known)
+        try:
+            known = again(known)
+        except TimedOut:  # the first one did not; what was found is told all the same
+            return known, *parted(found, known)
 
 
 def _again(look: Look, native: Seen, known: NativeRuns) -> NativeRuns:
