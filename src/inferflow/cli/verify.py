@@ -108,8 +108,10 @@ def _notes(shared: Shared) -> Any:
     if shared.quiet or not (shared.verbose or sys.stderr.isatty()):
         return lambda text: None
 
+    from inferflow.render.style import clean
+
     def note(text: str) -> None:
-        sys.stderr.write(f"inferflow: {text}\n")
+        sys.stderr.write(f"inferflow: {clean(text)}\n")
         sys.stderr.flush()
 
     return note
