@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
 from inferflow.worker.frames_map import counted, items_of_map, spread
+from inferflow.worker.frames_proof import Basis
 from inferflow.worker.frames_sharing import AnyFrame, Sharing
 from inferflow.worker.hooks import thread_ident
 from inferflow.worker.printed import Printed
@@ -50,8 +51,8 @@ class Frame(AnyFrame):
     """One execution of a loop; its items are those that the loop goes through, if they are known."""
 
     __slots__ = (
-        "caller", "current", "ended", "fed", "feeds", "function", "last", "look", "many", "own", "piece", "spent",
-        "told",
+        "basis", "caller", "current", "ended", "fed", "feeds", "function", "last", "look", "many", "own", "piece",
+        "spent", "told",
     )  # fmt: skip
     place: Place
 
@@ -68,6 +69,8 @@ class Frame(AnyFrame):
         self.feeds: dict[tuple[int, ...], dict[int, Any]] | None = None
         """Of the present turn, what a helper has found deeper in it: by the indices of the loops inside, for each unit
         (for ``~region``: the values that the target of that loop had)."""
+        self.basis: Basis | None = None
+        """And what that stands on."""
         self.fed: list[tuple[int, int]] = []
         """Units of it that are at hand now, each with how many loops inside of the turn it stands in."""
         self.function: Any = None  # what ``map`` calls, and whether with several arguments
@@ -85,6 +88,7 @@ class Frame(AnyFrame):
         self.last = time.perf_counter() if index else self.last
 
     def drop(self) -> None:
+        super().drop()
         self.feeds = None
 
     def words(self, node: str) -> str:
@@ -114,9 +118,11 @@ class Frames:
         self.places: dict[int, Place] = {}
         self.paths: dict[int, list[tuple[int, ...]]] = {}
         self.frames: dict[int, Frame] = {}
-        self.table = Table({}, 0, {}, {})
+        self.table = Table({}, 0, {}, {}, {})
         self.expressions: frozenset[int] = frozenset()
         """The units that are expressions."""
+        self.names: dict[int, tuple[str, ...]] = {}
+        """The names that the others bind, those that they may bind left out."""
         self.maybe: dict[int, int] = {}
         """The units that bind some names or not, and how many they do bind."""
         self.bound: dict[int, Iterator[Any]] = {}
@@ -145,6 +151,12 @@ class Frames:
         every += [unit for place in self.places.values() for found in place.arms.values() for unit in found]
         self.expressions = frozenset(unit.unit for unit in every if unit.expression is not None)
         self.maybe = {unit.unit: len(unit.names) for unit in every if unit.maybe}
+        every += [unit for place in self.places.values() for unit in place.apart]
+        every += [
+            unit for place in self.places.values() for stage in place.stages for found in stage.groups for unit in found
+        ]
+        self.names = {unit.unit: unit.names for unit in every if unit.expression is None}
+        self.sharing.comparison.begin(table)
         self.off = not ahead or self.home.fork_template is None
         hooks: Any = self.home.hooks
         hooks.l, hooks.n, hooks.m, hooks.g, hooks.f = self.l, self.n, self.m, self.g, self.flags
@@ -234,7 +246,9 @@ class Frames:
         frame.items, frame.count = items, len(items)
         frame.started = frame.last = time.perf_counter()
         frame.look = 1
-        if self.sharing.always or (frame.place.heavy and not patient and not self.sharing.spent_enough()):
+        if frame.place.region in self.sharing.comparison.costly:
+            frame.look = -1
+        elif self.sharing.always or (frame.place.heavy and not patient and not self.sharing.spent_enough()):
             self.sharing.announce(frame, 0, caller)
 
     def n(self, region: int, *values: Any) -> bool:
@@ -261,8 +275,10 @@ class Frames:
 
     def g(self, unit: int) -> Any:
         self.flags[unit] = True
-        values, output, single = self.ready.pop(unit)
+        values, output, single, basis = self.ready.pop(unit)
         self.replay(output)
+        if unit in self.names:
+            self.sharing.comparison.left(basis, unit, self.names[unit], values)
         if unit in self.maybe:
             sure = self.maybe[unit]
             there, rest = values[sure], iter(values[sure + 1 :])
@@ -348,17 +364,17 @@ class Frames:
     def _turn(self, frame: Frame, index: int, values: tuple[Any, ...]) -> None:
         self.clocked(frame)
         self._forget(frame)
-        units = self.result(frame, index, values)
-        if units is None:
+        found = self.result(frame, index, values)
+        if found is None:
             frame.current = index
         elif frame.place.keyed:
-            frame.feeds = {}
-            for (unit, path), kept in units:
+            frame.feeds, frame.basis = {}, found[1]
+            for (unit, path), kept in found[0]:
                 frame.feeds.setdefault(path, {})[unit] = kept
             self._feed(frame, ())
         else:
-            for unit, kept in zip(frame.place.units, units):
-                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None)
+            for unit, kept in zip(frame.place.units, found[0]):
+                self.ready[unit.unit] = (kept[0], kept[1], unit.expression is not None, found[1])
                 self.flags[unit.unit] = False
         if index + 1 >= frame.count:
             with self.home.hooks.shield:
@@ -386,7 +402,7 @@ class Frames:
         assert frame.feeds is not None
         for unit, kept in frame.feeds.pop(path, {}).items():
             if unit >= 0:
-                self.ready[unit] = (kept[0], kept[1], unit in self.expressions)
+                self.ready[unit] = (kept[0], kept[1], unit in self.expressions, frame.basis)
                 self.flags[unit] = False
                 frame.fed.append((unit, len(path)))
 
@@ -435,9 +451,9 @@ class Frames:
                 self._tell(frame, index, seconds / turns, "home")
         frame.current = -1
 
-    def result(self, frame: Frame, index: int, values: tuple[Any, ...]) -> list[Any] | None:
-        """What a helper has found of a turn, for each unit; None if home is to run it. ``values``: what the target has
-        been bound to."""
+    def result(self, frame: Frame, index: int, values: tuple[Any, ...]) -> tuple[list[Any], Basis] | None:
+        """What a helper has found of a turn, for each unit, and what that stands on; None if home is to run it.
+        ``values``: what the target has been bound to."""
         result = frame.results.pop(index, None)
         if result is None and index >= frame.lease and not self.elsewhere():
             with self.home.hooks.shield:
@@ -449,9 +465,33 @@ class Frames:
         if result is None or self.elsewhere() or not self._is(frame, index, values, result):
             return None
         self._tally_of(frame.place.region)[3] += 1
-        self._tell(frame, index, result[2], "ahead")
-        units: list[Any] = result[0]
-        return units
+        self._tell(frame, index, result[2].seconds, "ahead")
+        return result[0], result[2]
+
+    def stands(self, unit: int) -> bool:
+        """Whether the result of a unit that is at hand is to be used: all that it read is as it was."""
+        basis = self.ready[unit][3]
+        if self.holds(basis, unit):
+            return True
+        del self.ready[unit]
+        self.flags[unit] = True
+        return False
+
+    def holds(self, basis: Basis, unit: int) -> bool:
+        """The same for what has not been put down as at hand; if not, the frame is given up."""
+        frame = basis.frame
+        if not frame.dropped:
+            why = self.sharing.comparison.contradiction(basis, unit)
+            if not why:
+                return True
+            with self.home.hooks.shield:
+                self.sharing.stop(frame, why)
+            if isinstance(frame, Frame) and frame.place.region in self.sharing.comparison.costly:
+                frame.look = -1
+        if frame.apart or basis.counted:
+            self._tally_of(frame.region(basis.index))[3] -= 1
+            basis.counted = False
+        return False
 
     def elsewhere(self) -> bool:
         """Whether this is not the thread, or not the process, that the frame was announced in."""
@@ -498,7 +538,7 @@ class Frames:
             around = [self.frames[region].index for region in frame.place.within if region in self.frames]
             frame.told.append([index, short(frame.items[index]), duration, where, around])
 
-    def told_beside(self, region: int, units: tuple[RegionUnit, ...], duration: float) -> None:
+    def told_beside(self, region: int, units: tuple[RegionUnit, ...]) -> None:
         """Units of a stage were run elsewhere."""
         tally = self._tally_of(region)
         tally[3] += len(units)

@@ -21,6 +21,7 @@ from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.frames import ARM, LOOP, TURN
 from inferflow.worker.frames_items import is_plain, short, size_of
 from inferflow.worker.frames_map import counted, held_by
+from inferflow.worker.frames_proof import Testimony
 from inferflow.worker.repeated import Repeated
 from inferflow.worker.siblings import SiblingFrame
 from inferflow.worker.stages import StageFrame
@@ -75,7 +76,8 @@ class Strand:
         self.frame = frame
         self.place = home.frames.places[frame.place.region]
         self.source = home.opened.source_of(self.place)
-        self.codes: dict[int, Callable[..., Any]] = {}
+        self.codes: dict[int, tuple[Callable[..., Any], types.CodeType]] = {}
+        self.testimony = Testimony(home, frame)
         self.current: Any = None
         self.number = 0
         self.values: list[tuple[Any, ...]] = []
@@ -98,15 +100,44 @@ class Strand:
             self.items = [{} if item is None else dict(item.cr_frame.f_locals) for item in frame.items]
 
     def run(self) -> None:
-        """Run what ``current`` stands for: a turn of the loop, or a group of the stage."""
+        """Run what ``current`` stands for: a turn of the loop, a group of the stage, a coroutine."""
+        code, _ = self._code(self.number)
         if isinstance(self.frame, SiblingFrame):
-            self._coroutine(self.frame.places[self.number])(**self.current)
-            return
-        key = self.current if isinstance(self.frame, StageFrame) else -1
-        code = self.codes.get(key)
-        if code is None:
-            code = self.codes[key] = self._compiled(key)
-        code()
+            code(**self.current)
+        else:
+            code()
+
+    def _code(self, number: int) -> tuple[Callable[..., Any], types.CodeType]:
+        """What runs an item, and its code."""
+        key = self.frame.key(number)
+        made = self.codes.get(key)
+        if made is None:
+            if isinstance(self.frame, SiblingFrame):
+                made = self._coroutine(self.frame.places[number])
+            else:
+                made = self._compiled(key)
+            self.codes[key] = made
+        return made
+
+    def _told(self, start: int, stop: int) -> list[Any]:
+        """What the code of these items reads."""
+        told: dict[int, Any] = {}
+        items = self.items[start:stop]
+        for number in range(start, stop):
+            key = self.frame.key(number)
+            if key not in told:
+                source, parts = self.source, items
+                if isinstance(self.frame, SiblingFrame):
+                    source = self.helper.home.opened.source_of(self.frame.places[number])
+                    parts = [list(item.values()) for item in items]
+                told[key] = self.testimony.told(key, self._code(number)[1], source.space, parts)
+        return [[key, message] for key, message in told.items()]
+
+    def _each(self) -> Any:
+        """What the present item is."""
+        if isinstance(self.frame, SiblingFrame):
+            return self.testimony.given(self.current)
+        return "" if isinstance(self.frame, StageFrame) else self.testimony.item(self.current)
 
     def _tree(self, source: Source, place: Place) -> ast.Module:
         """A new tree, in which choices are told."""
@@ -114,19 +145,16 @@ class Strand:
         hook_choices(tree.body, self.helper.home.frames.table, place.function)
         return tree
 
-    def _coroutine(self, place: Place) -> Callable[..., Any]:
+    def _coroutine(self, place: Place) -> tuple[Callable[..., Any], types.CodeType]:
         """What runs the strand of a coroutine, given its arguments."""
-        made = self.codes.get(place.region)
-        if made is None:
-            source = self.helper.home.opened.source_of(place)
-            places = self.helper.home.frames.table.places
-            code = coroutine_code(
-                self._tree(source, place), source.filename, source.flags, source.block, place, places, self
-            )
-            made = self.codes[place.region] = types.FunctionType(code, source.space)
-        return made
+        source = self.helper.home.opened.source_of(place)
+        places = self.helper.home.frames.table.places
+        code = coroutine_code(
+            self._tree(source, place), source.filename, source.flags, source.block, place, places, self
+        )
+        return types.FunctionType(code, source.space), code
 
-    def _compiled(self, group: int) -> Callable[[], Any]:
+    def _compiled(self, group: int) -> tuple[Callable[[], Any], types.CodeType]:
         source, frame = self.source, self.frame
         names = sorted(name for name in frame.locals if name.isidentifier())
         places = self.helper.home.frames.table.places
@@ -156,8 +184,8 @@ class Strand:
             )
         if self.place.node in ("comprehension", "map") or source.block["kind"] == "function":
             function: Any = types.FunctionType(code, source.space)
-            return lambda: function(**frame.locals)
-        return _InModule(code, source.space, [name for unit in self.place.units for name in unit.maybe]).run
+            return lambda: function(**frame.locals), code
+        return _InModule(code, source.space, [name for unit in self.place.units for name in unit.maybe]).run, code
 
     # -- hooks ---------------------------------------------------------------------------------------
 
@@ -272,6 +300,7 @@ class Strand:
         start, stop = order["start"], order["stop"]
         before = None if self.checked else self._print(items[start:stop])
         modules = len(sys.modules)
+        told, each = self._told(start, stop), []
         rows: list[list[tuple[Any, ...]]] = []
         keys: list[list[list[Any]]] = []
         seen: list[list[Any]] = []
@@ -284,6 +313,7 @@ class Strand:
             self.arms, self.loops, self.maps, self.at = {}, {}, [], {}
             kept = len(self.output)
             helper.gate.seen, helper.gate.listed = {}, set()
+            each.append(self._each())
             helper.gate.on = True
             try:
                 self.run()
@@ -312,19 +342,28 @@ class Strand:
             if before != self._print(items[start:stop]):
                 why = "it changed one of its inputs in place"
         values = tuple(value for row in rows for unit in row for value in unit)
+        why = why or self.testimony.changed()
         why = why or self.repeated.taken(values) or self._shared(items[start : start + len(rows)], values)
         if why:
             helper.refuse(why)
         keyed = self.place.keyed and not isinstance(self.frame, StageFrame)
-        self._send(start, rows, failed, duration, seen, keys if keyed else None)
+        self._send(start, rows, failed, duration, seen, keys if keyed else None, told, each)
 
     def _send(
-        self, start: int, rows: list[list[tuple[Any, ...]]], failed: bool, duration: float, seen: list[Any], keys: Any
+        self,
+        start: int,
+        rows: list[list[tuple[Any, ...]]],
+        failed: bool,
+        duration: float,
+        seen: list[Any],
+        keys: Any,
+        told: list[Any],
+        each: list[Any],
     ) -> None:
         helper = self.helper
         message: dict[str, Any] = {
             "kind": "items", "frame": self.frame.number, "start": start, "done": len(rows), "failed": failed,
-            "duration": duration, "output": self.output, "seen": seen,
+            "duration": duration, "output": self.output, "seen": seen, "told": told, "each": each,
         }  # fmt: skip
         if keys is not None:
             message["keys"] = keys

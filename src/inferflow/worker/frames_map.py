@@ -95,9 +95,9 @@ def _pieces(frames: Frames, frame: Frame, sources: list[Iterator[Any]]) -> Itera
             frame.index = index
             if frame.place.told:
                 frames.begun(frame, index, values)
-            units = frames.result(frame, index, values)
-            if units is not None:
-                (kept,) = units
+            found = frames.result(frame, index, values)
+            if found is not None and frames.holds(found[1], frame.place.units[0].unit):
+                (kept,) = found[0]
                 for name, data in kept[1]:
                     frames.home.streams.replay(name, data)
                 yield iter(((0, kept[0][0]),))

@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferflow.worker import transport
+from inferflow.worker.frames_proof import Basis, Comparison, Told
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import stamp
 
@@ -38,10 +39,13 @@ CHANCES = 2
 class AnyFrame:
     """One execution of something whose items helpers may run. ``given``: the names of the driver's function that they
     need, ``locals`` what these are. ``index``: the last item that home has come to; ``lease``: items below this are
-    home's. ``results``: by item, for each unit its values and output, and the files that the helper looked at."""
+    home's. ``results``: by item, for each unit its values and output, the files that the helper looked at, and what
+    all that stands on. ``reading``: by ``key``, what helpers have told of what the code reads. ``dropped``: no result
+    counts any more. ``looking``: the seconds that it takes at least to compare that, measured ``looks`` times."""
 
     __slots__ = (
-        "count", "given", "index", "items", "lease", "live", "locals", "number", "place", "results", "started",
+        "count", "dropped", "given", "index", "items", "lease", "live", "locals", "looking", "looks", "number",
+        "place", "reading", "results", "started",
     )  # fmt: skip
     place: Place | StagePlace
 
@@ -55,7 +59,11 @@ class AnyFrame:
         self.live = False
         self.lease = 0
         self.locals: dict[str, Any] = {}
-        self.results: dict[int, Any] = {}
+        self.results: dict[int, tuple[list[Any], Any, Basis]] = {}
+        self.reading: dict[int, Told] = {}
+        self.dropped = False
+        self.looks = 0
+        self.looking = 0.0
         self.started = time.perf_counter()
 
     @property
@@ -68,12 +76,21 @@ class AnyFrame:
         """Whether the items are different things to do."""
         return False
 
+    def key(self, index: int) -> int:
+        """Which code an item is run with, among that of the frame."""
+        return -1
+
+    def region(self, index: int) -> int:
+        """The region whose code that is."""
+        return self.place.region
+
     def share(self, index: int) -> None:
         """Helpers run items from now on; home is at item ``index``."""
         self.live, self.lease = True, index + 1
 
     def drop(self) -> None:
         """What helpers have found is not used any more."""
+        self.dropped = True
 
     def words(self, node: str) -> str:
         """What the items are, for a message; ``node``: the kind of statement."""
@@ -87,6 +104,7 @@ class Sharing:
         self.home = home
         self.places: dict[int, Place] = {}
         self.always = bool(home.setup.get("turns"))  # of tests: whatever it costs
+        self.comparison = Comparison(home, self.always)
         self.forked: AnyFrame | None = None
         """In a process that was forked for a frame: that one."""
         self.numbers = 0
@@ -193,14 +211,19 @@ class Sharing:
         for item, unit, name, data in batch["output"]:
             outputs.setdefault(item, {}).setdefault(unit, []).append((name, data))
         seen = dict(batch["seen"])
-        each = batch["duration"] / max(1, batch["done"])
+        seconds = batch["duration"] / max(1, batch["done"])
+        for key, message in batch["told"]:
+            known = frame.reading.get(key)
+            if known is None or known.message != message:
+                frame.reading[key] = Told(message)
         keys = batch.get("keys")
         for offset, row in enumerate(rows):
             written = outputs.get(offset, {})
             units: list[Any] = [(values, written.get(number, ())) for number, values in enumerate(row)]
             if keys is not None:
                 units = [((unit, tuple(path)), kept) for (unit, path), kept in zip(keys[offset], units)]
-            frame.results[start + offset] = (units, seen.get(offset, ()), each)
+            basis = Basis(frame, start + offset, seconds, batch["each"][offset])
+            frame.results[start + offset] = (units, seen.get(offset, ()), basis)
 
     def is_fresh(self, frame: AnyFrame, result: Any) -> bool:
         """Whether the files that a helper looked at are as they were."""

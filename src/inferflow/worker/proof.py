@@ -36,7 +36,7 @@ from inferflow.worker.exact_graph import UNSET, attributes, bare, package
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 from inferflow.worker.tensors import oddity
 
-__all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "plain", "root_digest", "stored"]
+__all__ = ["HiddenDigests", "Scope", "Scopes", "every_root", "glance", "named", "plain", "root_digest", "stored"]
 
 MOST = 4000
 """Objects. A root is looked at so far."""
@@ -440,6 +440,11 @@ def _functions(value: Any, own: frozenset[str]) -> Iterator[Any]:
 
 
 _known: dict[types.CodeType, tuple[frozenset[str], frozenset[str], frozenset[str], tuple[types.CodeType, ...]]] = {}
+
+
+def named(code: types.CodeType) -> frozenset[str]:
+    """The globals that code names itself, the code inside it left out."""
+    return _names(code)[0]
 
 
 def stored(code: types.CodeType) -> set[str]:

@@ -51,6 +51,11 @@ class SiblingFrame(AnyFrame):
     def apart(self) -> bool:
         return any(place is not self.place for place in self.places)
 
+    def key(self, index: int) -> int:
+        return self.places[index].region
+
+    region = key
+
     def words(self, node: str) -> str:
         return "coroutines defined"
 
@@ -123,8 +128,9 @@ class Siblings:
         kept = active.found.pop(unit, None)
         if kept is None:
             return False
+        self.base.sharing.comparison.given(kept[3], unit, caller)
         self.base.ready[unit] = kept
-        return True
+        return self.base.stands(unit)
 
     def shares(self, caller: Any) -> bool:
         """Whether a coroutine is one of several that helpers see to."""
@@ -151,8 +157,8 @@ class Siblings:
         if result is not None:
             units = frame.places[index].apart
             for unit, (values, output) in zip(units, result[0]):
-                active.found[unit.unit] = (values, output, unit.expression is not None)
-            base.told_beside(frame.places[index].region, units, result[2])
+                active.found[unit.unit] = (values, output, unit.expression is not None, result[2])
+            base.told_beside(frame.places[index].region, units)
         if not frame.left and index + 1 >= frame.count:
             self.open.remove(frame)
             self.chances.over(frame, frame.place.region)

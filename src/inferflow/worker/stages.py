@@ -43,6 +43,9 @@ class StageFrame(AnyFrame):
     def apart(self) -> bool:
         return True
 
+    def key(self, index: int) -> int:
+        return index
+
 
 class Stages:
     """All stages of the driver, as home runs them."""
@@ -93,7 +96,7 @@ class Stages:
     def t(self, unit: int) -> bool:
         """Whether a unit is to be run here."""
         if not self.base.flags[unit]:
-            return False
+            return not self.base.stands(unit)
         if self.base.elsewhere():
             return True
         caller = sys._getframe(1)
@@ -106,7 +109,7 @@ class Stages:
         if group > frame.index:
             frame.index = group
             self._arrive(frame, group)
-        return unit not in self.base.ready
+        return unit not in self.base.ready or not self.base.stands(unit)
 
     def close(self) -> None:
         """The task is over, and all that is in it."""
@@ -128,8 +131,8 @@ class Stages:
         result = self.base.sharing.found(frame, group)
         if result is not None:
             for unit, (values, output) in zip(units, result[0]):
-                self.base.ready[unit.unit] = (values, output, unit.expression is not None)
-            self.base.told_beside(frame.place.region, units, result[2])
+                self.base.ready[unit.unit] = (values, output, unit.expression is not None, result[2])
+            self.base.told_beside(frame.place.region, units)
         if group + 1 >= frame.count:
             with self.home.hooks.shield:
                 self.base.sharing.over(frame)

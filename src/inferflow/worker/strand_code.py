@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any, cast
 
+from inferflow.worker.region_names import item_paths, parameters
 from inferflow.worker.transform import (
     _call,
     _number,
@@ -39,9 +40,7 @@ from inferflow.worker.transform_regions import (
     comprehension_places,
     expression_in,
     hook_counts,
-    item_paths,
     loads,
-    parameters,
 )
 
 __all__ = ["coroutine_code", "group_code", "strand_code"]

@@ -2,10 +2,10 @@
 
     for x in xs:                  for x in HOOK.l(4, xs):
         y = f(x)                      HOOK.n(4, x)
-        out.append(g(y))              if HOOK.f[7]: y = f(x)
+        out.append(g(y))              if HOOK.f[7] or HOOK.t(7): y = f(x)
                                       else: y, = HOOK.g(7)
-                                      out.append(g(y) if HOOK.f[8] else HOOK.g(8))
-    [f(x) for x in xs if x]       [f(x) if HOOK.f[9] else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x) if x]
+                                      out.append(g(y) if HOOK.f[8] or HOOK.t(8) else HOOK.g(8))
+    [f(x) for x in xs]            [f(x) if HOOK.f[9] or HOOK.t(9) else HOOK.g(9) for x in HOOK.l(5, xs) if HOOK.n(5, x)]
     list(map(f, xs))              list(map(*HOOK.w(6, map, f, xs)))
     f(x) if a else g(x)           (HOOK.m(9, 0) or f(x)) if a else (HOOK.m(9, 1) or g(x))
     if a:                         if a:
@@ -20,11 +20,11 @@
     m(region, arm)                an arm begins
     z(region)                     a loop is over
     v(region, value)              the same, where ``any`` or ``all`` has given this; gives it back
-    f[unit]                       False: the unit's result is at hand
+    f[unit]                       False: the unit's result is at hand, if nothing speaks against it
     g(unit)                       the result: a tuple of what the unit binds, or an expression's value
     h(unit)                       whether it has bound the next of the names that it may bind; and then, to what
     e(stage)                      a stage begins: tasks of this arm that may run beside each other
-    t(unit)                       False: the result of a unit of a stage, or of a coroutine, is at hand
+    t(unit)                       False: the unit's result is at hand, and all that it read is as it was
     c(region, *parameters)        a coroutine begins, of which units may run ahead (see ``siblings``)
 
 Numbers of regions and units count over the whole driver. As in ``transform``, every new node has the position of the
@@ -35,9 +35,10 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple, cast
 
+from inferflow.worker.region_names import bound_by, item_paths, loaded, names_read, parameters
 from inferflow.worker.transform import _call, _if_bound, _number, _placed, _span, annotations_in, walk
 
 __all__ = [
@@ -53,9 +54,7 @@ __all__ = [
     "arms_of",
     "comprehension_places",
     "expression_in",
-    "item_paths",
     "loads",
-    "parameters",
     "table_of",
 ]
 
@@ -140,12 +139,13 @@ class Place(NamedTuple):
 class Table(NamedTuple):
     """The driver's regions by where they stand. ``paths`` is filled when the hooks are put in: for each loop that may
     be run ahead, where in an item the names of its target come from; ``names`` too: for each stage the names that its
-    groups read."""
+    groups read; and ``reads``: the same for each unit."""
 
     places: dict[tuple[str, str, Span], Place]
     units: int
     paths: dict[int, list[tuple[int, ...]]]
     names: dict[int, tuple[str, ...]]
+    reads: dict[int, tuple[str, ...]]
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
@@ -174,7 +174,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             stages, _slice(row["slice"]), tuple(row["around"]),
             tuple(row["within"]), row["told"], arms, apart, row["tests"],
         )  # fmt: skip
-    return Table(places, count, {}, {})
+    return Table(places, count, {}, {}, {})
 
 
 def _slice(row: dict[str, Any]) -> Slice:
@@ -253,21 +253,14 @@ def hook_opened(node: ast.FunctionDef | ast.AsyncFunctionDef, table: Table, plac
     """Put hooks into a function that is opened."""
     hook_regions(node.body, table, place.function)
     for stage in place.stages:
-        table.names[stage.stage] = names_read(node.body, stage)
+        table.names[stage.stage] = _names_of_stage(node.body, stage)
     first = node.body[:1] if ast.get_docstring(node, clean=False) is not None else []
-    node.body = _hooked(node.body, place, 0, ())
+    node.body = _hooked(node.body, place, 0, (), table)
     at = node.body[0]
     begun = _call("m", [_number(place.region), _number(0)], at)
     if place.apart:
         begun = _call("c", [_number(place.region), *loads(parameters(node))], at)
     node.body.insert(len(first), _placed(ast.Expr(value=begun), at))
-
-
-def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    """The names of a function's parameters."""
-    found = node.args
-    every = [*found.posonlyargs, *found.args, *found.kwonlyargs, found.vararg, found.kwarg]
-    return [part.arg for part in every if part is not None]
 
 
 def _visit(node: ast.AST, table: Table, function: str) -> None:
@@ -285,7 +278,7 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
     if place is None or kind == "comprehension":
         return
     for stage in place.stages:
-        table.names[stage.stage] = names_read(arms_of(node)[stage.arm], stage)
+        table.names[stage.stage] = _names_of_stage(arms_of(node)[stage.arm], stage)
     if isinstance(node, ast.For):
         _for(node, place, table)
     elif isinstance(node, ast.Call):
@@ -294,14 +287,14 @@ def _visit(node: ast.AST, table: Table, function: str) -> None:
         _choice(node, place)
     else:
         for arm, body in enumerate(arms_of(node)):
-            _arm(body, place, arm)
+            _arm(body, place, arm, table)
         if isinstance(node, ast.While):
             _tell_end(node, place)
 
 
-def _arm(body: list[ast.stmt], place: Place, arm: int) -> None:
+def _arm(body: list[ast.stmt], place: Place, arm: int, table: Table) -> None:
     if body:
-        body[:] = _hooked(body, place, arm, ())
+        body[:] = _hooked(body, place, arm, (), table)
         at = body[0]
         body.insert(0, _placed(ast.Expr(value=_call("m", [_number(place.region), _number(arm)], at)), at))
 
@@ -326,62 +319,20 @@ def arms_of(node: Any) -> list[list[ast.stmt]]:
     return [node.body, *(handler.body for handler in node.handlers), *optional]
 
 
-def names_read(body: list[ast.stmt], stage: StagePlace) -> tuple[str, ...]:
+def _names_of_stage(body: list[ast.stmt], stage: StagePlace) -> tuple[str, ...]:
     """The names that the groups of a stage read before they bind them themselves."""
     spans = {(line, column) for line, column, _, _ in stage.preamble}
     before: list[ast.AST] = [node for node in body if (node.lineno, node.col_offset) in spans]
-    ready = {name for node in before for name in _bound_by(node)}
-    found: dict[str, None] = dict.fromkeys(name for node in before for name in _loaded(node) if name not in ready)
+    ready = {name for node in before for name in bound_by(node)}
+    found: dict[str, None] = dict.fromkeys(name for node in before for name in loaded(node) if name not in ready)
     for group in stage.groups:
         bound = set(ready)
         for unit in group:
             parts: list[Any] = list(body[unit.first : unit.last + 1])
             for part in parts if unit.expression is None else [expression_in(parts[0], unit)]:
-                found.update(dict.fromkeys(name for name in _loaded(part) if name not in bound))
-                bound.update(_bound_by(part))
+                found.update(dict.fromkeys(name for name in loaded(part) if name not in bound))
+                bound.update(bound_by(part))
     return tuple(found)
-
-
-def _loaded(node: ast.AST) -> Iterator[str]:
-    """Names that are read, but for those that a comprehension or a function inside binds for itself."""
-    own: set[str] = set()
-    names: dict[str, None] = {}
-    for part in walk(node):
-        if isinstance(part, ast.comprehension):
-            own.update(_bound_by(part.target))
-        elif isinstance(part, ast.arg):
-            own.add(part.arg)
-        elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-            names[part.target.id] = None
-        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-            names[part.id] = None
-    return iter([name for name in names if name not in own])
-
-
-def _bound_by(node: ast.AST) -> Iterator[str]:
-    for part in walk(node):
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-            yield part.id
-        elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
-            yield part.name
-        elif isinstance(part, (ast.Import, ast.ImportFrom)):
-            for alias in part.names:
-                yield alias.asname or alias.name.partition(".")[0]
-
-
-def item_paths(target: ast.expr, path: tuple[int, ...] = ()) -> list[tuple[str, tuple[int, ...]]] | None:
-    """The names in a loop's target and where in the item each comes from; None if there is more than names in it."""
-    if isinstance(target, ast.Name):
-        return [(target.id, path)]
-    if isinstance(target, (ast.Tuple, ast.List)):
-        found: list[tuple[str, tuple[int, ...]]] = []
-        for number, part in enumerate(target.elts):
-            inner = item_paths(part, (*path, number))
-            if inner is None:
-                return None
-            found += inner
-        return found if len({name for name, _ in found}) == len(found) else None
-    return None
 
 
 def loads(names: list[str]) -> list[ast.expr]:
@@ -392,15 +343,15 @@ def _for(node: ast.For, place: Place, table: Table) -> None:
     paths = item_paths(node.target)
     if paths is not None:
         table.paths[place.region] = [path for _, path in paths]
-        node.body = _hooked(node.body, place, 0, place.units)
+        node.body = _hooked(node.body, place, 0, place.units, table)
         node.iter = _call("l", [_number(place.region), node.iter, *loads(list(place.outer))], node.iter)
     at = node.body[0]
     if paths is None:
-        _arm(node.body, place, 0)
+        _arm(node.body, place, 0, table)
     else:
         begin = _call("n", [_number(place.region), *loads([name for name, _ in paths])], at)
         node.body.insert(0, _placed(ast.Expr(value=begin), at))
-    _arm(node.orelse, place, 1)
+    _arm(node.orelse, place, 1, table)
     if paths is not None:
         _tell_end(node, place)
 
@@ -442,7 +393,7 @@ def _comprehension(node: Any, table: Table, function: str) -> None:
             continue
         table.paths[place.region] = [path for _, path in paths]
         units = (*place.units, *place.arms.get(0, ()))
-        wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None})
+        wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, table)
         for part in ("elt", "key", "value") if number == len(node.generators) - 1 else ():
             if hasattr(node, part):
                 setattr(node, part, wrap.visit(getattr(node, part)))
@@ -494,7 +445,9 @@ def _choice(node: ast.IfExp | ast.BoolOp, place: Place) -> None:
         node.values[1:] = [told(arm, part) for arm, part in enumerate(node.values[1:])]
 
 
-def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...]) -> list[ast.stmt]:
+def _hooked(
+    body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUnit, ...], table: Table
+) -> list[ast.stmt]:
     """The statements of an arm with the units of its stages hooked, and those of the loop's strand."""
     stages = [stage for stage in place.stages if stage.arm == arm]
     beside = [unit for stage in stages for group in stage.groups for unit in group]
@@ -503,7 +456,7 @@ def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUn
     if not units:
         return body
     staged = {unit.unit for unit in beside}
-    wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, staged)
+    wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, table, staged)
     statements = {unit.first: unit for unit in units if unit.expression is None}
     begins = {stage.first: stage.stage for stage in reversed(stages)}
     out: list[ast.stmt] = []
@@ -518,14 +471,15 @@ def _hooked(body: list[ast.stmt], place: Place, arm: int, strand: tuple[RegionUn
         if unit is None:
             out.append(wrap.visit(body[position]) if wrap.units else body[position])
         else:
-            out += _either(body[position : last + 1], unit, unit.unit in staged)
+            out += _either(body[position : last + 1], unit, unit.unit in staged, table)
         position = last + 1
     return out
 
 
-def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool) -> list[ast.stmt]:
+def _either(run: list[ast.stmt], unit: RegionUnit, staged: bool, table: Table) -> list[ast.stmt]:
     """The statements of a unit, or what it binds if that is at hand."""
     at = run[0]
+    table.reads[unit.unit] = names_read(run)
     taken = _call("g", [_number(unit.unit)], at)
     otherwise: ast.stmt
     others = [_if_bound("h", unit.unit, name, at) for name in unit.maybe]
@@ -551,22 +505,24 @@ def _all_placed(nodes: list[ast.stmt], at: Any) -> list[ast.stmt]:
 
 
 def _test(unit: int, at: Any, staged: bool) -> ast.expr:
-    return _call("t", [_number(unit)], at) if staged else _flag(unit, at)
-
-
-def _flag(unit: int, at: Any) -> ast.expr:
-    """``HOOK.f[unit]``"""
+    """``HOOK.f[unit] or HOOK.t(unit)``: of the units of turns most are run here, which is found out in next to no time.
+    Of a stage, ``t`` has more to do."""
+    asked = _call("t", [_number(unit)], at)
+    if staged:
+        return asked
     flags = _call("f", [], at)
     assert isinstance(flags, ast.Call)
-    found: ast.expr = _placed(ast.Subscript(value=flags.func, slice=_number(unit), ctx=ast.Load()), at)
+    flag = _placed(ast.Subscript(value=flags.func, slice=_number(unit), ctx=ast.Load()), at)
+    found: ast.expr = _placed(ast.BoolOp(op=_placed(ast.Or(), at), values=[flag, asked]), at)
     return found
 
 
 class _Units(ast.NodeTransformer):
     """Wraps the expressions of units."""
 
-    def __init__(self, units: dict[Span, RegionUnit], staged: Container[int] = ()) -> None:
+    def __init__(self, units: dict[Span, RegionUnit], table: Table, staged: Container[int] = ()) -> None:
         self.units = units
+        self.table = table
         self.staged = staged
 
     def visit(self, node: ast.AST) -> Any:
@@ -575,6 +531,7 @@ class _Units(ast.NodeTransformer):
         unit = self.units.get(_span(node)) if isinstance(node, ast.expr) else None
         if unit is None:
             return self.generic_visit(node)
+        self.table.reads[unit.unit] = names_read([node])
         taken = _call("g", [_number(unit.unit)], node)
         if unit.names:  # (value, NAME := ...)[0]
             bound: list[ast.expr] = [
