@@ -189,10 +189,27 @@ def test_numbers_beside_those_that_vary_must_agree(
     assert bool(counting) is counts
 
 
-def test_a_text_that_has_other_lines_natively_is_not_compared_and_others_are() -> None:
-    known = add(NativeRuns(), [Difference("files", f"a.txt, {WHOLE}", "3", "4"), Difference("stdout", WHOLE, "3", "4")])
-    out = [Difference("files", "a.txt, line 1", "x", "y"), Difference("stdout", "line 7", "x", "y")]
-    wrong = [Difference("files", "b.txt, line 1", "x", "y"), Difference("stderr", "line 7", "x", "y")]
+def test_a_text_that_has_other_lines_natively_is_compared_up_to_there() -> None:
+    known = add(
+        NativeRuns(),
+        [
+            Difference("stdout", "line 5", "x", "y"),
+            Difference("stdout", WHOLE, "8 lines", "9 lines"),
+            Difference("files", "a.txt, line 3", "x", "y"),
+            Difference("files", f"a.txt, {WHOLE}", "3 places", "4 places"),
+        ],
+    )
+    out = [
+        Difference("stdout", "line 7", "x", "y"),
+        Difference("stdout", WHOLE, "8 lines", "7 lines"),
+        Difference("files", "a.txt, line 3", "x", "z"),
+    ]
+    wrong = [
+        Difference("stdout", "line 4", "x", "y"),
+        Difference("stderr", "line 7", "x", "y"),
+        Difference("files", "a.txt, line 2", "x", "z"),
+        Difference("files", "b.txt, line 3", "x", "y"),
+    ]
     assert parted([*out, *wrong], known) == (wrong, out)
 
 

@@ -173,7 +173,7 @@ def _verify(request: Request, look: Look, note: Callable[[str], None]) -> Verdic
     for row, place in known.places:
         if place.endswith(WHOLE):
             what = place.removesuffix(f", {WHOLE}") if row == "files" else row
-            remarks[f"{what} has more or fewer parts in other native runs: the rest of it was not compared"] = None
+            remarks[f"{what} is longer in some native runs: compared up to where these differ"] = None
     same = not any(trial.findings for trial in trials)
     places = tuple(excused.values())[:SHOWN]
     return Verdict(

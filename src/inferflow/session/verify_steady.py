@@ -16,6 +16,7 @@ inferred one does at ``states[8]``), then so may the inferred one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,6 +36,7 @@ _BLOCK = re.compile(r"\[\d+:\d+\]$")
 _INDEX = re.compile(r"\[\d+(:\d+)?\]")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?([eE][-+]?\d+)?|\bnan\b|\binf\b)|\s+")
 """And spaces, which columns are filled up with."""
+_LINE = re.compile(r"\bline (\d+)$")
 _WORD = re.compile(r"[\w.+-]+")
 _UNIT = r"\d\s*([mµun]?s|secs?|seconds?|minutes?|min)\b"
 _TIMED = re.compile(rf"\b(times?|took|takes|elapsed|duration|runtime|wall|cpu)\b|{_UNIT}", re.IGNORECASE)
@@ -95,14 +97,14 @@ def parted(
         for twin in twins
         if twin.row in STREAMS and _only_numbers(twin.native, twin.inferred) and _TIMED.search(twin.native)
     }
-    wholes = {key for key in known.places if key[1].endswith(WHOLE)}
+    moving = _moving(known)
     arrays = {_array(twin) for twin in twins} - {""}
     kinds = _alone(known) if last else set()
 
     def counts(one: Difference) -> bool:
         if varying := known.places.get((one.row, one.place)):
             return not _varies_so(one, varying)
-        if _whole(one) in wholes:
+        if _whole(one) in moving and _line(one) >= moving[_whole(one)]:
             return False
         if one.row in STREAMS:
             wider = one.row in rows and "".join(one.native.split()) == "".join(one.inferred.split())
@@ -180,6 +182,22 @@ def _whole(one: Difference) -> tuple[str, str]:
     """The place that tells whether all in all there is the same of what ``one`` is a part of."""
     name, comma, _ = one.place.rpartition(", ") if one.row == "files" else ("", "", "")
     return one.row, name + comma + WHOLE
+
+
+def _moving(known: NativeRuns) -> dict[tuple[str, str], float]:
+    """The texts that have more lines in some native runs and fewer in others, and the line up to which all agree."""
+    moving = {key: math.inf for key in known.places if key[1].endswith(WHOLE)}
+    for varying in known.places.values():
+        whole = _whole(varying.twin)
+        if whole in moving and varying.twin.place != whole[1]:
+            moving[whole] = min(moving[whole], _line(varying.twin))
+    return {key: 0 if line == math.inf else line for key, line in moving.items()}
+
+
+def _line(one: Difference) -> float:
+    """The line that a difference is in; behind all others for what is none."""
+    found = _LINE.search(one.place)
+    return int(found[1]) if found else math.inf
 
 
 def _array(one: Difference) -> str:
