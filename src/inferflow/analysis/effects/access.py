@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import bindings, calls, command_line, imports, library, plain
+from inferflow.analysis.effects import bindings, calls, command_line, imports, library, plain, views
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable, World
@@ -42,12 +42,15 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
                 result = join(result, class_attribute(frame, node, name, op))
             case "object" | "scalar" | "state":
                 unlisted_types = 0
+                loose = views.loose(frame, node, name) if node.kind == "object" else EMPTY
                 for type_name in node.each or (UNKNOWN,):
                     found = instance_attribute(frame, node, type_name, name, op)
                     if found is None:
                         unlisted_types += 1
                     else:
-                        result = join(result, found)
+                        result = join(result, views.with_loose(found, loose) if loose else found)
+                if unlisted_types and loose:
+                    result = join(result, loose)
                 # where one of several library types has the name, it is not of a type that lacks it
                 if unlisted_types and (unlisted_types == max(len(node.types), 1) or not of_libraries(node)):
                     called.append((node, name))
@@ -237,7 +240,7 @@ def instance_attribute(frame: Frame, node: Node, type_name: str, name: str, op: 
     if type_name == UNKNOWN:
         if node.kind == "scalar":
             return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), like(node)))
-        return None
+        return views.namespace(frame, node) if name == "__dict__" else None
     program = frame.program
     signature = program.method(type_name, name)
     if signature is not None:
@@ -253,7 +256,9 @@ def instance_attribute(frame: Frame, node: Node, type_name: str, name: str, op: 
     if name == "__class__":
         return program.library(type_name)
     if name in ("__dict__", "__doc__", "__name__", "__module__"):
-        return program.anything if name != "__dict__" else frozenset((node,))
+        if name != "__dict__" or node.kind != "object":
+            return program.anything
+        return views.namespace(frame, node) if type_name != command_line.NAMESPACE else frozenset((node,))
     if node.kind == "scalar":
         return bound(frame, ("pure", name), frozenset((node,)), ("pure", site(op), like(node)))
     return None
@@ -275,7 +280,7 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
     if name == "__class__":
         return classes
     if name == "__dict__":
-        return me
+        return views.namespace(frame, node)
     if program.flavour(cls) == "enum":
         return program.anything
     if program.flavour(cls) == "namedtuple" and name in cls.data.order:
@@ -387,7 +392,12 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                     set_own_attribute(frame, node, program.classes[type_name].node, name, stored, op)
                 elif type_name in OF_THE_PROCESS:
                     library.hidden(frame, "write", OF_THE_PROCESS[type_name], f"{what}.{name} =", op.span)
-            frame.put(node, name, stored)
+            if name == "__dict__":
+                for dictionary in stored:
+                    if dictionary.kind == "object":
+                        views.attach(frame, node, dictionary)
+            else:
+                frame.put(node, name, stored)
             plain.unsettle(node)
             text = f"{frame.where} sets '{what}.{name}'" if frame.where else f"sets '{what}.{name}'"
             frame.write((node,), text, op.span)

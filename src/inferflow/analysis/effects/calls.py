@@ -51,7 +51,7 @@ def call_operation(frame: Frame, op: ir.Call) -> Value:
     for number, argument in enumerate(op.args):
         value = temps.get(argument.value, EMPTY)
         if argument.star == 2:
-            held = contained.contents(frame, value)
+            held = contained.mapped(frame, value, op.span, ("**", id(op), number))[1]
             named = held if named is None else join(named, held)
         elif argument.star == 1:
             exact = spread(frame, value) if more is None else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import access, calls, library, library_results
+from inferflow.analysis.effects import access, calls, library, library_results, views
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Span
@@ -50,6 +50,26 @@ def held(frame: Frame, node: Node) -> Value:
         return join(frozenset(program.modules.values()), program.anything)
     if node.kind != "object":
         return program.anything
+    if frame.field(node, views.SHOWS) or frame.field(node, views.OF):
+        return join(held_itself(frame, node), _shown(frame, node))
+    return held_itself(frame, node)
+
+
+def _shown(frame: Frame, node: Node) -> Value:
+    """What a view gives of what its source holds now; views of pairs make pairs of it."""
+    if node.types <= views.KEY_VIEWS:
+        return views.keys_shown(frame, node)
+    if node.types <= views.PAIR_VIEWS:
+        for pair in frame.field(node, ELEMENTS):
+            frame.put(pair, "0", views.keys_shown(frame, node))
+            frame.put(pair, "1", views.shown(frame, node))
+        return EMPTY
+    return views.shown(frame, node)
+
+
+def held_itself(frame: Frame, node: Node) -> Value:
+    """What it holds, short of what it shows of others."""
+    program = frame.program
     kept = frame.field(node, "<kept>")
     result = join(frame.field(node, ELEMENTS), given_later(frame, node, kept)) if kept else frame.field(node, ELEMENTS)
     for name in list(node.fields):
@@ -70,6 +90,57 @@ def held(frame: Frame, node: Node) -> Value:
     if BELOW in node.fields:
         result = join(result, node.fields[BELOW])
     return result
+
+
+def mapped(frame: Frame, value: Value, span: Span, key: Any) -> tuple[Value, Value]:
+    """The keys and values that a mapping takes over from another one, or from pairs."""
+    keys = values = EMPTY
+    for node in value:
+        me = frozenset((node,))
+        if is_mapping(frame, node):
+            keys = join(keys, join(frame.field(node, KEYS), iterate(frame, me, span, (key, "keys"))))
+            values = join(values, values_of(frame, node, span, key))
+            continue
+        for pair in iterate(frame, me, span, (key, "pairs")):
+            if "1" in pair.fields:
+                keys = join(keys, frame.field(pair, "0"))
+                values = join(values, frame.field(pair, "1"))
+            else:
+                inner = contents(frame, frozenset((pair,)))
+                keys = join(keys, inner)
+                values = join_all((values, frozenset((pair,)), inner))
+    return keys, values
+
+
+def values_of(frame: Frame, node: Node, span: Span, key: Any) -> Value:
+    """The values of a mapping, as somebody takes them who has its keys."""
+    me = frozenset((node,))
+    values = contents(frame, me)
+    for type_name in node.each:
+        if type_name.startswith("@"):
+            getter = access.look_up(frame, frame.program.classes[type_name].node, "__getitem__", span)
+            if getter:
+                given = [me, frame.program.anything]
+                values = join(values, calls.call(frame, getter, given, {}, span, (key, "values", type_name)))
+    return values
+
+
+def is_mapping(frame: Frame, node: Node) -> bool:
+    """Whether an object has ``keys``, by which mappings are known where they are taken over."""
+    if node.kind != "object":
+        return False
+    if KEYS in node.fields:
+        return True
+    for type_name in node.each:
+        if type_name.startswith("@"):
+            cls = frame.program.classes[type_name].node
+            if any("keys" in other.fields for other in frame.program.mro(cls)):
+                return True
+            if any(frame.program.method(base, "keys") for base in frame.program.foreign_bases(cls)):
+                return True
+        elif type_name != UNKNOWN and frame.program.method(type_name, "keys") is not None:
+            return True
+    return False
 
 
 def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:

@@ -302,6 +302,12 @@ def _moves(frame: Frame, node: Node) -> bool:
 def _keep(call: Call, param: str, into: str, relation: str) -> None:
     frame = call.frame
     value = call.contents(param) if relation == "elements" else call.value(param)
+    if relation == "elements" and any(contained.is_mapping(frame, holder) for holder in call.value(into)):
+        keys, values = contained.mapped(frame, call.value(param), call.span, (call.key, "kept", param))
+        for holder in call.value(into):
+            frame.put(holder, KEYS, keys)
+            frame.put(holder, ELEMENTS, values)
+        return
     for holder in call.value(into):
         if holder.kind != "object":
             continue
@@ -313,8 +319,6 @@ def _keep(call: Call, param: str, into: str, relation: str) -> None:
             frame.put(holder, KEYS, value)
         elif not any(map(frame.program.has_cells, holder.types)):
             frame.put(holder, ELEMENTS, value)
-            if relation == "elements" and "builtins.dict" in holder.types:
-                frame.put(holder, KEYS, value)
 
 
 # -- callbacks -------------------------------------------------------------------------------------

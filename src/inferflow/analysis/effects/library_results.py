@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis.catalogue import Link, Result, TypeRef, possible_results
-from inferflow.analysis.effects import contained
+from inferflow.analysis.effects import contained, views
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all
 from inferflow.analysis.effects.library_call import Call
@@ -19,6 +19,15 @@ FLAT = frozenset(
     f"builtins.{n}" for n in ("list", "set", "frozenset", "tuple", "iterator", "filter", "map", "reversed", "generator")
 )
 """Types whose elements are, for an ``elements`` link, just those of the other container (not pairs of them, say)."""
+MAPPINGS = frozenset(
+    (
+        "builtins.dict",
+        *(f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter", "UserDict")),
+        "weakref.WeakValueDictionary",
+        "weakref.WeakKeyDictionary",
+    )
+)
+"""Types that are made of a mapping, or of pairs."""
 USUAL = {
     "pandas": frozenset(("pandas.SeriesOrFrame",)),
     "numpy": frozenset(("numpy.ndarray",)),
@@ -189,6 +198,7 @@ def _fill(call: Call, node: Node, links: list[Link], returned: Value) -> None:
                 for source in value:
                     if source.kind == "object":
                         frame.link(node, source)
+                        views.show(frame, node, source)
             case "contains":
                 frame.put(node, "<kept>" if iterator else ELEMENTS, value)
             case "elements":
@@ -252,11 +262,17 @@ def _passed_elements(call: Call, param: str, node: Node) -> Value:
                 frame.put(pair, str(position), held)
                 frame.put(node, f"<at {position}>", each)
             return frozenset((pair,))
-        if node.types <= {"builtins.dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter"}:
+        if node.types <= MAPPINGS:
             return _mapping_elements(call, param, node)
         held = _iterated(call, param)
         frame.put(pair, ELEMENTS, held)
         return join(held, frozenset((pair,)))
+    if name in ("builtins.dict.__iter__", "builtins.dict.__reversed__"):
+        return join_all(
+            frame.field(source, KEYS) or contained.contents(frame, frozenset((source,)))
+            for source in value
+            if source.kind == "object"
+        )
     if name.startswith("builtins.dict.") or name == "builtins.dict":
         return _mapping_elements(call, param, node)
     return _iterated(call, param)
@@ -265,26 +281,13 @@ def _passed_elements(call: Call, param: str, node: Node) -> Value:
 def _mapping_elements(call: Call, param: str, node: Node) -> Value:
     """A mapping made of another one, or of pairs."""
     frame = call.frame
-    held = EMPTY
     if node.types == {"collections.Counter"}:
+        counts = frozenset(n for n in call.value(param) if contained.is_mapping(frame, n))
         frame.put(node, KEYS, _iterated(call, param))
-        return frame.program.scalar("builtins.int")
-    for source in call.value(param):
-        me = frozenset((source,))
-        if "builtins.dict" in source.types or KEYS in source.fields:
-            held = join(held, contained.contents(frame, me))
-            frame.put(node, KEYS, frame.field(source, KEYS))
-        else:
-            pairs = contained.contents(frame, me)
-            for pair in pairs:
-                if "1" in pair.fields:
-                    frame.put(node, KEYS, frame.field(pair, "0"))
-                    held = join(held, frame.field(pair, "1"))
-                else:
-                    inner = contained.contents(frame, frozenset((pair,)))
-                    held = join_all((held, frozenset((pair,)), inner))
-                    frame.put(node, KEYS, inner)
-    return held
+        return join(frame.program.scalar("builtins.int"), contained.contents(frame, counts))
+    keys, values = contained.mapped(frame, call.value(param), call.span, (call.key, "mapped", param))
+    frame.put(node, KEYS, keys)
+    return values
 
 
 def _iterated(call: Call, param: str) -> Value:

@@ -193,9 +193,10 @@ def in_place(frame: Frame, op: ir.Operate, target: Value, other: Value) -> Value
         for node in changed:
             if not any(map(frame.program.has_cells, node.types)):
                 frame.put(node, ELEMENTS, taken)
-                if "builtins.dict" in node.types:
-                    frame.put(node, ELEMENTS, contained.contents(frame, other))
-                    frame.put(node, KEYS, contained.contents(frame, other, keys=True))
+                if contained.is_mapping(frame, node):
+                    keys, values = contained.mapped(frame, other, op.span, ("inplace", access.site(op), "mapped"))
+                    frame.put(node, KEYS, keys)
+                    frame.put(node, ELEMENTS, values)
     return changed
 
 

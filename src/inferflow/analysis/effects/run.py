@@ -380,8 +380,9 @@ def build(frame: Frame, op: ir.Build) -> Value:
         keys = True
         for position, temp in enumerate(op.items):
             if position in op.stars:
-                for source in val(frame, temp):
-                    frame.put(node, ELEMENTS, contained.contents(frame, frozenset((source,))))
+                taken = contained.mapped(frame, val(frame, temp), op.span, ("star", id(op), position))
+                frame.put(node, KEYS, taken[0])
+                frame.put(node, ELEMENTS, taken[1])
                 keys = True
             else:
                 frame.put(node, KEYS if keys else ELEMENTS, val(frame, temp))

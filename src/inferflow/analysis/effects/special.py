@@ -309,11 +309,8 @@ def setattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any
 
 def globals_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     if name == "builtins.vars" and arguments.positional:
-        for node in arguments.positional[0]:
-            if node.kind == "module":
-                access.note_all(frame, node, span)
-            command_line.taken_apart(frame, node, key)
-        return arguments.positional[0]
+        op = _Named(key, "__dict__", span)
+        return access.attribute(frame, arguments.positional[0], "__dict__", op)  # type: ignore[arg-type]
     if name == "builtins.globals" or frame.kind == "module":
         access.note_all(frame, frame.globals, span)
         return frozenset((frame.globals,))
