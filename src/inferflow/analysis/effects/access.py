@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import bindings, calls, command_line, imports, library, plain, views
+from inferflow.analysis.effects import bindings, by_name, calls, command_line, imports, library, plain, views
 from inferflow.analysis.effects.frame import Frame
-from inferflow.analysis.effects.heap import EMPTY, UNKNOWN, Node, Value, join, join_all, like
+from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Hidden, Span, Variable, World
 
 DEEPEST_NAME = 5
@@ -59,8 +59,12 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
             case "wrapped" if node.data == "super":
                 result = join(result, super_attribute(frame, node, name, op))
             case "function" | "wrapped" | "bound":
-                if name in node.fields:
+                if name in frame.fields(node):
                     result = join(result, frame.field(node, name))
+                elif name == "__self__":
+                    result = join(result, frame.field(node, "self") or frame.program.anything)
+                elif node.data == "partial" and name in ("args", "keywords"):
+                    result = join(result, given_before(frame, node, name, site(op)))
                 elif name in ("__wrapped__", "__func__", "func"):
                     result = join(result, frame.field(node, "inner") or frozenset((node,)))
                 elif name in FUNCTION_PARTS:
@@ -79,6 +83,16 @@ def attribute(frame: Frame, value: Value, name: str, op: ir.Attr) -> Value:
     else:
         frame.members.pop(op.out, None)
     return result
+
+
+def given_before(frame: Frame, node: Node, name: str, key: Any) -> Value:
+    """The arguments that a ``partial`` keeps."""
+    made = frame.make((key, name), types=frozenset((f"builtins.{'tuple' if name == 'args' else 'dict'}",)))
+    for field in list(node.fields):
+        if field.isdigit() if name == "args" else field.startswith("="):
+            frame.put(made, ELEMENTS, frame.field(node, field))
+    frame.put(node, f"<{name}>", frozenset((made,)))
+    return frozenset((made,))
 
 
 FUNCTION_PARTS = frozenset(("__globals__", "__closure__", "__defaults__", "__kwdefaults__", "__dict__"))
@@ -127,6 +141,8 @@ def module_attribute(frame: Frame, node: Node, name: str, span: Span) -> Value:
     inner = imports.submodule(frame, node.data, name)
     if inner is not None:
         return inner
+    if method := by_name.of_module(frame, node, name, span, ("module", name, span)):
+        return method
     return frame.program.anything
 
 
@@ -174,7 +190,11 @@ def class_attribute(frame: Frame, node: Node, name: str, op: ir.Attr) -> Value:
         return result
     if name in ("__name__", "__qualname__", "__module__", "__doc__"):
         return frame.program.scalar("builtins.str")
-    if name in ("__class__", "__mro__", "__bases__", "__dict__", "__annotations__", "__members__"):
+    if name == "__dict__":
+        return by_name.of_class(frame, node, op.span, site(op))
+    if name in by_name.OBJECT_METHODS:
+        return frame.program.library(f"builtins.object.{name}")
+    if name in ("__class__", "__mro__", "__bases__", "__annotations__", "__members__"):
         return frame.program.anything
     if frame.program.flavour(node) == "enum":
         return frame.program.scalar(node.data.key)
@@ -270,8 +290,15 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
     me = frozenset((node,))
     classes = frozenset((cls,))
     if name == "":
-        return join_all(v for f, v in list(node.fields.items()) if not f.startswith("<")) or frame.below(node)
+        return join_all(frame.field(node, f) for f in list(frame.fields(node)) if not f.startswith("<")) or frame.below(
+            node
+        )
     result = frame.field(node, name)
+    if frame.field(program.table, "__getattribute__") and not getattr(op, "plain", False):
+        hook = look_up(frame, cls, "__getattribute__", op.span)
+        if hook and not name.startswith("__"):
+            given = [me, program.scalar("builtins.str")]
+            result = join(result, calls.call(frame, hook, given, {}, op.span, ("getattribute", site(op), like(node))))
     if not result or not node.immutable:
         for part in look_up(frame, cls, name, op.span):
             result = join(result, described(frame, part, me, classes, op))
@@ -282,9 +309,11 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
     if name == "__dict__":
         return views.namespace(frame, node)
     if program.flavour(cls) == "enum":
-        return program.anything
+        return value_of_member(frame, cls, name, op.span)
     if program.flavour(cls) == "namedtuple" and name in cls.data.order:
         return frame.field(node, str(cls.data.order.index(name))) or frame.below(node)
+    if name in by_name.OBJECT_METHODS:
+        return bound(frame, ("object", name), me, ("object", site(op), name, like(node)))
     getter = look_up(frame, cls, "__getattr__", op.span)
     if getter:
         return calls.call(
@@ -301,6 +330,22 @@ def own_attribute(frame: Frame, node: Node, cls: Node, name: str, op: Any) -> Va
     if frame.complete(node):
         return EMPTY
     return frame.below(node)
+
+
+def value_of_member(frame: Frame, cls: Node, name: str, span: Span) -> Value:
+    """What a member of an enumeration holds: ``Colour.RED.value``."""
+    held = join_all(frame.field(node, "<values>") for node in frame.program.mro(cls))
+    if not held:
+        return frame.program.anything
+    if name not in ("value", "_value_"):
+        held = frozenset(n for n in frame.reach(held) if n.kind == "object")
+    info = cls.data
+    text = f"{frame.where or 'code'} reads a value of '{info.name}'"
+    frame.note("read", Variable(f"{info.module}.{info.name}", "value"), text, span)
+    for part in held:
+        if part.mutable:
+            frame.note("read", part, text, span)
+    return join(held, frame.program.anything)
 
 
 def super_attribute(frame: Frame, node: Node, name: str, op: Any) -> Value:
@@ -330,7 +375,10 @@ def super_attribute(frame: Frame, node: Node, name: str, op: Any) -> Value:
         if found:
             continue
         bases = program.foreign_bases(cls)
-        if name in ("__init__", "__init_subclass__", "__setattr__", "__enter__", "__exit__", "__post_init__") and all(
+        if name in by_name.OBJECT_METHODS:
+            result = join(result, bound(frame, ("object", name), instance, ("super", site(op), name)))
+            continue
+        if name in ("__init__", "__init_subclass__", "__enter__", "__exit__", "__post_init__") and all(
             program.type(b) is not None for b in bases
         ):
             result = join(result, bound(frame, ("super", name), instance, ("super", site(op), name)))
@@ -347,6 +395,8 @@ def super_attribute(frame: Frame, node: Node, name: str, op: Any) -> Value:
     return result
 
 
+SHELLS = frozenset(("collections.UserDict", "collections.UserList"))
+"""Types whose instances hold their items in what their attribute ``data`` is."""
 OF_THE_PROCESS = {
     "decimal.Context": "decimal.context",
     "logging.Logger": "logging",
@@ -379,6 +429,12 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                 frame.note("write", Hidden(where), f"monkey-patches {where}.{name}", op.span)
         elif node.kind == "class":
             set_class_attribute(frame, node, name, stored, op.span)
+        elif node.kind == "function" and name in (*FUNCTION_PARTS, "__code__"):
+            program.patch(f"sets {name} of a function", op.span)
+        elif node.kind == "scalar":
+            for type_name in node.each:
+                if type_name.startswith("@"):  # a member of an enumeration
+                    set_class_attribute(frame, program.classes[type_name].node, name, stored, op.span)
         elif node.kind == "function":
             module, scope = node.data
             place = Variable(f"{module}.{program.project.modules[module].scopes[scope].qualname}", name)
@@ -398,6 +454,10 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                         views.attach(frame, node, dictionary)
             else:
                 frame.put(node, name, stored)
+            if name == "data" and node.types & SHELLS:
+                for part in stored:
+                    views.show(frame, node, part)
+                    frame.link(node, part)
             plain.unsettle(node)
             text = f"{frame.where} sets '{what}.{name}'" if frame.where else f"sets '{what}.{name}'"
             frame.write((node,), text, op.span)
@@ -416,7 +476,7 @@ def set_own_attribute(frame: Frame, node: Node, cls: Node, name: str, stored: Va
                     setter = look_up(frame, frame.program.classes[type_name].node, "__set__", op.span)
                     given = [frozenset((part,)), me, stored]
                     calls.call(frame, setter, given, {}, op.span, ("set", site(op), like(part)))
-    hook = look_up(frame, cls, "__setattr__", op.span)
+    hook = EMPTY if getattr(op, "plain", False) else look_up(frame, cls, "__setattr__", op.span)
     if hook:
         calls.call(frame, hook, [me, frame.program.scalar("builtins.str"), stored], {}, op.span, ("setattr", site(op)))
 

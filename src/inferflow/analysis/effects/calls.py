@@ -248,7 +248,7 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
         later = contained.drawn(frame, frame.field(node, "<kept>"))
         given = Arguments(more=join(frame.field(node, "<given>"), later), says=node.name)
         made = invoke(frame, frame.field(node, "<function>"), given, span, ("later", like(node)))
-        if "builtins.map" in node.types:
+        if node.types & {"builtins.map", "itertools.starmap", "itertools.accumulate"}:
             frame.put(node, ELEMENTS, made)
     if data == ("body",):
         for function in frame.field(node, "<function>"):
@@ -267,7 +267,8 @@ def run_deferred(frame: Frame, node: Node, span: Span) -> None:
         bound = {".0": frame.field(node, "<source>")}
         callee = summaries.summary(frame, function, bound)
         if callee is not None:
-            summaries.apply(frame, callee, bound, span, ("deferred", like(node)))
+            made = summaries.apply(frame, callee, bound, span, ("deferred", like(node)))
+            frame.put(node, ELEMENTS, contained.contents(frame, made))
 
 
 # -- functions of the project ----------------------------------------------------------------------

@@ -77,6 +77,12 @@ def member(frame: Frame, info: ClassInfo, name: str, value: Value) -> None:
     program = frame.program
     plain = not any(n.kind in ("function", "wrapped", "class") for n in value)
     if plain and program.flavour(info.node) == "enum" and not name.startswith("_"):
+        held = frozenset(n for n in value if n.kind == "object")
+        if held:
+            frame.replace(info.node, "<values>", join(info.node.fields.get("<values>", EMPTY), held))
+        for part in held:
+            part.name = f"{info.name}.{name}"
+            part.owner = program if part.path is None and frame.root else part.owner
         value = program.scalar(info.key)
     for part in value:
         if part.kind == "object" and not part.name.startswith(info.name):

@@ -21,11 +21,25 @@ PURE_CONTAINERS = frozenset(
 PASSING = frozenset(
     (
         *(f"builtins.{name}" for name in ("iterator", "reversed", "filter")),
-        *(f"itertools.{name}" for name in ("chain", "islice", "cycle", "takewhile", "dropwhile", "filterfalse")),
+        *(
+            f"itertools.{name}"
+            for name in (
+                "chain",
+                "islice",
+                "cycle",
+                "takewhile",
+                "dropwhile",
+                "filterfalse",
+                "compress",
+                "accumulate",
+            )
+        ),
     )
 )
 """Iterators that give what they go through holds."""
-PAIRING = frozenset(("builtins.enumerate", "builtins.zip"))
+PAIRING = frozenset(("builtins.enumerate", "builtins.zip", "itertools.zip_longest", "itertools.pairwise"))
+WITHIN = "<within>"
+"""Of ``chain.from_iterable``: what holds the containers that it goes through."""
 
 
 def contents(frame: Frame, value: Value, keys: bool = False) -> Value:
@@ -71,12 +85,15 @@ def held_itself(frame: Frame, node: Node) -> Value:
     """What it holds, short of what it shows of others."""
     program = frame.program
     kept = frame.field(node, "<kept>")
+    within = frame.field(node, WITHIN)
+    if within:
+        frame.put(node, ELEMENTS, drawn(frame, drawn(frame, within)))
     result = join(frame.field(node, ELEMENTS), given_later(frame, node, kept)) if kept else frame.field(node, ELEMENTS)
-    for name in list(node.fields):
+    for name in list(frame.fields(node)):
         if name.isdigit():
             result = join(result, frame.field(node, name))
     if UNKNOWN in node.types or any(t.startswith("@") for t in node.each):
-        for name in list(node.fields):
+        for name in list(frame.fields(node)):
             if name not in (BELOW, ELEMENTS) and not name.startswith("<"):
                 result = join(result, frame.field(node, name))
         return join(result, frame.below(node))
@@ -211,12 +228,15 @@ def item_of(frame: Frame, node: Node, type_name: str, key: Value, op: Any) -> Va
 def store_item(frame: Frame, value: Value, key: Value, stored: Value, op: ir.StoreItem) -> None:
     """``obj[key] = stored``."""
     special_item(frame, value, "__setitem__", [key, stored], op, op.obj)
+    taken = EMPTY
+    if any("builtins.slice" in n.types for n in key):
+        taken = join(stored, iterate(frame, stored, op.span, ("slice", access.site(op)), op.value))
     for node in value:
         if node.kind == "object":
             if type_is(node, "builtins.dict"):
                 frame.put(node, KEYS, key)
             if not (node.types and all(map(frame.program.has_cells, node.types))):
-                frame.put(node, ELEMENTS, stored)
+                frame.put(node, ELEMENTS, taken if taken and not is_mapping(frame, node) else stored)
 
 
 def delete_item(frame: Frame, value: Value, key: Value, op: ir.DelItem) -> None:
@@ -282,6 +302,8 @@ def given_later(frame: Frame, node: Node, kept: Value) -> Value:
         for pair in frame.field(node, ELEMENTS):
             if node.types == {"builtins.enumerate"}:
                 frame.put(pair, "1", drawn(frame, kept))
+            elif node.types == {"itertools.pairwise"}:
+                frame.put(pair, ELEMENTS, drawn(frame, kept))
             for name in [name for name in pair.fields if name.isdigit()]:
                 frame.put(pair, name, drawn(frame, frame.field(node, f"<at {name}>")))
     return EMPTY

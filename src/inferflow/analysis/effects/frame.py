@@ -159,6 +159,8 @@ class Frame:
         """Add to a field."""
         if node.kind == "scalar" or node.kind == "lib" or not value:
             return
+        if name == "<dict>":  # who has the dictionary of an object can change it
+            node.immutable = False
         if not self.owns(node):
             old = self.overlay.get((node, name), EMPTY)
             new = join(old, value)
@@ -224,7 +226,7 @@ class Frame:
 
     def fields(self, node: Node) -> Iterable[str]:
         """The names of a node's fields, as far as this frame knows."""
-        more = self.added.get(node)
+        more = self.added.get(node) if self.added else None
         return node.fields if more is None else {**node.fields, **more}
 
     def reach(self, nodes: Iterable[Node]) -> set[Node]:

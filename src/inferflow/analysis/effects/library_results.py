@@ -28,6 +28,8 @@ MAPPINGS = frozenset(
     )
 )
 """Types that are made of a mapping, or of pairs."""
+GIVEN_OUT = frozenset(("object",))
+"""Parameters of iterators that they give as they are (``itertools.repeat``)."""
 USUAL = {
     "pandas": frozenset(("pandas.SeriesOrFrame",)),
     "numpy": frozenset(("numpy.ndarray",)),
@@ -201,6 +203,11 @@ def _fill(call: Call, node: Node, links: list[Link], returned: Value) -> None:
                         views.show(frame, node, source)
             case "contains":
                 frame.put(node, "<kept>" if iterator else ELEMENTS, value)
+                if link.param in GIVEN_OUT:
+                    frame.put(node, ELEMENTS, value)
+                if any(t.startswith("@") for t in node.types):  # ``dataclasses.replace(x, y=z)``
+                    for word, given in call.arguments.keywords:
+                        frame.put(node, word, given)
             case "elements":
                 for source in value:
                     _pass_fields(frame, source, node)
@@ -256,9 +263,18 @@ def _passed_elements(call: Call, param: str, node: Node) -> Value:
             frame.put(pair, "0", frame.program.scalar("builtins.int"))
             frame.put(pair, "1", _iterated(call, param))
             return frozenset((pair,))
-        if short == "builtins.zip" and call.arguments.more is None:
+        if short == "itertools.groupby":
+            group = frame.make((call.key, "group"), types=frozenset(("builtins.iterator",)))
+            frame.put(group, "<kept>", value)
+            frame.put(group, ELEMENTS, _iterated(call, param))
+            frame.link(group, node)
+            frame.put(pair, "0", join(_iterated(call, param), frame.program.anything))
+            frame.put(pair, "1", frozenset((group,)))
+            return frozenset((pair,))
+        if short in ("builtins.zip", "itertools.zip_longest") and call.arguments.more is None:
             for position, each in enumerate(call.arguments.positional):
                 held = contained.iterate(frame, each, call.span, (call.key, "zip", position))
+                held = join(held, call.value("fillvalue"))
                 frame.put(pair, str(position), held)
                 frame.put(node, f"<at {position}>", each)
             return frozenset((pair,))

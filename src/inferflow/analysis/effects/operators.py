@@ -11,7 +11,7 @@ from typing import Any
 
 from inferflow.analysis import ir
 from inferflow.analysis.catalogue import Signature
-from inferflow.analysis.effects import access, calls, contained, library
+from inferflow.analysis.effects import access, by_name, calls, contained, library
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import CAUGHT, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, like
 from inferflow.model import Span
@@ -158,7 +158,11 @@ def general(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
                 for name in names:
                     made = contained.dunder(frame, name, arguments, op.span, (name, access.site(op), type_name))
                     result = join(result, made)
-        plain.append(frozenset(n for n in value if not (n.types and all(t.startswith("@") for t in n.types))))
+        plain.append(
+            frozenset(
+                n for n in value if not (n.types and all(t.startswith("@") and not holds(frame, t) for t in n.types))
+            )
+        )
     if op.inplace:
         changed = in_place(frame, op, values[0], values[1])
         result = join(result, changed)
@@ -169,6 +173,12 @@ def general(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
     if not own or any(plain):
         result = join(result, fresh_result(frame, op, plain if any(plain) else values))
     return result
+
+
+def holds(frame: Frame, type_name: str) -> bool:
+    """Whether instances of a class of the project have the operators of a library type."""
+    cls = frame.program.classes[type_name].node
+    return frame.program.flavour(cls) == "namedtuple" or bool(frame.program.foreign_bases(cls))
 
 
 def in_place(frame: Frame, op: ir.Operate, target: Value, other: Value) -> Value:
@@ -313,6 +323,10 @@ def leave(frame: Frame, value: Value, span: Span, key: Any) -> None:
                 signature = _method(frame, type_name, "__exit__", "__aexit__")
                 if signature is not None:
                     library.apply(frame, signature, me, [], {}, span, (key, like(node)), "with")
+                if type_name == "contextlib.closing":
+                    closing = by_name.Named((key, "close"), "close", span)
+                    close = access.attribute(frame, contained.held(frame, node), "close", closing)  # type: ignore[arg-type]
+                    calls.invoke(frame, close, calls.Arguments(says="close"), span, (key, "close"))
 
 
 def exception(frame: Frame, handler: ir.Handler) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from inferflow.analysis.catalogue import Signature
-from inferflow.analysis.effects import access, calls, command_line, contained, imports, library, operators
+from inferflow.analysis.effects import access, by_name, calls, command_line, contained, imports, library, operators
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.analysis.effects.program import ClassInfo
@@ -21,7 +21,7 @@ Handler: TypeAlias = "Callable[[Frame, str, Arguments, Span, Any], Value]"
 def call_library(frame: Frame, node: Node, arguments: Arguments, span: Span, key: Any) -> Value:
     """A function or class of a library."""
     name: str = node.data
-    handler = HANDLERS.get(name)
+    handler = HANDLERS.get(name) or by_name.HANDLERS.get(name)
     if handler is not None:
         return handler(frame, name, arguments, span, key)
     if name in UNCHANGED and arguments.positional:
@@ -71,6 +71,8 @@ def call_named(frame: Frame, data: Any, receiver: Value, arguments: Arguments, s
             return frozenset((made,))
         case ("wrapped", kind):
             return extend_property(frame, str(kind), receiver, arguments, key)
+        case ("object", str(name)):
+            return by_name.of_object(frame, name, arguments.behind(receiver), span, key)
         case ("unknown", name):
             return calls.unknown(frame, arguments.says or str(name), [receiver, *arguments.all()], span, key)
         case str():
@@ -120,6 +122,10 @@ def call_wrapped(frame: Frame, node: Node, arguments: Arguments, span: Span, key
                 both.positional, tuple(merged.items()), both.more, both.named, both.says, both.names, both.receiver
             )
             return calls.invoke(frame, inner, both, span, (key, "inner"))
+        case "weak":
+            return join(inner, frame.program.none)
+        case "getter":
+            return by_name.get(frame, node, arguments, span, key)
         case "identity":
             return arguments.positional[0] if arguments.positional else frame.program.none
         case "cache-decorator":
@@ -222,6 +228,28 @@ def partial(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any)
     return frozenset((made,))
 
 
+def weak(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
+    """``weakref.ref(x)``: what gives ``x`` when it is called. A proxy is taken for the object itself."""
+    if not arguments.positional:
+        return calls.unknown(frame, name, arguments.all(), span, key)
+    for value in arguments.positional[1:]:
+        for node in value:
+            if node.kind != "scalar":
+                calls.call_back(frame, node, span, (key, "back", like(node)))
+    frame.obstacle("a weak reference stays with its object", span)
+    inner = arguments.positional[0]
+    return inner if name == "weakref.proxy" else frozenset((wrap(frame, "weak", key, inner),))
+
+
+def flattened(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
+    """``chain.from_iterable(lists)``: an iterator over what is in them."""
+    outer = join_all(arguments.all())
+    made = frame.make((key, "flattened"), types=frozenset(("itertools.chain",)))
+    frame.put(made, contained.WITHIN, outer)
+    frame.put(made, ELEMENTS, contained.iterate(frame, contained.contents(frame, outer), span, (key, "inner")))
+    return frozenset((made,))
+
+
 def super_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
     made = frame.make((key, "super"), "wrapped", frozenset(), "super")
     if arguments.positional:
@@ -234,89 +262,6 @@ def super_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) 
         frame.put(made, "self", frame.params.get(frame.code.params[0].name, EMPTY))
     if not frame.klass:
         return calls.unknown(frame, "super()", [frame.params.get(p.name, EMPTY) for p in frame.code.params], span, key)
-    return frozenset((made,))
-
-
-def getattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
-    if len(arguments.positional) < 2:
-        return calls.unknown(frame, "getattr", arguments.all(), span, key)
-    target, attribute = arguments.positional[:2]
-    default = join_all(arguments.positional[2:])
-    word = operators.constant_of(attribute)
-    if isinstance(word, str):
-        op = _Named(key, word, span)
-        return join(access.attribute(frame, target, word, op), default)  # type: ignore[arg-type]
-    result = default
-    for node in target:
-        if node.kind in ("module", "class"):
-            for value in list(node.fields.values()):
-                result = join(result, value)
-        elif node.kind == "object":
-            for field_name in list(node.fields):
-                if not field_name.startswith("<"):
-                    result = join(result, frame.field(node, field_name))
-            result = join(result, frame.below(node))
-            for type_name in node.each:
-                if type_name.startswith("@"):
-                    for cls in frame.program.mro(frame.program.classes[type_name].node):
-                        for value in list(cls.fields.values()):
-                            for part in value:
-                                op = _Named((key, like(part)), "", span)
-                                classes = frozenset((cls,))
-                                made = access.described(frame, part, frozenset((node,)), classes, op)
-                                result = join(result, made)
-        else:
-            result = join(result, frozenset((frame.make((key, "attribute")),)))
-    return result
-
-
-class _Named:
-    """Stands for an operation where there is none: what it is at, the name, and the place."""
-
-    __slots__ = ("at", "name", "obj", "out", "span")
-
-    def __init__(self, key: Any, name: str, span: Span) -> None:
-        self.at = key
-        self.name = name
-        self.span = span
-        self.out = -2
-        self.obj = -1
-
-
-def setattr_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
-    if len(arguments.positional) < 2:
-        return calls.unknown(frame, name, arguments.all(), span, key)
-    target, attribute = arguments.positional[:2]
-    stored = arguments.positional[2] if len(arguments.positional) > 2 else EMPTY
-    word = operators.constant_of(attribute)
-    if isinstance(word, str):
-        access.store_attribute(frame, target, word, stored, _Named(key, word, span))
-        return frame.program.none
-    for node in target:
-        if node.kind in ("module", "class", "lib"):
-            frame.program.patch(f"sets attributes of {node.name or node.data} by name", span)
-        elif node.kind == "object":
-            frame.write((node,), f"{frame.where or 'code'} sets an attribute by name", span)
-            for known in list(node.fields):
-                if known not in (ELEMENTS, BELOW) and not known.startswith("<"):
-                    frame.put(node, known, stored)
-            for child in frame.below(node):
-                frame.put(child, ELEMENTS, stored)
-            frame.put(node, ELEMENTS, stored)
-            frame.put(node, BELOW, stored)
-    return frame.program.none
-
-
-def globals_(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) -> Value:
-    if name == "builtins.vars" and arguments.positional:
-        op = _Named(key, "__dict__", span)
-        return access.attribute(frame, arguments.positional[0], "__dict__", op)  # type: ignore[arg-type]
-    if name == "builtins.globals" or frame.kind == "module":
-        access.note_all(frame, frame.globals, span)
-        return frozenset((frame.globals,))
-    made = frame.make((key, "locals"), types=frozenset(("builtins.dict",)))
-    for value in list(frame.env.values()):
-        frame.put(made, ELEMENTS, value)
     return frozenset((made,))
 
 
@@ -519,6 +464,10 @@ HANDLERS: dict[str, Handler] = {
     "functools.wraps": identity_decorator,
     "functools.update_wrapper": update_wrapper,
     "functools.partial": partial,
+    "weakref.ref": weak,
+    "weakref.WeakMethod": weak,
+    "weakref.proxy": weak,
+    "itertools.chain.from_iterable": flattened,
     "contextlib.contextmanager": wrapper("contextmanager"),
     "dataclasses.dataclass": dataclass,
     "dataclasses.field": field,
@@ -530,12 +479,6 @@ HANDLERS: dict[str, Handler] = {
     "attr.frozen": dataclass,
     "attrs.field": field,
     "attr.ib": field,
-    "builtins.getattr": getattr_,
-    "builtins.setattr": setattr_,
-    "builtins.delattr": setattr_,
-    "builtins.globals": globals_,
-    "builtins.locals": globals_,
-    "builtins.vars": globals_,
     "builtins.exec": run_text,
     "builtins.eval": run_text,
     "builtins.__import__": import_by_name,

@@ -46,7 +46,7 @@ def _shows_items(frame: Frame, node: Node) -> bool:
 
 
 def shown(frame: Frame, view: Node) -> Value:
-    """What a view gives besides what is known to be in it: what its sources hold now, and the owners of dictionaries."""
+    """What a view gives besides what is known to be in it: what its sources hold, and the owners of dictionaries."""
     found = EMPTY
     seen = {view}
     stack = [view]
@@ -98,7 +98,7 @@ def attributes(frame: Frame, owner: Node) -> Value:
     for name in frame.fields(owner):
         if not name.startswith("<") and not (own and name in (ELEMENTS, KEYS)):
             found = join(found, frame.field(owner, name))
-    if not frame.complete(owner):
+    if owner.kind == "object" and not frame.complete(owner):
         found = join(found, frame.below(owner))
     return found
 
