@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from batch import run_batch
+from compare import assert_same, recorded
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked")
 
@@ -483,3 +484,31 @@ def test_proofs_and_trust_hold(tmp_path: Path) -> None:
     assert {name: (difference, ahead > 0, dropped) for name, (difference, _, ahead, dropped, _) in found.items()} == (
         dict.fromkeys(AHEAD, (None, True, 0))
     )
+
+
+IMPORTS = """
+import time
+def load(n):
+    import pandas as pd
+    time.sleep(.5)
+    return float(pd.Series([n, 2]).sum())
+def work(n): time.sleep(.5); return [n]
+def main():
+    p = load(1)
+    q = work(2)
+    r = work(3)
+    print(p, q, r)
+    with open("a.txt", "w") as out:
+        s = load(2)
+        t = work(4)
+        u = work(5)
+        print(s, t, u, file=out)
+main()
+"""
+
+
+def test_what_a_library_does_when_it_is_imported_drops_nothing(tmp_path: Path) -> None:
+    """numpy puts filters for warnings in front, and tells how its functions are pickled."""
+    pytest.importorskip("pandas")
+    folder = assert_same(tmp_path, IMPORTS, options=("-j", "4"))
+    assert "had been changed" not in str(recorded(folder))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copyreg
 import importlib
+import os
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
-from inferflow.worker.hidden_state import HiddenState
+from inferflow.worker.hidden_state import HiddenState, Moment
 
 LIBRARY = """\
 import warnings
@@ -60,3 +62,49 @@ def test_other_filters_do(act, tmp_path: Path) -> None:
     state = HiddenState()
     act()
     assert state.changed() == "warnings"
+
+
+REDUCER = """
+import copyreg, os, warnings
+
+class Thing:
+    pass
+
+copyreg.pickle(Thing, lambda thing: (Thing, ()))
+warnings.filterwarnings("ignore", message="numpy.ndarray size changed")
+"""
+
+
+@pytest.mark.parametrize("name", ["fresh_library", "numpy", "joblib"])
+def test_what_has_been_imported_since_a_process_was_forked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reducers for its own classes, and what numpy, scipy and joblib are known to do, are a library's own affair; filters
+    for messages and variables of whoever else are not."""
+    (tmp_path / "fresh_library" / "__init__.py").write_text(REDUCER)
+    with monkeypatch.context() as patch:
+        for module in [one for one in sys.modules if one.partition(".")[0] in ("numpy", "joblib")]:
+            patch.delitem(sys.modules, module)
+        state, moment = HiddenState(), Moment()
+        importlib.import_module("fresh_library")
+        patch.setitem(sys.modules, name, sys)
+        os.environ["KMP_INIT_AT_FORK"] = "FALSE"
+        try:
+            now = state.facts()
+        finally:
+            del os.environ["KMP_INIT_AT_FORK"]
+        assert moment.only_imported("options of copyreg", now)
+        assert moment.only_imported("warnings", now) == (name == "numpy")
+        assert moment.only_imported("os.environ", now) == (name == "joblib")
+        assert not moment.only_imported("sys.path", now)
+    copyreg.dispatch_table.pop(sys.modules["fresh_library"].Thing)
+
+
+def test_a_reducer_for_a_class_that_was_there_counts() -> None:
+    state, moment = HiddenState(), Moment()
+    copyreg.pickle(HiddenState, lambda state: (HiddenState, ()))
+    try:
+        assert not moment.only_imported("options of copyreg", state.facts())
+        assert state.changed() == "options of copyreg"
+    finally:
+        copyreg.dispatch_table.pop(HiddenState)

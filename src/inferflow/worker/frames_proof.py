@@ -75,12 +75,13 @@ class Testimony:
         new = list(self._new(items))
         if new or key not in self.messages:
             module = next((name for name in self.own if vars(sys.modules[name]) is space), "")
-            self.roots[key], own = self._roots(code, space, module)
+            self.roots[key], own, childless = self._roots(code, space, module)
             found: dict[str, dict[str, str]] = {}
             for (place, name), digest in self.roots[key].items():
                 found.setdefault(place, {})[name] = digest
             self.messages[key] = {
                 "names": self.names, "roots": found, "hidden": self.hidden, "module": module, "own": own,
+                "childless": childless,
             }  # fmt: skip
         return self.messages[key]
 
@@ -93,9 +94,11 @@ class Testimony:
                     self.kinds[id(one)] = part
                     yield part
 
-    def _roots(self, code: types.CodeType, space: dict[str, Any], module: str) -> tuple[dict[Root, str], list[str]]:
-        """What the code could read of the modules, but for what it binds itself; and those names of its own module that
-        it names itself, and nothing that it calls."""
+    def _roots(
+        self, code: types.CodeType, space: dict[str, Any], module: str
+    ) -> tuple[dict[Root, str], list[str], bool]:
+        """What the code could read of the modules, but for what it binds itself; those names of its own module that it
+        names itself, and nothing that it calls; and whether it could start processes."""
         given = [*self.values.values(), *self.kinds.values()]
         scope = self.scopes.of(code, space, given)
         mine = {(module, name) for name in stored(code)}
@@ -110,7 +113,8 @@ class Testimony:
         }
         called = self.scopes.of(_NOTHING, space, [*given, *(space[name] for name in named(code) if name in space)])
         own = [name for name in named(code) if (module, name) not in called.roots]
-        return {root: root_digest(root, self.own) for root in (held | scope.roots) - mine}, own
+        roots = {root: root_digest(root, self.own) for root in (held | scope.roots) - mine}
+        return roots, own, scope.is_childless()
 
     def given(self, arguments: dict[str, Any]) -> dict[str, str]:
         """What a coroutine is given."""
@@ -135,7 +139,7 @@ class Testimony:
 class Told:
     """What helpers of a frame have told, at home, and what of it is firm."""
 
-    __slots__ = ("firm", "hidden", "message", "module", "names", "own", "roots")
+    __slots__ = ("childless", "firm", "hidden", "message", "module", "names", "own", "roots")
 
     def __init__(self, message: dict[str, Any]) -> None:
         self.message = message
@@ -146,6 +150,7 @@ class Told:
         self.hidden: dict[str, str] = message["hidden"]
         self.module: str = message["module"]
         self.own = frozenset(message["own"])
+        self.childless: bool = message["childless"]
         self.firm: dict[int, _Sorted] = {}
         """By unit, once all was found to be so."""
 
@@ -270,11 +275,16 @@ class Comparison:
         begun = time.perf_counter()
         if self.state is None:
             self.state = HiddenState()
-        now = self.digests.of(self.state.facts())
+        facts = self.state.facts()
+        now = self.digests.of(facts)
         self.seconds[0] = time.perf_counter() - begun
         self.seconds[1] += self.seconds[0]
-        for name, digest in basis.told.hidden.items():
-            if name not in _DRAWING and now.get(name, digest) != digest:
+        told, moment = basis.told, basis.frame.moment
+        assert moment is not None
+        for name, digest in told.hidden.items():
+            if name in _DRAWING or now.get(name, digest) == digest:
+                continue
+            if (name == "os.environ" and not told.childless) or not moment.only_imported(name, facts):
                 return f"{name} had been changed"
         return ""
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferflow.worker import transport
 from inferflow.worker.frames_proof import Basis, Comparison, Told
+from inferflow.worker.hidden_state import Moment
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.observe import stamp
 
@@ -40,12 +41,13 @@ class AnyFrame:
     """One execution of something whose items helpers may run. ``given``: the names of the driver's function that they
     need, ``locals`` what these are. ``index``: the last item that home has come to; ``lease``: items below this are
     home's. ``results``: by item, for each unit its values and output, the files that the helper looked at, and what
-    all that stands on. ``reading``: by ``key``, what helpers have told of what the code reads. ``dropped``: no result
-    counts any more. ``looking``: the seconds that it takes at least to compare that, measured ``looks`` times."""
+    all that stands on. ``reading``: by ``key``, what helpers have told of what the code reads. ``moment``: what it was
+    when they were forked. ``dropped``: no result counts any more. ``looking``: the seconds that it takes at least to
+    compare what they read, measured ``looks`` times."""
 
     __slots__ = (
-        "count", "dropped", "given", "index", "items", "lease", "live", "locals", "looking", "looks", "number",
-        "place", "reading", "results", "started",
+        "count", "dropped", "given", "index", "items", "lease", "live", "locals", "looking", "looks", "moment",
+        "number", "place", "reading", "results", "started",
     )  # fmt: skip
     place: Place | StagePlace
 
@@ -62,6 +64,7 @@ class AnyFrame:
         self.results: dict[int, tuple[list[Any], Any, Basis]] = {}
         self.reading: dict[int, Told] = {}
         self.dropped = False
+        self.moment: Moment | None = None
         self.looks = 0
         self.looking = 0.0
         self.started = time.perf_counter()
@@ -157,6 +160,7 @@ class Sharing:
             home.keeper.writer.rest()
         self.numbers += 1
         frame.number = self.numbers
+        frame.moment = Moment()
         # Told first: when the template's helpers ask for work, the controller knows what for.
         home.send({
             "kind": "frame", "frame": frame.number, "region": frame.place.region, "task": frame.place.task,

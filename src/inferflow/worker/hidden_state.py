@@ -50,6 +50,17 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 """Settings that any code may depend on."""
 
 
+_REDUCERS = "options of copyreg"
+_VARIABLES = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
+"""Variables that these packages set when they are imported."""
+_IMPORTED = frozenset({"joblib", "sklearn"})
+_MESSAGES = {
+    "numpy": ("numpy.ndarray size changed", "numpy.ufunc size changed", "numpy.dtype size changed"),
+    "scipy": ("the matrix subclass is not the recommended way",),
+}
+"""Messages that these ignore from then on."""
+
+
 def _finalizers(modules: dict[str, Any]) -> list[int]:
     """What is to be called when an object dies, by number."""
     registry = getattr(getattr(modules.get("weakref"), "finalize", None), "_registry", None) or {}
@@ -122,24 +133,60 @@ class HiddenState:
         first imported since counts as unchanged (and is watched from now on)."""
         now = self._take()
         for name, value in self._before.items():
-            if now.get(name) != value and not (name == "warnings" and self.only_imported(value, now[name])):
+            if now.get(name) != value and not (name in ("warnings", _REDUCERS) and self.only_imported(name, now)):
                 return name
         self._before = now
         self._modules = frozenset(sys.modules)
         return ""
 
-    def only_imported(self, before: list[Any], now: list[Any]) -> bool:
-        """Whether warnings are shown as before but for those of libraries that were imported since: sklearn, imported
-        for the first time, puts a filter for warnings of its own modules in front. Home gets that filter when it
-        imports the library itself; until then no such warning can come up."""
-        added = [item for item in now if item not in before]
-        if [item for item in now if item not in added] != before:
+    def only_imported(self, name: str, now: dict[str, Any]) -> bool:
+        """Whether a state is as it was but for what libraries do to it that were imported since. Home gets that when it
+        imports the library itself; until then nothing comes up that it is about."""
+        new = [module for module in sys.modules if module not in self._modules]
+        return _by_imports(name, self._before[name], now[name], new, self._modules)
+
+
+class Moment:
+    """What libraries change when they are imported, as it was when this was made: at home, when a process is forked."""
+
+    def __init__(self) -> None:
+        self.count = len(sys.modules)
+        variables = getattr(os.environ, "_data", None)
+        warnings, copyreg = sys.modules.get("warnings"), sys.modules.get("copyreg")
+        self.facts: dict[str, Any] = {
+            "os.environ": dict(variables if type(variables) is dict else os.environ),
+            "warnings": list(getattr(warnings, "filters", ())),
+            _REDUCERS: list(getattr(copyreg, "dispatch_table", ())),
+        }
+
+    def only_imported(self, name: str, now: dict[str, Any]) -> bool:
+        """Whether a state that is not what it was differs in nothing but that libraries were imported since."""
+        if name not in self.facts or name not in now:
             return False
-        new = [name for name in sys.modules if name not in self._modules]
-        for _, _, category, module, _ in added:
-            home = category.__module__
-            if home in new:
-                continue
-            if module is None or not any(map(module.match, new)) or any(map(module.match, self._modules)):
-                return False
+        modules = list(sys.modules)  # in the order in which they came; if some are gone, too many count as old
+        old = frozenset(modules[: self.count])
+        return _by_imports(name, self.facts[name], now[name], modules[self.count :], old)
+
+
+def _by_imports(name: str, before: Any, now: Any, new: list[str], old: frozenset[str]) -> bool:
+    if name == "os.environ":
+        names = {os.fsdecode(key) for key in now if key not in before}
+        kept = {key: value for key, value in now.items() if key in before}
+        return kept == before and names <= _VARIABLES and not _IMPORTED.isdisjoint(new)
+    added = [item for item in now if item not in before]
+    if [item for item in now if item not in added] != before:
+        return False
+    if name == _REDUCERS:
+        return all(kind.__module__ not in old for kind in added)
+    return all(_is_theirs(message, category, module, new, old) for _, message, category, module, _ in added)
+
+
+def _is_theirs(message: Any, category: Any, module: Any, new: list[str], old: frozenset[str]) -> bool:
+    """Whether a filter for warnings is one that a library, which is new, puts in front: for its own warnings, those of
+    its own modules, or messages that are known to be about it (sklearn, numpy, scipy)."""
+    if category.__module__ in new:
         return True
+    if module is not None:
+        return any(map(module.match, new)) and not any(map(module.match, old))
+    pattern = getattr(message, "pattern", message)
+    return any(library in new and pattern in patterns for library, patterns in _MESSAGES.items())

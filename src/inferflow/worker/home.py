@@ -434,6 +434,7 @@ class Home:
         begun = time.perf_counter()
         if self.keeper.writer is not None:
             self.keeper.writer.rest()
+        self.observer.forks()
         try:
             self.fork_unseen(lambda: self.be_template(epoch))
         except OSError as error:

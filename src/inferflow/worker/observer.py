@@ -14,7 +14,7 @@ import types
 from typing import Any
 
 from inferflow.worker import exact, standing, transport
-from inferflow.worker.hidden_state import HiddenState
+from inferflow.worker.hidden_state import HiddenState, Moment
 from inferflow.worker.proof import MOST, HiddenDigests, Root, glance, plain, root_digest
 
 __all__ = ["Observer"]
@@ -37,6 +37,10 @@ class Observer:
         self.hidden: tuple[int, dict[str, str]] = (-1, {})
         self.digests = HiddenDigests()
         self.state: Any = None
+        self.facts: dict[str, Any] = {}
+        """The hidden states when they were last looked at."""
+        self.moments: dict[int, Moment] = {}
+        """By ``ran``: what it was when a process was forked."""
         self.stood: Any = None
         """A moment, and how this process stood then."""
         self.drawing: frozenset[int] = frozenset()
@@ -49,6 +53,15 @@ class Observer:
         self.ran += 1
         if task in self.drawing:
             self.drawn = self.ran
+
+    def forks(self) -> None:
+        """A process is going to be forked, of which helpers come."""
+        self.moments[self.ran] = Moment()
+
+    def only_imported(self, name: str, ran: int) -> bool:
+        """Whether a hidden state, as it was when last looked at, differs from what it was when a process was forked in
+        nothing but what libraries do that were imported since."""
+        return ran in self.moments and self.moments[ran].only_imported(name, self.facts)
 
     def publish(self, names: list[tuple[str, str]], values: tuple[Any, ...]) -> None:
         """Helpers may read these values from now on, as they are."""
@@ -75,7 +88,8 @@ class Observer:
             if self.state is None:
                 self.state = HiddenState()
             found = standing.Found()
-            hidden = standing.hidden(self.state.facts())
+            self.facts = self.state.facts()
+            hidden = standing.hidden(self.facts)
             digest = standing.take(modules, self.home.program.module.__name__, names, found)
             found.let_go()
             self.stood = moment, (hidden, digest, found)
@@ -156,13 +170,17 @@ class Observer:
         if self.hidden[0] != now:
             if self.state is None:
                 self.state = HiddenState()
-            self.hidden = now, self.digests.of(self.state.facts())
+            self.facts = self.state.facts()
+            self.hidden = now, self.digests.of(self.facts)
         drawn = proof["aloof"] and self.drawn > proof["ran"]
         for name, digest in proof["hidden"].items():
             if name in _DRAWING and drawn:
                 continue  # figures were foreseen, and that they do not matter here is proved
-            if self.hidden[1].get(name, digest) != digest:
-                return f"{name} had been changed"
+            if self.hidden[1].get(name, digest) == digest:
+                continue
+            if (name != "os.environ" or proof["childless"]) and self.only_imported(name, proof["ran"]):
+                continue
+            return f"{name} had been changed"
         return ""
 
     def _literals(self, literals: list[list[str]], frame: Any) -> str:

@@ -60,6 +60,7 @@ _LOOKING = frozenset({
     "__builtins__", "from_address", "py_object", "__subclasses__",
 })  # fmt: skip
 """Names of what finds other things by names made at run time."""
+_WITH_VARIABLES = frozenset({"os", "posix", "subprocess", "multiprocessing", "asyncio", "concurrent", "pty", "shutil"})
 _BY_NAME = frozenset({"getattr", "setattr", "attrgetter", "methodcaller", "hasattr", "delattr"})
 
 
@@ -280,6 +281,10 @@ class Scope:
     def names(self, package: str) -> bool:
         """Whether something of this package, or the package, is what the code could name."""
         return self.everything or package in self.packages()
+
+    def is_childless(self) -> bool:
+        """Whether the code cannot start processes that would get our variables, nor look at them."""
+        return not self.everything and _WITH_VARIABLES.isdisjoint(self.packages())
 
     def packages(self) -> set[str]:
         """The packages that the code could name, itself or something of them; and all its attributes, which may be the

@@ -95,7 +95,7 @@ class Witness:
                 found.setdefault(root[0], {})[root[1]] = self.roots.get(root) or root_digest(root, self.own)
         return {
             "ran": self.home.observer.ran, "roots": found, "hidden": self.hidden,
-            "aloof": not scope.names("matplotlib"),
+            "aloof": not scope.names("matplotlib"), "childless": scope.is_childless(),
         }  # fmt: skip
 
 

@@ -112,6 +112,7 @@ class Trust:
         digest = standing.take(modules, main.__name__, names)
         self.before = {
             "modules": modules, "names": names, "digest": digest, "hidden": standing.hidden(self.state.facts()),
+            "ran": self.home.observer.ran,
         }  # fmt: skip
         self.imported = list(sys.modules)
 
