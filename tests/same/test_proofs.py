@@ -507,6 +507,35 @@ main()
 """
 
 
+IN_STEPS = """
+import os, subprocess, time
+def load(n):
+    import pandas as pd
+    time.sleep(.5)
+    return float(pd.Series([n, 2]).sum())
+def keep(n):
+    import joblib
+    time.sleep(.5)
+    return joblib.hash(n)
+def keys(): return sorted(key for key in os.environ if key.startswith('KMP_'))
+p = load(1)
+print(keys())
+q = load(2)
+r = keep(3)
+print(keys(), subprocess.run('env | grep -c ^KMP_', shell=True, capture_output=True, text=True).stdout)
+s = keep(4)
+print(p, q, r, s)
+"""
+
+
+def test_tasks_ahead_may_import_libraries(tmp_path: Path) -> None:
+    """numpy sets and deletes a variable meanwhile; joblib sets one, which home sets at the task's turn."""
+    pytest.importorskip("pandas")
+    pytest.importorskip("joblib")
+    folder = assert_same(tmp_path, IN_STEPS, options=("-j", "4"))
+    assert "(os.putenv)" not in str(recorded(folder))
+
+
 def test_what_a_library_does_when_it_is_imported_drops_nothing(tmp_path: Path) -> None:
     """numpy puts filters for warnings in front, and tells how its functions are pickled."""
     pytest.importorskip("pandas")

@@ -104,7 +104,11 @@ def result_came(run: Progress, worker: str, message: dict[str, Any]) -> list[tup
     attempt = run.attempts.get(task)
     leave_post(run, worker)
     run.state = schedule.finished(run.state, task, worker)
-    if attempt is None or not schedule.holds(run.state, task, worker):
+    holds = attempt is not None and schedule.holds(run.state, task, worker)
+    if message.get("ends"):
+        run.ended_helpers.add(worker)
+        run.state = schedule.helper_gone(run.state, worker)
+    if attempt is None or not holds:
         return []
     run.state = schedule.behaved(run.state, run.plan, task, well=True)
     kept = run.values.kept(message, run.artifacts)

@@ -98,6 +98,9 @@ def _adoption(run: Progress, task: int, inner: tuple[int, ...]) -> Message:
     acts = [act for index in (*inner, task) for act in cast(Any, run.results[index].get("acts", []))]
     if acts:
         reply["acts"] = acts
+    variables = [part for index in (*inner, task) if (part := run.results[index].get("variables"))]
+    if variables:
+        reply["variables"] = {name: value for part in cast(Any, variables) for name, value in part.items()}
     checks = [
         {**run.checks[index], "standing": run.results[index].get("standing")}
         for index in (*inner, task)

@@ -332,7 +332,7 @@ class Strand:
                 break
         duration = time.perf_counter() - began
         helper.gate.recorder.take()
-        why = helper.state_changed()
+        why = helper.state_changed() or ("it changed os.environ" if helper.state.variables else "")
         if not why and self.output and len(sys.modules) != modules:
             why = "it prints and imports modules, which may print once, when home comes to it"
         if not why and len(sys.modules) != modules:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from inferflow.worker.observe import IRREVOCABLE, FileRecorder, calls_c, is_to_write, stamp
+from inferflow.worker.observe import IRREVOCABLE, FileRecorder, calls_c, is_passing, is_to_write, stamp
 
 __all__ = ["Gate"]
 
@@ -40,6 +40,7 @@ _SEARCHES = frozenset({
     "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.PyObj_FromPtr", "gc.get_objects",
     "gc.get_referrers",
 })  # fmt: skip
+_ENVIRON = frozenset({type(os.environ).__setitem__.__code__, type(os.environ).__delitem__.__code__})
 _GOING_DOWN = frozenset({"f_back", "f_locals"})
 
 
@@ -117,6 +118,10 @@ class Gate:
                 return  # (what it attaches, the kernel's filter sees)
             if self.held is not None and event in _MADE_OF_OTHERS:
                 return
+            if is_passing(event, args):
+                return
+            if event in ("os.putenv", "os.unsetenv") and sys._getframe(1).f_code in _ENVIRON:
+                return  # (it is this process' own; at the end ``os.environ`` is compared)
             self.on = False
             self.refuse(f"it acts on the outside world ({event})")
 

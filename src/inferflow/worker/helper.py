@@ -447,7 +447,7 @@ class Helper:
         be expected of the next run."""
         self.home.streams.mark()
         spoiled = not self.apart and any(descriptor.used() for descriptor in self.descriptors)
-        if self.state.changed() or spoiled:
+        if self.state.changed() or self.state.variables or spoiled:
             self.refuse(why, again)
         self.gate.recorder.take()
         self.channel.send({"kind": "dropped", "task": self.task, "why": why, "ends": False, "again": again})
@@ -552,7 +552,11 @@ class Helper:
                 message["once"] = once
         if self.gate.seen:
             message["seen"] = self.gate.looks()
+        if self.state.variables:  # home sets them at this task's turn; the next one here might not have
+            message.update(variables=self.state.variables, ends=True)
         self.channel.send(message)
+        if self.state.variables:
+            os._exit(0)
 
     def _write(self, packed: Any) -> Any:
         def write() -> Any:

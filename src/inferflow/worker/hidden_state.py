@@ -52,7 +52,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 
 _REDUCERS = "options of copyreg"
 _VARIABLES = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
-"""Variables that these packages set when they are imported."""
+"""Variables that these packages set when they are imported; only the runtime of OpenMP asks for them."""
 _IMPORTED = frozenset({"joblib", "sklearn"})
 _MESSAGES = {
     "numpy": ("numpy.ndarray size changed", "numpy.ufunc size changed", "numpy.dtype size changed"),
@@ -73,6 +73,8 @@ class HiddenState:
     def __init__(self) -> None:
         self._before = self._take()
         self._modules = frozenset(sys.modules)
+        self.variables: dict[str, str] = {}
+        """What joblib and sklearn have set, which were imported since."""
 
     def _take(self) -> dict[str, Any]:
         modules = sys.modules
@@ -130,11 +132,17 @@ class HiddenState:
 
     def changed(self) -> str:
         """The name of a state that is not as it was when this was made; empty if all are. A state whose module was
-        first imported since counts as unchanged (and is watched from now on)."""
+        first imported since counts as unchanged (and is watched from now on), and so does what libraries do to others
+        when they are imported; but see ``variables``."""
         now = self._take()
         for name, value in self._before.items():
-            if now.get(name) != value and not (name in ("warnings", _REDUCERS) and self.only_imported(name, now)):
+            if now.get(name) == value:
+                continue
+            if name not in ("warnings", "os.environ", _REDUCERS) or not self.only_imported(name, now):
                 return name
+            if name == "os.environ":
+                new = {os.fsdecode(key): os.fsdecode(text) for key, text in now[name].items() if key not in value}
+                self.variables.update(new)
         self._before = now
         self._modules = frozenset(sys.modules)
         return ""
@@ -143,6 +151,8 @@ class HiddenState:
         """Whether a state is as it was but for what libraries do to it that were imported since. Home gets that when it
         imports the library itself; until then nothing comes up that it is about."""
         new = [module for module in sys.modules if module not in self._modules]
+        if name == "os.environ" and _IMPORTED.isdisjoint(new):
+            return False
         return _by_imports(name, self._before[name], now[name], new, self._modules)
 
 
@@ -172,7 +182,7 @@ def _by_imports(name: str, before: Any, now: Any, new: list[str], old: frozenset
     if name == "os.environ":
         names = {os.fsdecode(key) for key in now if key not in before}
         kept = {key: value for key, value in now.items() if key in before}
-        return kept == before and names <= _VARIABLES and not _IMPORTED.isdisjoint(new)
+        return kept == before and names <= _VARIABLES
     added = [item for item in now if item not in before]
     if [item for item in now if item not in added] != before:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
@@ -241,6 +242,9 @@ class Hooks:
         if carried is not None and carried.changes:
             carry.apply(carried.changes, carried.given)
             home.observer.ran += 1  # as if it had run here: others may hold what it changed
+        for name, value in reply.get("variables", {}).items():
+            home.observer.ran += name not in os.environ  # (others may look at it)
+            os.environ.setdefault(name, value)
         self._replay(reply)
         written = home.streams.mark()
         home.streams.cut()

@@ -21,7 +21,7 @@ from inferflow.worker.files import is_device
 from inferflow.worker.folder import Watch, changed, look, named_files
 from inferflow.worker.known_c import in_memory
 
-__all__ = ["IRREVOCABLE", "FileRecorder", "bytes_read", "calls_c", "is_to_write", "stamp"]
+__all__ = ["IRREVOCABLE", "FileRecorder", "bytes_read", "calls_c", "is_passing", "is_to_write", "stamp"]
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -114,6 +114,8 @@ class FileRecorder:
         if event == "open":
             self._opened(args)
         elif event in IRREVOCABLE:
+            if is_passing(event, args):
+                return
             count = _ON_FILES.get(event, 0)
             folders = args[-count:]
             for path in args[:count] or (None,):  # (relative to a folder that is open, or to ours)
@@ -290,6 +292,15 @@ _LATEST = 5000
 
 
 # Acts that a task which may yet be thrown away must not do.
+_WHILE_IMPORTED = frozenset({"OPENBLAS_MAIN_FREE", "GOTOBLAS_MAIN_FREE"})
+
+
+def is_passing(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether an act is that of numpy, which sets a variable past ``os.environ`` while it is imported, and takes it
+    away again."""
+    return event in ("os.putenv", "os.unsetenv") and os.fsdecode(args[0]) in _WHILE_IMPORTED
+
+
 IRREVOCABLE = frozenset(
     [
         "os.remove",
