@@ -95,7 +95,9 @@ def test_what_has_been_imported_since_a_process_was_forked(
             del os.environ["KMP_INIT_AT_FORK"]
         assert moment.only_imported("options of copyreg", now)
         assert moment.only_imported("warnings", now) == (name == "numpy")
-        assert moment.only_imported("os.environ", now) == (name == "joblib")
+        assert moment.only_imported("os.environ", now)  # (nothing else asks for this variable)
+        assert state.only_imported("os.environ", now) == (name == "joblib")
+        assert not moment.only_imported("os.environ", {**now, "os.environ": {**now["os.environ"], b"OTHER": b"1"}})
         assert not moment.only_imported("sys.path", now)
     copyreg.dispatch_table.pop(sys.modules["fresh_library"].Thing)
 
