@@ -228,21 +228,28 @@ def test_a_side_that_had_no_time_to_tell_all_is_compared_as_far_as_it_came() -> 
 def test_native_runs_that_stand_alone_excuse_places_of_their_kind_only() -> None:
     """The order of a set of objects is that of their addresses, and what follows from it is spread over many places."""
     known = NativeRuns()
-    for number in range(6):  # each run has something of its own, and one place of two states is a coin
-        own = Difference("values", f"table.states[{number}]['A']", "1", "2")
+    for number in range(6):  # each run has something of its own, one of them in a list, and one side is a coin's
+        own = [Difference("values", f"table.states[{number}].next", "1", "2")]
+        once = [Difference("values", "seen[2].key", "1", "2")] if number == 3 else []
         coin = [Difference("values", "coins[0].side", "heads", "tails")] if number % 2 else []
-        known = add(known, [own, *coin])
-    like = Difference("values", "table.states[9]['A']", "1", "2")
+        known = add(known, [*own, *once, *coin])
+    like = [
+        Difference("values", "table.states[9].next", "1", "2"),
+        Difference("values", "table.states[9].next.name", "1", "nothing there"),
+        Difference("values", "table.states[8].size", "1", "2"),
+        Difference("values", "seen[1].key", "1", "2"),
+    ]
     wrong = [
-        Difference("values", "table.states[9]['B']", "1", "2"),
         Difference("values", "table.size", "1", "2"),
+        Difference("values", "table.others[0].next", "1", "2"),
+        Difference("values", "seen[1].value", "1", "2"),
         Difference("values", "coins[1].side", "heads", "tails"),  # a place of which no single run had another opinion
         Difference("stdout", "line 9", "1", "2"),
     ]
-    counting, excused = parted([like, *wrong], known)
+    counting, excused = parted([*like, *wrong], known)
     assert counting == wrong
-    assert [(one.place, one.how) for one in excused] == [(like.place, ALIKE)]
-    assert parted([like], known, last=False) == ([like], []), "that is asked for when no other run is to come"
+    assert [(one.place, one.how) for one in excused] == [(one.place, ALIKE) for one in like]
+    assert parted(like, known, last=False) == (like, []), "that is asked for when no other run is to come"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ numbers varies, the rest must still agree, and where these are but one or two, s
 
 What follows from the order of a set of objects (their addresses, or the hash of ``None``) is spread over hundreds of
 places, of which each run shows others. There the inferred run is held against the native ones as these are against each
-other: if single native runs, too, stand alone at places of the same kind (``states[3]``, where all others agree, as the
-inferred one does at ``states[8]``), then so may the inferred one.
+other: if a single native run, too, stands alone at a place of the same kind (``states[3].next``, where all others
+agree, as the inferred one does at ``states[8].next``), or several do in members of the same collection (``states``),
+then so may the inferred one.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ _TIMED = re.compile(rf"\b(times?|took|takes|elapsed|duration|runtime|wall|cpu)\b
 @frozen
 class Varying:
     """What native runs show at one place. ``twin``: how one differs there from the first, if possible in more than
-    numbers; ``runs``: how many differ from the first; ``agree``: whether these show the same; ``words``: which words
+    numbers; ``runs``: which ones differ from the first; ``agree``: whether these show the same; ``words``: which words
     of the text vary, counted from 0, where these are a few numbers; ``None`` where anything may vary."""
 
     twin: Difference
-    runs: int
+    runs: frozenset[int]
     agree: bool
     words: frozenset[int] | None
 
@@ -67,16 +68,17 @@ class NativeRuns:
 def add(known: NativeRuns, found: Iterable[Difference]) -> NativeRuns:
     """With one more native run, of which ``found`` is what it shows otherwise than the first."""
     places = dict(known.places)
+    run = frozenset({known.others + 1})
     for one in found:
         before = places.get((one.row, one.place))
         if before is None:
-            places[one.row, one.place] = Varying(one, 1, True, _unlike(one))
+            places[one.row, one.place] = Varying(one, run, True, _unlike(one))
             continue
         twin = one if _only_numbers(before.twin.native, before.twin.inferred) else before.twin
         agree = before.agree and before.twin.inferred == one.inferred
         unlike = _unlike(one)
         words = None if before.words is None or unlike is None else before.words | unlike
-        places[one.row, one.place] = Varying(twin, before.runs + 1, agree, words)
+        places[one.row, one.place] = Varying(twin, before.runs | run, agree, words)
     return evolve(known, others=known.others + 1, places=places)
 
 
@@ -99,7 +101,7 @@ def parted(
     }
     moving = _moving(known)
     arrays = {_array(twin) for twin in twins} - {""}
-    kinds = _alone(known) if last else set()
+    kinds, collections = _alone(known) if last and known.others + 1 >= ENOUGH else (set(), set())
 
     def counts(one: Difference) -> bool:
         if varying := known.places.get((one.row, one.place)):
@@ -112,35 +114,45 @@ def parted(
             return not wider and not shaped
         return not (_array(one) in arrays or any(key in known.places for key in _above(one)))
 
+    def is_like(place: str) -> bool:
+        kind = _kind(place)
+        return bool(kind) and (kind in kinds or _collection(kind) in collections)
+
     counting: list[Difference] = []
     excused: list[Difference] = []
+    alike: set[tuple[str, str]] = set()
     for one in found:
         if not counts(one):
             excused.append(one)
-        elif _kind(one) in kinds:
+        elif one.row == "values" and (is_like(one.place) or any(key in alike for key in _above(one))):
+            alike.add((one.row, one.place))
             excused.append(evolve(one, how=ALIKE))
         else:
             counting.append(one)
     return counting, excused
 
 
-def _alone(known: NativeRuns) -> set[str]:
-    """The kinds of places in values at which one native run shows something else than all others, which agree."""
-    if known.others + 1 < ENOUGH:
-        return set()
-    return {
-        _kind(one.twin)
-        for one in known.places.values()
-        if one.twin.row == "values" and (one.runs == 1 or (one.runs == known.others and one.agree))
-    } - {""}
+def _alone(known: NativeRuns) -> tuple[set[str], set[str]]:
+    """The kinds of places in values at which one native run shows something else than all others, which agree; and the
+    collections in whose members this is so of several runs."""
+    kinds: set[str] = set()
+    runs: dict[str, set[int]] = {}
+    for (row, place), varying in known.places.items():
+        first = varying.agree and len(varying.runs) == known.others
+        if row == "values" and (first or len(varying.runs) == 1) and (kind := _kind(place)):
+            kinds.add(kind)
+            runs.setdefault(_collection(kind), set()).update({0} if first else varying.runs)
+    return kinds, {collection for collection in runs if len(runs[collection]) > 1}
 
 
-def _kind(one: Difference) -> str:
+def _kind(place: str) -> str:
     """Of a place among values: its path without the numbers in brackets; empty for one that has none."""
-    if one.row != "values":
-        return ""
-    kind = _INDEX.sub("[]", one.place)
-    return kind if kind != one.place else ""
+    kind = _INDEX.sub("[]", place)
+    return kind if kind != place else ""
+
+
+def _collection(kind: str) -> str:
+    return kind[: kind.rindex("[]") + 2]
 
 
 def _varies_so(one: Difference, varying: Varying) -> bool:
