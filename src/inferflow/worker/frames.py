@@ -277,8 +277,8 @@ class Frames:
         self.flags[unit] = True
         values, output, single, basis = self.ready.pop(unit)
         self.replay(output)
-        if unit in self.names:
-            self.sharing.comparison.left(basis, unit, self.names[unit], values)
+        if basis.left or self.names.get(unit):
+            self.sharing.comparison.left(basis, unit, self.names.get(unit, ()), values)
         if unit in self.maybe:
             sure = self.maybe[unit]
             there, rest = values[sure], iter(values[sure + 1 :])

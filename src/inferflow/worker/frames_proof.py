@@ -215,22 +215,24 @@ class Comparison:
                     self.mates.setdefault(unit.unit, []).extend(units)
 
     def _around(self, unit: int) -> tuple[frozenset[str], frozenset[str]]:
-        """The names that units read which are run together with this one; and those of them that others read and this
-        one binds."""
+        """The names that units read which are run together with this one; and those that later ones read."""
         found = self.known.get(unit)
         if found is None:
-            mates = self.mates.get(unit, ())
-            every = frozenset(name for mate in mates for name in self.reads.get(mate.unit, ()))
-            others = {name for mate in mates if mate.unit != unit for name in self.reads.get(mate.unit, ())}
-            bound = {name for mate in mates if mate.unit == unit for name in mate.names}
-            found = self.known[unit] = every, frozenset(others & bound)
+            mates = [mate.unit for mate in self.mates.get(unit, ())]
+            later = mates[mates.index(unit) + 1 :] if unit in mates else []
+            found = self.known[unit] = self._read_by(mates), self._read_by(later)
         return found
+
+    def _read_by(self, units: list[int]) -> frozenset[str]:
+        return frozenset(name for unit in units for name in self.reads.get(unit, ()))
 
     def left(self, basis: Basis, unit: int, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
         """A unit's result is taken over at home: these values under these names."""
-        read = self._around(unit)[1]
+        later = self._around(unit)[1]
+        for name in [name for name in basis.left if name not in later]:
+            del basis.left[name]  # (the driver may let go of it now)
         for name, value in zip(names, values):
-            if name in read and not is_plain(value):
+            if name in later and not is_plain(value):
                 basis.left[name] = value, glance([value], self.home.project_modules())
 
     def given(self, basis: Basis, unit: int, caller: Any) -> None:
