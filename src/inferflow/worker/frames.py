@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from inferflow.worker.frames_items import is_builtin, items_of, same, short, size_of
+from inferflow.worker.frames_items import is_builtin, items_of, part_of, same, short, size_of
 from inferflow.worker.frames_map import counted, items_of_map, spread
 from inferflow.worker.frames_proof import Basis
 from inferflow.worker.frames_sharing import AnyFrame, Sharing
@@ -116,7 +116,7 @@ class Frames:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.places: dict[int, Place] = {}
-        self.paths: dict[int, list[tuple[int, ...]]] = {}
+        self.paths: dict[int, dict[str, tuple[int, ...]]] = {}
         self.frames: dict[int, Frame] = {}
         self.table = Table({}, 0, {}, {}, {})
         self.expressions: frozenset[int] = frozenset()
@@ -243,7 +243,7 @@ class Frames:
 
     def _known(self, frame: Frame, items: tuple[Any, ...], caller: Any, patient: bool = False) -> None:
         """The items are these: whether to get helpers for them at once."""
-        frame.items, frame.count = items, len(items)
+        frame.items, frame.count, frame.targets = items, len(items), self.paths[frame.place.region]
         frame.started = frame.last = time.perf_counter()
         frame.look = 1
         if frame.place.region in self.sharing.comparison.costly:
@@ -499,10 +499,8 @@ class Frames:
 
     def _is(self, frame: Frame, index: int, values: tuple[Any, ...], result: Any) -> bool:
         """Whether the turn is about the item that the helper had, and the files that it read are as they were."""
-        for value, path in zip(values, self.paths[frame.place.region]):
-            part = frame.items[index]
-            for step in path:
-                part = part[step] if type(part) in (tuple, list) else frame
+        for value, path in zip(values, frame.targets.values()):
+            part = part_of(frame.items[index], path)
             if part is not value and not same(part, value):
                 self.sharing.stop(frame, "the list was changed while the loop ran")
                 return False

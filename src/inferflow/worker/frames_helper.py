@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from inferflow.worker import transport, transport_files
 from inferflow.worker.exact_reach import common, reach
 from inferflow.worker.frames import ARM, LOOP, TURN
-from inferflow.worker.frames_items import is_plain, short, size_of
+from inferflow.worker.frames_items import is_plain, part_of, short, size_of
 from inferflow.worker.frames_map import counted, held_by
 from inferflow.worker.frames_proof import Testimony
 from inferflow.worker.repeated import Repeated
@@ -133,11 +133,11 @@ class Strand:
                 told[key] = self.testimony.told(key, self._code(number)[1], source.space, parts)
         return [[key, message] for key, message in told.items()]
 
-    def _each(self) -> Any:
-        """What the present item is."""
+    def _each(self) -> dict[str, str]:
+        """What the present item gives to its names."""
         if isinstance(self.frame, SiblingFrame):
-            return self.testimony.given(self.current)
-        return "" if isinstance(self.frame, StageFrame) else self.testimony.item(self.current)
+            return self.testimony.given(self.current.items())
+        return self.testimony.given([(name, part_of(self.current, path)) for name, path in self.frame.targets.items()])
 
     def _tree(self, source: Source, place: Place) -> ast.Module:
         """A new tree, in which choices are told."""

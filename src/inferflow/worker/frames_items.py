@@ -14,7 +14,9 @@ import math
 import operator
 from typing import Any
 
-__all__ = ["is_builtin", "is_plain", "items_of", "same", "short", "size_of"]
+from inferflow.worker.exact_graph import UNSET
+
+__all__ = ["is_builtin", "is_plain", "items_of", "part_of", "same", "short", "size_of"]
 
 _MOST = 2_000_000
 """Items beyond which a loop is not looked into (they are kept until it ends)."""
@@ -117,6 +119,15 @@ def same(first: Any, second: Any) -> bool:
     if kind is tuple:
         return len(first) == len(second) and all(a is b or same(a, b) for a, b in zip(first, second))
     return False
+
+
+def part_of(item: Any, path: tuple[int, ...]) -> Any:
+    """What a name gets of an item that is unpacked; UNSET if anything but tuples and lists is on the way."""
+    for step in path:
+        if type(item) not in (tuple, list) or step >= len(item):
+            return UNSET
+        item = item[step]
+    return item
 
 
 def is_plain(value: Any) -> bool:

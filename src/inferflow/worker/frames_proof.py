@@ -11,8 +11,9 @@ takes the same where it comes to each unit of them.
         b = g(other)                   the helper's digest of ``other`` is another: dropped, and run at home
 
 What it *tells* about a batch: the names of the driver's function (``names``: digests by name), the roots that the code
-could read beside (``roots``, see ``proof``), the hidden states, and what each item is itself (``each``). What earlier
-units of the same item have left is home's own copy: it is looked at when it is taken over, and where it is read.
+could read beside (``roots``, see ``proof``), the hidden states, and for ``each`` item what its own names are. What
+earlier units of the same item have left is home's own copy: that is looked at when it is taken over, and when it is
+read.
 
 What cannot change but by being replaced is compared by identity, in next to no time (``firm``). Where to look at the
 rest takes half as long as to run a turn, the loop is left to home. Only the hidden states, of loops of short turns, are
@@ -29,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferflow.worker.exact_graph import ATOMS, UNSET
-from inferflow.worker.frames_items import is_plain
+from inferflow.worker.frames_items import is_plain, part_of
 from inferflow.worker.hidden_state import HiddenState
 from inferflow.worker.locals_of import locals_of
 from inferflow.worker.proof import HiddenDigests, Root, Scopes, every_root, glance, named, root_digest, stored
@@ -116,13 +117,9 @@ class Testimony:
         roots = {root: root_digest(root, self.own) for root in (held | scope.roots) - mine}
         return roots, own, scope.is_childless()
 
-    def given(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """What a coroutine is given."""
-        return {name: glance([value], self.own) for name, value in arguments.items() if not is_plain(value)}
-
-    def item(self, item: Any) -> str:
-        """What an item is; empty if it cannot change."""
-        return "" if is_plain(item) else glance([item], self.own)
+    def given(self, values: Iterable[tuple[str, Any]]) -> dict[str, str]:
+        """What an item gives to these names, as far as it can change."""
+        return {name: glance([value], self.own) for name, value in values if not is_plain(value)}
 
     def changed(self) -> str:
         """What is not any more as it was told, in words; empty if all is."""
@@ -172,19 +169,18 @@ class _Sorted(NamedTuple):
 
 
 class Basis:
-    """What the results of one item stand on: what was told of its code, and of the item itself: its digest (empty if it
-    was not taken), or those of a coroutine's arguments by name (``given``). ``seconds`` are what it took. ``left``: by
-    name, what its units have left at home that later ones read. ``counted``: it is told as one that ran ahead."""
+    """What the results of one item stand on: what was told of its code, and of what the item gives to its names
+    (``given``). ``seconds`` are what it took. ``left``: by name, what its units have left at home that later ones read,
+    or the arguments of a coroutine. ``counted``: it is told as one that ran ahead."""
 
-    __slots__ = ("counted", "each", "frame", "given", "index", "left", "seconds", "told")
+    __slots__ = ("counted", "frame", "given", "index", "left", "seconds", "told")
 
-    def __init__(self, frame: AnyFrame, index: int, seconds: float, each: str | dict[str, str]) -> None:
+    def __init__(self, frame: AnyFrame, index: int, seconds: float, given: dict[str, str]) -> None:
         self.frame = frame
         self.index = index
         self.told = frame.reading[frame.key(index)]
         self.seconds = seconds
-        self.each = each if isinstance(each, str) else ""
-        self.given = {} if isinstance(each, str) else each
+        self.given = given
         self.left: dict[str, tuple[Any, str]] = {}
         self.counted = True
 
@@ -251,7 +247,7 @@ class Comparison:
         if known is not None and not known.holds():
             known = None
         why = ""
-        if known is None or known.roots or known.names or basis.left or basis.each:
+        if known is None or known.roots or known.names or basis.left or basis.given:
             begun = time.perf_counter()
             why = self._values(basis, unit, known)
             if not why and known is not None and not frame.apart and not self.always:
@@ -311,8 +307,11 @@ class Comparison:
             if name not in values or glance([values[name]], own) != told.names[name]:
                 what = "what the function holds" if name == FUNCTION else repr(name)
                 return f"{what} had been changed behind the analysis"
-        if basis.each and glance([basis.frame.items[basis.index]], own) != basis.each:
-            return "an item had been changed behind the analysis"
+        for name in basis.given if basis.frame.targets else ():
+            if name in reads or not name.isidentifier():  # (of ``map``, all arguments are read)
+                value = part_of(basis.frame.items[basis.index], basis.frame.targets[name])
+                if glance([value], own) != basis.given[name]:
+                    return "an item had been changed behind the analysis"
         for name in basis.left:
             if name in reads and glance([basis.left[name][0]], own) != basis.left[name][1]:
                 return f"{name!r} had been changed behind the analysis"

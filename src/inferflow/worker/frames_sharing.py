@@ -43,11 +43,12 @@ class AnyFrame:
     home's. ``results``: by item, for each unit its values and output, the files that the helper looked at, and what
     all that stands on. ``reading``: by ``key``, what helpers have told of what the code reads. ``moment``: what it was
     when they were forked. ``dropped``: no result counts any more. ``looking``: the seconds that it takes at least to
-    compare what they read, measured ``looks`` times."""
+    compare what they read, measured ``looks`` times. ``targets``: names that items are bound to, and which part of
+    them each gets."""
 
     __slots__ = (
         "count", "dropped", "given", "index", "items", "lease", "live", "locals", "looking", "looks", "moment",
-        "number", "place", "reading", "results", "started",
+        "number", "place", "reading", "results", "started", "targets",
     )  # fmt: skip
     place: Place | StagePlace
 
@@ -64,6 +65,7 @@ class AnyFrame:
         self.results: dict[int, tuple[list[Any], Any, Basis]] = {}
         self.reading: dict[int, Told] = {}
         self.dropped = False
+        self.targets: dict[str, tuple[int, ...]] = {}
         self.moment: Moment | None = None
         self.looks = 0
         self.looking = 0.0

@@ -138,12 +138,12 @@ class Place(NamedTuple):
 
 class Table(NamedTuple):
     """The driver's regions by where they stand. ``paths`` is filled when the hooks are put in: for each loop that may
-    be run ahead, where in an item the names of its target come from; ``names`` too: for each stage the names that its
-    groups read; and ``reads``: the same for each unit."""
+    be run ahead, where in an item the names of its target come from (of ``map``, the arguments by number); ``names``
+    too: for each stage the names that its groups read; and ``reads``: the same for each unit."""
 
     places: dict[tuple[str, str, Span], Place]
     units: int
-    paths: dict[int, list[tuple[int, ...]]]
+    paths: dict[int, dict[str, tuple[int, ...]]]
     names: dict[int, tuple[str, ...]]
     reads: dict[int, tuple[str, ...]]
 
@@ -342,7 +342,7 @@ def loads(names: list[str]) -> list[ast.expr]:
 def _for(node: ast.For, place: Place, table: Table) -> None:
     paths = item_paths(node.target)
     if paths is not None:
-        table.paths[place.region] = [path for _, path in paths]
+        table.paths[place.region] = dict(paths)
         node.body = _hooked(node.body, place, 0, place.units, table)
         node.iter = _call("l", [_number(place.region), node.iter, *loads(list(place.outer))], node.iter)
     at = node.body[0]
@@ -391,7 +391,7 @@ def _comprehension(node: Any, table: Table, function: str) -> None:
         paths = item_paths(generator.target)
         if place is None or paths is None:
             continue
-        table.paths[place.region] = [path for _, path in paths]
+        table.paths[place.region] = dict(paths)
         units = (*place.units, *place.arms.get(0, ()))
         wrap = _Units({unit.expression: unit for unit in units if unit.expression is not None}, table)
         for part in ("elt", "key", "value") if number == len(node.generators) - 1 else ():
@@ -404,7 +404,8 @@ def _comprehension(node: Any, table: Table, function: str) -> None:
 
 
 def _map(node: ast.Call, place: Place, table: Table) -> None:
-    table.paths[place.region] = [()] if len(node.args) == 2 else [(number,) for number in range(len(node.args) - 1)]
+    many = len(node.args) > 2
+    table.paths[place.region] = {str(number): (number,) if many else () for number in range(len(node.args) - 1)}
     _give(node, place, "w")
 
 
