@@ -448,6 +448,8 @@ def store_attribute(frame: Frame, value: Value, name: str, stored: Value, op: An
                     set_own_attribute(frame, node, program.classes[type_name].node, name, stored, op)
                 elif type_name in OF_THE_PROCESS:
                     library.hidden(frame, "write", OF_THE_PROCESS[type_name], f"{what}.{name} =", op.span)
+            if name == "__class__":
+                program.patch("gives an object another class", op.span)
             if name == "__dict__":
                 for dictionary in stored:
                     if dictionary.kind == "object":
@@ -508,6 +510,21 @@ def patches_module(frame: Frame, node: Node, name: str, stored: Value, span: Spa
 
 
 def delete_attribute(frame: Frame, value: Value, name: str, op: ir.DelAttr) -> None:
+    """``del obj.name``: deleters of properties and ``__delattr__`` of classes run."""
+    for type_name, nodes in by_type(value).items():
+        if type_name.startswith("@"):
+            cls = frame.program.classes[type_name].node
+            hook = look_up(frame, cls, "__delattr__", op.span)
+            given = [nodes, frame.program.scalar("builtins.str")]
+            calls.call(frame, hook, given, {}, op.span, ("delattr", site(op), type_name))
+            for part in look_up(frame, cls, name, op.span):
+                deleter = frame.field(part, "deleter") if part.kind == "wrapped" else EMPTY
+                if part.kind == "object":
+                    own = [t for t in part.each if t.startswith("@")]
+                    found = [look_up(frame, frame.program.classes[t].node, "__delete__", op.span) for t in own]
+                    given = [frozenset((part,)), nodes]
+                    calls.call(frame, join_all(found), given, {}, op.span, ("delete", site(op), like(part)))
+                calls.call(frame, deleter, [nodes], {}, op.span, ("deleter", site(op), like(part)))
     store_attribute(frame, value, name, EMPTY, op)
 
 

@@ -313,7 +313,10 @@ def call_function(frame: Frame, node: Node, arguments: Arguments, span: Span, ke
 
 
 def overlapping(bound: dict[str, Value], callee: Frame) -> bool:
-    """Whether a store through one argument may be seen through another, or through a global."""
+    """Whether a store through one argument may be seen through another, or through a global; or one to what is outside
+    by a function that was called behind it."""
+    if any(target.path is None and target.owner is not callee for target, _ in callee.stores):
+        return True
     seen: set[Node] = set()
     outside = {node for node, _ in callee.read if node.kind == "object"}
     for value in bound.values():

@@ -127,6 +127,8 @@ def construct(frame: Frame, cls: Node, arguments: Arguments, span: Span, key: An
     info = cls.data
     program.reached.add((info.module, info.scope))
     flavour = program.flavour(cls)
+    if frame.field(program.table, "__del__") and access.look_up(frame, cls, "__del__", span):
+        program.patch(f"makes a {info.name}, which runs code when nobody holds it any more", span)
     if frame.root:
         program.targets[f"{info.module}:{info.name}"] = None
     if flavour == "enum":
@@ -216,4 +218,6 @@ def keep_fields(frame: Frame, cls: Node, made: Node, arguments: Arguments, flavo
                 frame.put(made, name, frozenset((part,)))
     after = access.look_up(frame, cls, "__post_init__", span) or access.look_up(frame, cls, "__attrs_post_init__", span)
     if after:
-        calls.call(frame, after, [frozenset((made,))], {}, span, (key, "post"))
+        # fields that only it gets (``InitVar``) may be any of what is given
+        loose = join_all(arguments.all())
+        calls.invoke(frame, after, calls.Arguments((frozenset((made,)),), more=loose), span, (key, "post"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import access, calls, library, library_results, views
+from inferflow.analysis.effects import access, calls, library, library_results, operators, views
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import BELOW, ELEMENTS, EMPTY, KEYS, UNKNOWN, Node, Value, join, join_all, like
 from inferflow.model import Span
@@ -37,6 +37,9 @@ PASSING = frozenset(
     )
 )
 """Iterators that give what they go through holds."""
+MAPPING_BASES = frozenset(
+    f"{module}.{name}" for module in ("collections.abc", "typing") for name in ("Mapping", "MutableMapping")
+)
 PAIRING = frozenset(("builtins.enumerate", "builtins.zip", "itertools.zip_longest", "itertools.pairwise"))
 WITHIN = "<within>"
 """Of ``chain.from_iterable``: what holds the containers that it goes through."""
@@ -153,7 +156,8 @@ def is_mapping(frame: Frame, node: Node) -> bool:
             cls = frame.program.classes[type_name].node
             if any("keys" in other.fields for other in frame.program.mro(cls)):
                 return True
-            if any(frame.program.method(base, "keys") for base in frame.program.foreign_bases(cls)):
+            bases = frame.program.foreign_bases(cls)
+            if any(base in MAPPING_BASES or frame.program.method(base, "keys") for base in bases):
                 return True
         elif type_name != UNKNOWN and frame.program.method(type_name, "keys") is not None:
             return True
@@ -163,6 +167,7 @@ def is_mapping(frame: Frame, node: Node) -> bool:
 def item(frame: Frame, value: Value, key: Value, op: ir.Item) -> Value:
     """``obj[key]``."""
     result = EMPTY
+    operators.implicit(frame, key, ("__hash__", "__eq__", "__index__"), op.span)
     constant = next((n.data[0] for n in key if n.kind == "scalar" and n.data), None) if len(key) == 1 else None
     for node in value:
         if node.kind == "lib" or node.kind == "class" or node.kind == "function":
@@ -228,6 +233,7 @@ def item_of(frame: Frame, node: Node, type_name: str, key: Value, op: Any) -> Va
 def store_item(frame: Frame, value: Value, key: Value, stored: Value, op: ir.StoreItem) -> None:
     """``obj[key] = stored``."""
     special_item(frame, value, "__setitem__", [key, stored], op, op.obj)
+    operators.implicit(frame, key, ("__hash__", "__eq__", "__index__"), op.span)
     taken = EMPTY
     if any("builtins.slice" in n.types for n in key):
         taken = join(stored, iterate(frame, stored, op.span, ("slice", access.site(op)), op.value))

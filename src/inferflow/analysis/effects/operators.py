@@ -42,6 +42,9 @@ def operate(frame: Frame, op: ir.Operate, values: list[Value]) -> Value:
         return membership(frame, op, values)
     if all(n.kind == "scalar" for v in values for n in v):
         return scalar_result(frame, op.op, values)
+    if op.op == "%" and any("builtins.str" in n.types for n in values[0]):
+        shown = join(values[1], contained.contents(frame, values[1]))
+        implicit(frame, shown, ("__str__", "__repr__", "__float__", "__int__", "__index__"), op.span)
     return general(frame, op, values)
 
 

@@ -22,6 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import assert_never
 
+HASHING = ("__hash__", "__eq__")
 ROUNDS = 10
 """Fixpoints are reached in two or three rounds; this is where we stop counting on it."""
 
@@ -385,6 +386,8 @@ def build(frame: Frame, op: ir.Build) -> Value:
                 frame.put(node, ELEMENTS, taken[1])
                 keys = True
             else:
+                if keys:
+                    operators.implicit(frame, val(frame, temp), HASHING, op.span)
                 frame.put(node, KEYS if keys else ELEMENTS, val(frame, temp))
                 keys = not keys
     else:
@@ -392,6 +395,8 @@ def build(frame: Frame, op: ir.Build) -> Value:
             value = val(frame, temp)
             if position in op.stars:
                 value = contained.iterate(frame, value, op.span, ("star", id(op), position), temp)
+            if op.kind == "set":
+                operators.implicit(frame, value, HASHING, op.span)
             frame.put(node, ELEMENTS, value)
     return frozenset((node,))
 
@@ -489,4 +494,5 @@ def emit(frame: Frame, op: ir.Emit) -> None:
     node = frame.emitted[-1]
     frame.put(node, ELEMENTS, val(frame, op.value))
     if op.key is not None:
+        operators.implicit(frame, val(frame, op.key), HASHING, op.span)
         frame.put(node, KEYS, val(frame, op.key))

@@ -83,11 +83,12 @@ def call_named(frame: Frame, data: Any, receiver: Value, arguments: Arguments, s
 
 def extend_property(frame: Frame, kind: str, receiver: Value, arguments: Arguments, key: Any) -> Value:
     """``@x.setter``."""
-    if kind == "setter":
+    if kind in ("setter", "deleter"):
         for node in receiver:
             if node.kind == "wrapped" and node.data == "property" and arguments.positional:
                 made = wrap(frame, "property", (key, like(node)), frame.field(node, "inner"))
-                frame.put(made, "setter", arguments.positional[0])
+                for other in ("setter", "deleter"):
+                    frame.put(made, other, arguments.positional[0] if other == kind else frame.field(node, other))
                 return frozenset((made,))
     if kind in ("cache_info",):
         return frame.program.anything
@@ -398,7 +399,9 @@ def deep_copy(frame: Frame, name: str, arguments: Arguments, span: Span, key: An
     value = arguments.positional[0] if arguments.positional else join_all(v for _, v in arguments.keywords)
     library.use_special(frame, value, ("__deepcopy__", "__copy__", "__reduce__", "__getstate__", "__setstate__"), span)
     if name == "copy.copy":
-        result = frozenset(n for n in value if n.kind != "object")
+        result = join(
+            frozenset(n for n in value if n.kind != "object"), own_copies(frame, value, "__copy__", span, key)
+        )
         for node in value - result:
             made = copied(frame, node, (key, "copy", tuple(sorted(node.types))))
             for field_name in list(node.fields):
@@ -418,14 +421,30 @@ def deep_copy(frame: Frame, name: str, arguments: Arguments, span: Span, key: An
         for field_name, held in list(node.fields.items()):
             if field_name != BELOW:
                 stack.extend((n, (*path, field_name)) for n in held if n.kind == "object")
+    memo = contained.contents(frame, frozenset(n for v in arguments.positional[1:] for n in v if n.kind == "object"))
+
+    def renewed(held: Value) -> Value:
+        own = own_copies(frame, held, "__deepcopy__", span, key)
+        return join_all((frozenset(copies.get(n, n) for n in held), own, memo))
+
     for node, made in copies.items():
         for field_name in list(node.fields):
             if field_name != BELOW:
-                held = frame.field(node, field_name)
-                frame.put(made, field_name, frozenset(copies.get(n, n) for n in held))
+                frame.put(made, field_name, renewed(frame.field(node, field_name)))
         if not frame.complete(node) and not frame.field(node, ELEMENTS):
             frame.put(made, ELEMENTS, frame.below(made))
-    return frozenset(copies.get(n, n) for n in value)
+    return renewed(value)
+
+
+def own_copies(frame: Frame, value: Value, method: str, span: Span, key: Any) -> Value:
+    """What classes of the project give as copies of their instances."""
+    result = EMPTY
+    for type_name, nodes in access.by_type(value).items() if frame.field(frame.program.table, method) else ():
+        if type_name.startswith("@"):
+            found = access.look_up(frame, frame.program.classes[type_name].node, method, span)
+            given = [nodes, frame.program.anything] if method == "__deepcopy__" else [nodes]
+            result = join(result, calls.call(frame, found, given, {}, span, (key, method, type_name)))
+    return result
 
 
 def copied(frame: Frame, node: Node, key: Any) -> Node:
