@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inferflow.analysis import ir
-from inferflow.analysis.effects import access, calls, library, run
+from inferflow.analysis.effects import access, calls, library, run, summaries
 from inferflow.analysis.effects.frame import Frame
 from inferflow.analysis.effects.heap import ELEMENTS, EMPTY, Node, Value, join, join_all
 from inferflow.analysis.effects.program import ClassInfo
-from inferflow.model import Span
+from inferflow.model import Span, Variable
 
 if TYPE_CHECKING:
     from inferflow.analysis.effects.calls import Arguments
@@ -127,8 +127,6 @@ def construct(frame: Frame, cls: Node, arguments: Arguments, span: Span, key: An
     info = cls.data
     program.reached.add((info.module, info.scope))
     flavour = program.flavour(cls)
-    if frame.field(program.table, "__del__") and access.look_up(frame, cls, "__del__", span):
-        program.patch(f"makes a {info.name}, which runs code when nobody holds it any more", span)
     if frame.root:
         program.targets[f"{info.module}:{info.name}"] = None
     if flavour == "enum":
@@ -152,7 +150,21 @@ def construct(frame: Frame, cls: Node, arguments: Arguments, span: Span, key: An
     for node in me:
         if info.key in node.types:
             initialise(frame, cls, node, arguments, span, key)
+    if frame.field(program.table, "__del__"):
+        for finalizer in access.look_up(frame, cls, "__del__", span):
+            if finalizer.kind == "function" and changes(frame, finalizer, me):
+                program.patch(f"makes a {info.name}, whose __del__ changes what others see", span)
     return me
+
+
+def changes(frame: Frame, finalizer: Node, me: Value) -> bool:
+    """Whether a finalizer changes any object or name, whenever it runs. (What it prints, home sees to.)"""
+    module, scope = finalizer.data
+    code = frame.program.project.modules[module].scopes[scope]
+    callee = summaries.summary(frame, finalizer, {code.params[0].name: me} if code.params else {})
+    return callee is None or any(
+        mode == "write" and isinstance(target, Node | Variable) for mode, target in callee.effects
+    )
 
 
 def initialise(frame: Frame, cls: Node, made: Node, arguments: Arguments, span: Span, key: Any) -> None:
