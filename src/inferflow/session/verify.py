@@ -202,14 +202,16 @@ def explained(
         )
         try:
             known = again(known)
-        except TimedOut:  # the first one did not; what was found is told all the same
+        except TimedOut:
+            if not known.others:
+                raise  # nothing can be said then
             return known, *parted(found, known)
 
 
 def _again(look: Look, native: Seen, known: NativeRuns) -> NativeRuns:
     """With another native run, held against the first."""
     name = f"native-{known.others + 2}"
-    found, _ = compare(native, run_native(look, look.stage.make(name)))
+    found, _ = compare(native, run_native(look, look.stage.make(name), patience=4))
     _forget(look.stage, name)
     return add(known, found)
 

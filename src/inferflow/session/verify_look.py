@@ -118,8 +118,8 @@ in this Python too). What it shows is kept in a second notebook. A last cell, wh
 has the kernel write its state down. If a cell ends the kernel's process, its status is that of the run."""
 
 
-def run_native(look: Look, side: Side) -> Seen:
-    """``python driver.py``, or the function called, or the notebook executed."""
+def run_native(look: Look, side: Side, patience: int = 1) -> Seen:
+    """``python driver.py``, or the function called, or the notebook executed, within so many times the time allowed."""
     target = look.target
     file = look.stage.scratch / f"state-{side.name}.json"
     if target.kind == "notebook":
@@ -129,7 +129,7 @@ def run_native(look: Look, side: Side) -> Seen:
             book.write_text(target.book, encoding="utf-8")
             driver = str(book)
         command = [sys.executable, "-c", _NOTEBOOK, driver, _executed(look), _last_cell(look, file)]
-        return _shown_in_cells(_run(look, side, command, dict(look.environ), file, None))
+        return _shown_in_cells(_run(look, side, command, dict(look.environ), file, None, patience))
     environ = {**look.environ, "_INFERFLOW_WATCH": _told(look, file)}
     python = [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
     if target.kind == "script":
@@ -144,7 +144,7 @@ def run_native(look: Look, side: Side) -> Seen:
             "path0": str(look.stage.place(target.folder)), "argv": [_argv0(look), *look.arguments],
         }  # fmt: skip
         command = [*python, "-c", native_code(str(_package())), json.dumps(order)]
-    return _run(look, side, command, environ, file, None)
+    return _run(look, side, command, environ, file, None, patience)
 
 
 def run_inferred(look: Look, side: Side, options: tuple[str, ...], shake: str = "") -> Seen:
@@ -215,7 +215,7 @@ def _package() -> Path:
 
 def _run(
     look: Look, side: Side, command: list[str], environ: dict[str, str], file: Path, store: Path | None,
-    patience: int = 1,
+    patience: int,
 ) -> Seen:  # fmt: skip
     stage = look.stage
     begun = time.perf_counter()
