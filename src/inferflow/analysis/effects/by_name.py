@@ -165,6 +165,9 @@ def getter(frame: Frame, name: str, arguments: Arguments, span: Span, key: Any) 
     for loose in (arguments.more, arguments.named):
         if loose is not None:
             frame.put(made, "<more>", loose)
+    if any(node.kind != "scalar" for value in arguments.all() for node in value):
+        # it is compiled, and what it holds would not be the driver's own objects when it comes from another process
+        frame.obstacle(f"{name.rpartition('.')[2]}() keeps the objects that it is given", span)
     return frozenset((made,))
 
 
