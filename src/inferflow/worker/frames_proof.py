@@ -100,11 +100,11 @@ class Testimony:
     ) -> tuple[dict[Root, str], list[str], bool]:
         """What the code could read of the modules, but for what it binds itself; those names of its own module that it
         names itself, and nothing that it calls; and whether it could start processes."""
+        from inferflow.worker.testify import rebound
+
         given = [*self.values.values(), *self.kinds.values()]
         scope = self.scopes.of(code, space, given)
         mine = {(module, name) for name in stored(code)}
-        from inferflow.worker.testify import rebound
-
         later = rebound(self.home, self.home.program.tree()) if scope.everything else frozenset()
         held = {
             root
