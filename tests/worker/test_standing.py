@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from inferflow.worker import standing
+from inferflow.worker.exact_graph import referents
+from inferflow.worker.exact_reach import reach
 from inferflow.worker.known_c import in_memory
+from inferflow.worker.proof import glance
 
 
 @functools.lru_cache(maxsize=4)
@@ -136,3 +139,14 @@ def test_only_what_is_known_is_taken_for_harmless() -> None:
     assert not in_memory("lightgbm", "LGBM_BoosterSaveModel")
     assert not in_memory("mine", "LGBM_BoosterUpdateOneIter")
     assert not in_memory("lightgbm", 7)
+
+
+def test_an_iterator_with_a_hole_in_it_is_looked_at() -> None:
+    """What ``zip_longest`` holds is a tuple, with nothing in the place of an iterator that has come to its end."""
+    filling = [0]
+    longest = itertools.zip_longest([], [1, 2], fillvalue=filling)
+    before = glance([longest], frozenset())
+    next(longest)
+    assert any(part is filling for part in referents(longest))
+    assert glance([longest], frozenset()) != before
+    assert id(filling) in reach((longest,)).objects

@@ -34,6 +34,7 @@ __all__ = [
     "global_name",
     "package",
     "reduced",
+    "referents",
     "slots",
     "spell",
     "uncollected",
@@ -246,6 +247,19 @@ def slots(value: object) -> list[tuple[str, Any]]:
                     found.append((name, vars(cls)[name].__get__(value)))
                 except AttributeError:
                     found.append((name, UNSET))
+    return found
+
+
+def referents(value: object) -> list[Any]:
+    """What an object refers to, as the collector sees it. A tuple that has holes is left out for what is in it: nobody
+    may look into it (``itertools.zip_longest`` has one where an iterator has come to its end)."""
+    found: list[Any] = []
+    for part in gc.get_referents(value):
+        inside = gc.get_referents(part) if type(part) is tuple else ()
+        if len(inside) < (len(part) if type(part) is tuple else 0):
+            found += inside
+        else:
+            found.append(part)
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import array
 import collections
-import gc
 import math
 import sys
 import types
@@ -33,6 +32,7 @@ from inferflow.worker.exact_graph import (
     global_name,
     package,
     reduced,
+    referents,
     slots,
     spell,
     uncollected,
@@ -287,7 +287,7 @@ def _push_parts(stack: _Stack, value: Any, cls: type, kind: str, path: Any) -> N
 def _insides(value: Any, cls: type) -> list[Any]:
     """What an object of an extension type refers to."""
     if cls.__flags__ & _HAVE_GC:
-        parts = [part for part in gc.get_referents(value) if part is not cls]
+        parts = [part for part in referents(value) if part is not cls]
         own = attributes(value)
         return parts if own is None else [part for part in parts if part is not own]
     if cls.__flags__ & _HEAP:  # a project's subclass of a type that holds no objects

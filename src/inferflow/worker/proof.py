@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import gc
 import hashlib
 import io
 import itertools
@@ -32,7 +31,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inferflow.worker.exact_graph import UNSET, attributes, bare, package
+from inferflow.worker.exact_graph import UNSET, attributes, bare, package, referents
 from inferflow.worker.standing import HAVE_GC, NARROW, OF_CLASSES, CannotCompare, Walk, registered
 from inferflow.worker.tensors import oddity
 
@@ -148,7 +147,7 @@ class _Glance(Walk):
         elif cls.__module__ == "builtins" and cls.__name__.endswith("iterator"):
             self.tokens.append(operator.length_hint(value, -1))
         elif cls.__flags__ & HAVE_GC and cls is not types.FrameType:
-            self.stack.extend(part for part in reversed(gc.get_referents(value)) if part is not cls)
+            self.stack.extend(part for part in reversed(referents(value)) if part is not cls)
         elif attributes(value) is not None:
             self.own_parts(value)
 

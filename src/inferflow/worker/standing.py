@@ -30,7 +30,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, bare, reduced, slots
+from inferflow.worker.exact_graph import ATOMS, UNSET, anatomy, attributes, bare, reduced, referents, slots
 from inferflow.worker.exact_reach import Reach
 from inferflow.worker.handles import OURS
 from inferflow.worker.own import library
@@ -504,7 +504,7 @@ class Walk:
             self.tokens.append(value.gi_frame.f_lasti if value.gi_frame is not None else -1)
         seen = bool(cls.__flags__ & HAVE_GC)
         if seen:
-            self.stack.extend(part for part in reversed(gc.get_referents(value)) if part is not cls)
+            self.stack.extend(part for part in reversed(referents(value)) if part is not cls)
         elif attributes(value) is not None:
             self.own_parts(value)
             seen = True
