@@ -195,13 +195,15 @@ def reach(nodes: Iterable[Node]) -> set[Node]:
 
 def together(nodes: Iterable[Node]) -> set[Node]:
     """The nodes that share memory with the given ones."""
-    seen: set[Node] = set()
-    stack = list(nodes)
+    seen: set[Node] = set(nodes)
+    stack = list(seen)
+    entered: set[int] = set()  # nodes that were made one share their views
     while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack.extend(node.views)
+        views = stack.pop().views
+        if views and id(views) not in entered:
+            entered.add(id(views))
+            stack.extend(views - seen)
+            seen |= views
     return seen
 
 
