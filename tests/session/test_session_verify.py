@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -369,3 +371,33 @@ def test_a_side_that_takes_too_long(tmp_path: Path) -> None:
         cwd=folder, capture_output=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 124, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="processes are asked to end by signals")
+@pytest.mark.parametrize("side", ["native", "inferred"])
+def test_asked_to_end_nothing_stays_behind(side: str, tmp_path: Path) -> None:
+    """Neither the driver, which would sleep for an hour, nor the copies of its folder."""
+    copies, project, told = tmp_path / "tmp", tmp_path / "project", tmp_path / "told"
+    copies.mkdir()
+    project.mkdir()
+    (project / "driver.py").write_text(
+        "import os, time\n"
+        f"with open({str(told)!r}, 'a') as file: print(os.getpid(), file=file)\n"
+        f"if {side == 'native'} or len(open({str(told)!r}).readlines()) > 1: time.sleep(3600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inferflow", "verify", "driver.py"], cwd=project, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(copies)},
+    )  # fmt: skip
+    wanted = 1 if side == "native" else 2
+    deadline = time.monotonic() + 120
+    while not told.exists() or len(told.read_text().split()) < wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 128 + signal.SIGTERM
+    assert list(copies.glob("inferflow-verify-*")) == []
+    for number in map(int, told.read_text().split()):
+        while os.path.exists(f"/proc/{number}") and "Z" not in Path(f"/proc/{number}/stat").read_text().split()[2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

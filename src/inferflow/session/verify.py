@@ -11,10 +11,13 @@ ids, unseeded randomness, what is in an order of addresses) is told apart and do
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -114,11 +117,32 @@ def verify(request: Request, note: Callable[[str], None] = lambda text: None) ->
             target, stage, request.arguments, request.options, request.parameters, request.stdin, _environ(),
             request.timeout,
         )  # fmt: skip
-        return _verify(request, look, note)
+        with _ends_when_asked():
+            return _verify(request, look, note)
     except TimedOut as error:
         raise _TookTooLong(f"the {error.side} run took longer than --timeout allows") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ends_when_asked() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this process by an exception: the side that runs is in a session of its own, which would
+    go on, and the copies would stay."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = {number: signal.signal(number, end) for number in numbers if signal.getsignal(number) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in caught.items():
+            signal.signal(number, handler)
 
 
 class _TookTooLong(UserError):
