@@ -115,7 +115,7 @@ class Testimony:
         called = self.scopes.of(_NOTHING, space, [*given, *(space[name] for name in named(code) if name in space)])
         own = [name for name in named(code) if (module, name) not in called.roots]
         roots = {root: root_digest(root, self.own) for root in (held | scope.roots) - mine}
-        return roots, own, scope.is_childless()
+        return roots, own, scope.is_childless(scope.packages())
 
     def given(self, values: Iterable[tuple[str, Any]]) -> dict[str, str]:
         """What an item gives to these names, as far as it can change."""

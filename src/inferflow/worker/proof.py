@@ -277,13 +277,10 @@ class Scope:
         name, _, part = root[1].partition(".")
         return part != "" and (root[0], name) in self.classes and (part in self.attributes or part[:2] == "__")
 
-    def names(self, package: str) -> bool:
-        """Whether something of this package, or the package, is what the code could name."""
-        return self.everything or package in self.packages()
-
-    def is_childless(self) -> bool:
-        """Whether the code cannot start processes that would get our variables, nor look at them."""
-        return not self.everything and _WITH_VARIABLES.isdisjoint(self.packages())
+    def is_childless(self, packages: set[str]) -> bool:
+        """Whether code that names these packages cannot start processes that would get our variables, nor look at
+        them."""
+        return not self.everything and _WITH_VARIABLES.isdisjoint(packages)
 
     def packages(self) -> set[str]:
         """The packages that the code could name, itself or something of them; and all its attributes, which may be the

@@ -86,7 +86,7 @@ class Witness:
         the task has got its versions (``given``: of these names), or it names what was there when the helper was
         forked; the rest of it does not count, although code that looks around could find it."""
         found: dict[str, dict[str, str]] = {}
-        main = self.home.program.module.__name__
+        main, packages = self.home.program.module.__name__, scope.packages()
         others = {root for root in scope.roots if root[0] not in self.own}
         for root in [*filter(scope.holds, self.roots), *others]:
             name = root[1].partition(".")[0]
@@ -95,7 +95,7 @@ class Witness:
                 found.setdefault(root[0], {})[root[1]] = self.roots.get(root) or root_digest(root, self.own)
         return {
             "ran": self.home.observer.ran, "roots": found, "hidden": self.hidden,
-            "aloof": not scope.names("matplotlib"), "childless": scope.is_childless(),
+            "aloof": not scope.everything and "matplotlib" not in packages, "childless": scope.is_childless(packages),
         }  # fmt: skip
 
 
