@@ -281,6 +281,18 @@ def main():
         print(a, b, c)
 main()
 """,
+    "a table in place": """
+import numpy as np, pandas as pd
+def total(a, x): time.sleep(.03); return float(a["n"].sum()) + x
+def main():
+    a, out = pd.DataFrame({"n": np.ones(5)}), []
+    for x in range(12):
+        y = total(a, x)
+        if x == 4: MappingProxyType({'k': a})['k'].iloc[0, 0] = 7.0
+        out.append(y)
+    print(out)
+main()
+""",
     "an array in place": """
 import numpy as np
 def total(a, x): time.sleep(.03); return float(a.sum()) + x
@@ -298,7 +310,53 @@ main()
 
 @pytest.mark.parametrize("part", range(2))
 def test_changes_are_noticed_where_results_are_used(tmp_path: Path, part: int) -> None:
+    pytest.importorskip("pandas")
     drivers = {name: {"driver.py": HEAD + text} for name, text in list(DRIVERS.items())[part::2]}
-    found = run_batch(tmp_path, drivers, frozenset(), "numpy")
+    found = run_batch(tmp_path, drivers, frozenset(), "numpy", "pandas")
     assert {name: difference for name, (difference, *_) in found.items() if difference} == {}
     assert len(found) == len(drivers)
+
+
+KEPT: dict[str, str] = {
+    "a path keeps its text": """
+import time
+from pathlib import Path
+def f(base, x): time.sleep(.02); return str(base / str(x)), hash(base) == hash(base), str(base)
+def main():
+    base, out = Path("data") / "sub", []
+    for x in range(12): out.append(f(base, x))
+    print(out)
+main()
+""",
+    "a logger keeps which levels are on": """
+import logging, time
+log = logging.getLogger("a.b")
+def f(x): log.debug("x %s", x); time.sleep(.02); return [x]
+def main():
+    out = []
+    for x in range(12): out.append(f(x))
+    print(out)
+main()
+""",
+    "a table keeps its columns and its index": """
+import time
+import numpy as np, pandas as pd
+def f(t, x):
+    time.sleep(.02)
+    return float(t["a"].sum() + t.loc[x % 5, "b"] + t[t.a > 1].shape[0]) + len(t.index.get_indexer([x]))
+def main():
+    t, out = pd.DataFrame({"a": np.arange(5.), "b": np.arange(5), "c": list("abcde")}), []
+    for x in range(12): out.append(f(t, x))
+    print(out)
+main()
+""",
+}
+
+
+def test_what_objects_keep_once_they_were_asked_is_no_change(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    drivers = {name: {"driver.py": text} for name, text in KEPT.items()}
+    found = run_batch(tmp_path, drivers, (), "numpy", "pandas", turns=True)
+    assert {name: (difference, inside > 0) for name, (difference, *_, inside) in found.items()} == (
+        dict.fromkeys(KEPT, (None, True))
+    )

@@ -60,6 +60,7 @@ _LOOKING = frozenset({
 })  # fmt: skip
 """Names of what finds other things by names made at run time."""
 _WITH_VARIABLES = frozenset({"os", "posix", "subprocess", "multiprocessing", "asyncio", "concurrent", "pty", "shutil"})
+_KEPT = frozenset({"_cache", "_item_cache", "_cacher", "_is_copy"})
 _BY_NAME = frozenset({"getattr", "setattr", "attrgetter", "methodcaller", "hasattr", "delattr"})
 
 
@@ -132,10 +133,28 @@ class _Glance(Walk):
         self.memory(data[:: max(1, len(data) // SAMPLED)] + data[-SAMPLED:])
         self.own_parts(value)
 
+    def table(self, value: Any, cls: type) -> None:
+        """What an object of pandas is, without what it keeps once that was asked for."""
+        if cls.__name__ == "BlockManager":
+            self.stack += [*value.axes, *(block.values for block in value.blocks)]
+            return
+        own = attributes(value) or {}
+        for name in own:
+            if name not in _KEPT:
+                self.stack += [own[name], name]
+
     def opaque(self, value: Any, cls: type) -> None:
         """What extension types refer to; nothing of the user's, or of a library's, is called."""
+        home = package(cls)
         if cls in (io.StringIO, io.BytesIO) and not value.closed:
             self.kept(value)
+        elif home == "pathlib":  # (it keeps its text, once that was asked for)
+            self.tokens.append(str(value.__reduce__()[1]))
+        elif home == "logging" and cls.__name__ in ("Logger", "RootLogger"):  # (it keeps which levels are on)
+            self.tokens += [value.level, value.disabled, value.propagate]
+            self.stack += [value.handlers, value.filters, value.parent]
+        elif home == "pandas":
+            self.table(value, cls)
         elif self.generator(value, cls):
             pass
         elif isinstance(value, types.GeneratorType):
