@@ -293,6 +293,18 @@ def main():
     print(out)
 main()
 """,
+    "a column in place": """
+import numpy as np, pandas as pd
+def total(a, x): time.sleep(.03); return float(a.sum()) + x
+def main():
+    a, out = pd.Series(np.ones(5)), []
+    for x in range(12):
+        y = total(a, x)
+        if x == 4: MappingProxyType({'k': a})['k'].iloc[0] = 7.0
+        out.append(y)
+    print(out)
+main()
+""",
     "an array in place": """
 import numpy as np
 def total(a, x): time.sleep(.03); return float(a.sum()) + x

@@ -60,7 +60,7 @@ _LOOKING = frozenset({
 })  # fmt: skip
 """Names of what finds other things by names made at run time."""
 _WITH_VARIABLES = frozenset({"os", "posix", "subprocess", "multiprocessing", "asyncio", "concurrent", "pty", "shutil"})
-_KEPT = frozenset({"_cache", "_item_cache", "_cacher", "_is_copy"})
+_KEPT = frozenset({"_cache", "_item_cache", "_cacher", "_is_copy", "_id", "_references"})
 _BY_NAME = frozenset({"getattr", "setattr", "attrgetter", "methodcaller", "hasattr", "delattr"})
 
 
@@ -135,10 +135,12 @@ class _Glance(Walk):
 
     def table(self, value: Any, cls: type) -> None:
         """What an object of pandas is, without what it keeps once that was asked for."""
-        if cls.__name__ == "BlockManager":
+        if cls.__name__.endswith("BlockManager"):  # (a series has a SingleBlockManager)
             self.stack += [*value.axes, *(block.values for block in value.blocks)]
             return
         own = attributes(value) or {}
+        known = {id(own), id(cls), *map(id, own.values())}  # (the collector sees attributes, or their dictionary)
+        self.stack.extend(part for part in referents(value) if id(part) not in known)
         for name in own:
             if name not in _KEPT:
                 self.stack += [own[name], name]
